@@ -1,0 +1,78 @@
+"""The commands: one table that the slash command's parser, the command line, the help and the policy are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runbook.values import Role
+
+
+class Argument(StrEnum):
+    """What stands at a position: its grammar is in the parser."""
+
+    ENVIRONMENT = "env"
+    VERSION = "version"
+    RUN = "run"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. optional: how many of the last arguments may be left out. reading: changes nothing, open to every full member.
+
+    decision: made by a person's click or command in Slack only; the command line answers with exit code 3.
+    """
+
+    name: str
+    summary: str
+    arguments: tuple[Argument, ...] = ()
+    optional: int = 0
+    reading: bool = False
+    decision: bool = False
+    takes_reason: bool = False
+    takes_service: bool = False
+    example: str = ""
+
+    @property
+    def usage(self) -> str:
+        required = len(self.arguments) - self.optional
+        words = [f"<{a}>" if i < required else f"[{a}]" for i, a in enumerate(self.arguments)]
+        flags = (["[--service <name>]"] if self.takes_service else []) + (
+            ["[--reason <text>]"] if self.takes_reason else []
+        )
+        return " ".join([self.name, *words, *flags])
+
+
+_E, _V, _R = Argument.ENVIRONMENT, Argument.VERSION, Argument.RUN
+
+COMMANDS: tuple[Command, ...] = (
+    Command("deploy", "Deploy a version to an environment", (_E, _V), takes_reason=True, takes_service=True,
+            example="deploy staging v1.4.0-rc.2"),
+    Command("plan", "Show what deploy would do, and change nothing", (_E, _V), reading=True, takes_service=True,
+            example="plan staging v1.4.0-rc.2"),
+    Command("status", "Show what runs, what waits, and for whom", (_R,), optional=1, reading=True, takes_service=True),
+    Command("approve", "Approve what a run asks for", (_R,), decision=True),
+    Command("reject", "Reject what a run asks for", (_R,), decision=True, takes_reason=True),
+    Command("withdraw", "Take back your own approval before it is executed", (_R,), decision=True),
+    Command("pause", "Start no new step; guards and deadlines go on", (_R,), takes_reason=True),
+    Command("resume", "Go on after a pause", (_R,)),
+    Command("abort", "Stop a run and return to the previous state", (_R,), takes_reason=True),
+    Command("retry", "Repeat the step that is held", (_R,)),
+    Command("cancel", "End a run that is queued or had no effect yet", (_R,), takes_reason=True),
+    Command("lock", "Let no run start in an environment", (_E,), takes_reason=True, takes_service=True,
+            example='lock staging --reason "load test until noon"'),
+    Command("unlock", "Release a lock", (_E,), takes_reason=True, takes_service=True),
+    Command("audit", "Show the audit log, or that of one run", (_R,), optional=1, reading=True),
+    Command("help", "Show the commands that you may run", (Argument.COMMAND,), optional=1, reading=True),
+)  # fmt: skip
+
+BY_NAME: Mapping[str, Command] = {command.name: command for command in COMMANDS}
+
+_OPERATORS = (Role.RELEASE_ENGINEER, Role.SERVICE_OWNER, Role.ON_CALL)
+
+DEFAULT_COMMAND_ROLES: Mapping[str, tuple[Role, ...]] = dict.fromkeys(
+    ("deploy", "pause", "resume", "abort", "retry", "cancel", "lock", "unlock"), _OPERATORS
+)
+"""Who may run what changes something; reading is for every full member, decisions are for the roles that a step names."""
