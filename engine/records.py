@@ -1,0 +1,298 @@
+"""The rows that the engine keeps: a run's position is data, and there is no second truth beside it.
+
+Each record is a frozen dataclass whose fields are its table's columns (`state.schema` has the tables); change one by `dataclasses.replace`
+and save it in the same transaction as its audit entry. JSON fields hold only JSON values. All times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+Json = Any
+"""A JSON value; typed loosely because the standard library's `json` is."""
+
+
+class RunState(StrEnum):
+    """QUEUED waits for the lock of its service and environment. WAITING: for a decision. HELD: a person must look. ENDED: see `ending`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    ENDED = "ended"
+
+
+class Ending(StrEnum):
+    """How a run ended. FAILED: stopped before any effect. RETURNED: the previous state is back. INCOMPLETE: the way back failed in part."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETURNED = "returned"
+    INCOMPLETE = "incomplete"
+    CANCELLED = "cancelled"
+
+
+class StepState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a procedure. id: typeable, `staging-12`.
+
+    arguments: what was asked (version, …). requester: an `Actor.id`. position: index of the current step. segment: number of the newest
+    segment. plan_hash: its hash, to which approvals are bound. interrupt: what pre-empts the running step (`{"kind": "abort"|"breach", …}`)
+    until it is answered. paused_at: set while paused. setting_hash: of the configuration that the plan was made with.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    number: int
+    service: str
+    environment: str
+    procedure: str
+    version: str
+    arguments: Json
+    requester: str
+    requester_name: str
+    reason: str = ""
+    state: str
+    ending: str | None = None
+    ending_code: str = ""
+    ending_reason: str = ""
+    position: int = 0
+    segment: int = 0
+    plan_hash: str = ""
+    setting_hash: str = ""
+    facts: Json = field(default_factory=dict)
+    interrupt: Json = None
+    first_effect_at: datetime | None = None
+    paused_at: datetime | None = None
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One plan of a run, as the canonical JSON text whose SHA-256 approvals are bound to. first_index: of its first step.
+
+    replaced_at: set when it was made anew before any effect; its steps are gone then.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("run", "number")
+    run: str
+    number: int
+    procedure: str
+    plan: str
+    hash: str
+    first_index: int
+    created_at: datetime
+    replaced_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRow:
+    """One step's position. progress: what a long step saved on its way. deadline: when its wait or its hold is looked at again.
+
+    attempt: from 1 once begun. outcome: a `Verdict.outcome` when done. verdicts, facts: JSON as the step returned them.
+    escalation: how far a hold has been carried (0 none, 1 reminded, 2 escalated).
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("run", "index")
+    run: str
+    index: int
+    segment: int
+    kind: str
+    title: str
+    state: str = StepState.PENDING
+    attempt: int = 0
+    started_at: datetime | None = None
+    deadline: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str | None = None
+    code: str = ""
+    reason: str = ""
+    verdicts: Json = field(default_factory=list)
+    progress: Json = None
+    escalation: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Click:
+    """One person's decision on one approval step: `approve` or `reject`. roles: those that the person held then.
+
+    withdrawn_at, void_at: it no longer counts. plan_hash: of the plan that the person saw.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: int | None = None
+    run: str
+    index: int
+    actor: str
+    actor_name: str
+    roles: Json
+    decision: str
+    plan_hash: str
+    reason: str = ""
+    at: datetime
+    withdrawn_at: datetime | None = None
+    void_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Button:
+    """What an opaque button value stands for. action: an `action_id`. argument: JSON. Stays after use, so that a dead button can say why."""
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    action: str
+    run: str
+    index: int | None = None
+    plan_hash: str = ""
+    argument: Json = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """One payload from outside, committed before it was acknowledged. dedup: what a redelivery keeps.
+
+    kind: `command`, `click`, `view`, `local`. done_at: set in the transaction of the change that it caused.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: int | None = None
+    dedup: str
+    kind: str
+    payload: Json
+    received_at: datetime
+    done_at: datetime | None = None
+    result: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """One message to be shown. subject: what it shows, `headline:staging-12`, `approval:staging-12:3`, `note:staging-12:7:…`.
+
+    kind: `view` (rendered from stored rows when sent; coalesced by subject, edited in place), `note` (once, in the run's thread; `broadcast`
+    shows it in the channel too), `answer` (to the caller alone, at most once; payload has `received`, the inbox row whose response address
+    it uses). state: `pending`, `sending` (committed before the call: a crash leaves it doubtful), `sent`, `dropped`.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: int | None = None
+    subject: str
+    kind: str
+    run: str = ""
+    payload: Json = None
+    broadcast: bool = False
+    state: str = "pending"
+    attempts: int = 0
+    not_before: datetime | None = None
+    error: str = ""
+    created_at: datetime
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """Where a subject stands in Slack. rendered: hash of what is shown, so that an equal edit is not sent."""
+
+    key: ClassVar[tuple[str, ...]] = ("subject",)
+    subject: str
+    run: str = ""
+    channel: str
+    ts: str
+    thread_ts: str = ""
+    permalink: str = ""
+    rendered: str = ""
+    posted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """Nothing starts in this environment for this service (`*`: for any) while it stands. run: set when a run holds it."""
+
+    key: ClassVar[tuple[str, ...]] = ("environment", "service")
+    environment: str
+    service: str
+    owner: str
+    owner_name: str
+    reason: str
+    run: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenTag:
+    key: ClassVar[tuple[str, ...]] = ("service", "tag")
+    service: str
+    tag: str
+    tag_object: str
+    commit: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The recorded result of an environment's procedure: `go` or `no_go` for a version, with the artifact that it speaks of.
+
+    release: JSON of `values.Release`. approvers: JSON list of {actor, name, role}.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("run",)
+    run: str
+    service: str
+    environment: str
+    version: str
+    result: str
+    release: Json
+    approvers: Json
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One audit entry, before the ledger gives it a sequence number and chains it.
+
+    actor: an `Actor.id`; role: in which role; action: a stable word such as `run.created`; subject: on what (a run, a lock, …).
+    evidence: JSON. Never a secret, a token or a response address.
+    """
+
+    actor: str
+    action: str
+    subject: str
+    role: str = ""
+    what: str = ""
+    why: str = ""
+    evidence: Json = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sealed:
+    """An audit entry as stored. previous, hash: hex SHA-256; hash covers the canonical JSON of all other fields."""
+
+    key: ClassVar[tuple[str, ...]] = ("seq",)
+    seq: int
+    at: datetime
+    actor: str
+    role: str
+    action: str
+    subject: str
+    what: str
+    why: str
+    evidence: Json
+    previous: str
+    hash: str
+
+
+Record = Run | Segment | StepRow | Click | Button | Received | Outgoing | Posted | Lock | SeenTag | Decision
+"""What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""
