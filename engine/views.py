@@ -1,0 +1,164 @@
+"""What people see, as plain values made from stored rows: the messages layer turns them into blocks, the command line into text or JSON.
+
+Times are aware UTC. Names and texts come from people and systems and are not escaped here: that happens where blocks are built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engine.records import Decision, Lock, Sealed
+from runbook.commands import Command
+from runbook.values import FrozenImage
+from runbook.verdicts import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepView:
+    """One line of the checklist. state: a `StepState`; outcome: a verdict's outcome once done. doing: what it does now, or why it waits.
+
+    in_way_back: it belongs to the return to the previous state. effect: it changes something outside.
+    """
+
+    index: int
+    title: str
+    sentence: str
+    state: str
+    outcome: str = ""
+    reason: str = ""
+    doing: str = ""
+    attempt: int = 0
+    effect: bool = False
+    in_way_back: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """The headline. why: the answer to "why am I waiting?", always present while the run isn't ended. behind: the run or lock it queues for.
+
+    buttons: `action_id -> opaque id` of what makes sense now. guards: what is watched now, in words.
+    """
+
+    id: str
+    service: str
+    environment: str
+    version: str
+    requester: str
+    requester_name: str
+    reason: str
+    state: str
+    ending: str = ""
+    ending_reason: str = ""
+    why: str = ""
+    behind: str = ""
+    steps: tuple[StepView, ...] = ()
+    buttons: Mapping[str, str] = field(default_factory=dict)
+    guards: tuple[str, ...] = ()
+    paused_at: datetime | None = None
+    created_at: datetime
+    ended_at: datetime | None = None
+    notice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotView:
+    """One role that an approval needs. by, by_name: who fills it, or empty. groups: Slack ids (`U…`, `S…`) of those who may: to mention them."""
+
+    role: str
+    by: str = ""
+    by_name: str = ""
+    at: datetime | None = None
+    who: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalView:
+    """An approval card. state: `open`, `approved`, `rejected`, `expired`, `void` (the plan changed: see changed) or `dead` (the run went on
+    or ended without it). steps: what will run after it, in words. closing: the sentence that takes the buttons' place.
+
+    plan_hash: what approvals are bound to. evidence: verdicts that the decision rests on (for the go).
+    """
+
+    run: str
+    index: int
+    title: str
+    service: str
+    environment: str
+    version: str
+    commit: str
+    images: tuple[FrozenImage, ...]
+    changes_url: str
+    requester: str
+    requester_name: str
+    reason: str
+    steps: tuple[str, ...]
+    slots: tuple[SlotView, ...]
+    expires_at: datetime | None
+    plan_hash: str
+    state: str
+    closing: str = ""
+    changed: tuple[str, ...] = ()
+    evidence: tuple[Verdict, ...] = ()
+    buttons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanView:
+    """What deploy would do. verdicts: what the checks say now. steps carry no states. hash: of the plan's canonical JSON."""
+
+    service: str
+    environment: str
+    version: str
+    steps: tuple[StepView, ...]
+    verdicts: tuple[Verdict, ...]
+    hash: str
+    approvers: tuple[str, ...]
+    waits: tuple[str, ...]
+    """Observations, expiries and other durations, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLine:
+    id: str
+    service: str
+    environment: str
+    version: str
+    state: str
+    ending: str
+    why: str
+    requester_name: str
+    created_at: datetime
+    permalink: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusView:
+    """active: running, waiting, held. queued: in order. recent: ended lately. decisions: the newest recorded result per service and environment."""
+
+    active: tuple[RunLine, ...]
+    queued: tuple[RunLine, ...]
+    recent: tuple[RunLine, ...]
+    locks: tuple[Lock, ...]
+    decisions: tuple[Decision, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditView:
+    """entries: the newest last. total: how many match."""
+
+    entries: tuple[Sealed, ...]
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelpView:
+    """commands: those that the caller may run; one alone when asked for. others: names of those they may not."""
+
+    commands: tuple[Command, ...]
+    others: tuple[str, ...] = ()
