@@ -157,9 +157,15 @@ class Service:
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything a procedure may know of the configuration, and the hash of the file it came from."""
+    """Everything a procedure may know of the configuration, and the hash of the file it came from.
+
+    roles: members as configured, `U…` users, `S…` user groups, `os:<name>`; an absent or empty list allows nobody.
+    notice: shown with every run, such as "durations are shortened".
+    """
 
     policy: Policy
     services: Mapping[str, Service]
     hash: str
+    roles: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
     annotation_prefix: str = "forge"
+    notice: str = ""
