@@ -1,0 +1,366 @@
+"""The endpoints of GitHub's REST API: HTTP in, views out. It decides nothing about tokens or limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from sandbox.github import limits
+from sandbox.github.objects import GitObject
+from sandbox.github.paging import page_of
+from sandbox.github.repository import Release, Repository, Status, UnknownRef
+from sandbox.github.views import Json, Views, user
+
+Endpoint = Callable[[web.Request, Repository, Views], web.Response]
+Served = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RAW = ("application/vnd.github.raw", "application/vnd.github.v3.raw")
+STATES = ("error", "failure", "pending", "success")
+
+
+class Account(Protocol):
+    """What the endpoints need of the server."""
+
+    url: str
+    repositories: dict[str, Repository]
+    rate: limits.RateLimit
+    now: Callable[[], datetime]
+
+    def set_status(
+        self, repo: str, sha: str, context: str, state: str, description: str = "", url: str = ""
+    ) -> Status: ...
+
+
+class Api:
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def routes(self) -> list[web.RouteDef]:
+        repo = "/repos/{owner}/{repo}"
+        endpoints: list[tuple[str, Endpoint]] = [
+            ("", _repo),
+            ("/git/ref/{ref:.+}", _ref),
+            ("/git/matching-refs/{ref:.*}", _matching_refs),
+            ("/git/tags/{sha}", _tag),
+            ("/git/commits/{sha}", _git_commit),
+            ("/tags", _tags),
+            ("/branches", _branches),
+            ("/branches/{branch:.+}", _branch),
+            ("/commits", _commits),
+            ("/commits/{ref:.+}/check-runs", _check_runs),
+            ("/commits/{ref:.+}/statuses", _statuses),
+            ("/commits/{ref:.+}/status", _combined_status),
+            ("/commits/{ref:.+}/pulls", _pulls_of_commit),
+            ("/commits/{ref:.+}", _commit),
+            ("/compare/{spec:.+}", _compare),
+            ("/contents/{path:.*}", _contents),
+            ("/actions/runs", _workflow_runs),
+            ("/pulls", _pulls),
+            ("/pulls/{number:\\d+}", _pull),
+            ("/pulls/{number:\\d+}/reviews", _reviews),
+            ("/releases", _releases),
+            ("/releases/latest", _latest_release),
+            ("/releases/tags/{tag:.+}", _release_by_tag),
+            ("/releases/{id:\\d+}", _release),
+        ]
+        found = [web.get(repo + path, self._served(endpoint)) for path, endpoint in endpoints]
+        return [
+            web.get("/rate_limit", self._rate_limit),
+            web.get("/user", self._user),
+            *found,
+            web.post(repo + "/statuses/{sha}", self._post_status),
+            web.post(repo + "/releases", self._post_release),
+            web.patch(repo + "/releases/{id:\\d+}", self._patch_release),
+        ]
+
+    async def _rate_limit(self, _: web.Request) -> web.Response:
+        view = self.account.rate.view()
+        return web.json_response({"resources": {"core": view}, "rate": view})
+
+    async def _user(self, _: web.Request) -> web.Response:
+        return web.json_response(user("forge"))
+
+    def _open(self, request: web.Request) -> tuple[Repository, Views]:
+        name = f"{request.match_info['owner']}/{request.match_info['repo']}"
+        repository = self.account.repositories.get(name)
+        if repository is None:
+            raise web.HTTPNotFound
+        return repository, Views(repository, self.account.url)
+
+    def _served(self, endpoint: Endpoint) -> Served:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            repository, views = self._open(request)
+            try:
+                return endpoint(request, repository, views)
+            except UnknownRef as unknown:
+                return limits.error(422, f"No commit found for SHA: {unknown}")
+
+        return serve
+
+    async def _post_status(self, request: web.Request) -> web.Response:
+        repository, views = self._open(request)
+        body, sha = await _body(request), request.match_info["sha"]
+        if sha not in repository.commits:
+            return limits.error(422, f"No commit found for SHA: {sha}")
+        if body.get("state") not in STATES:
+            return _invalid("Status", "state", "invalid")
+        context, description = str(body.get("context", "default")), str(body.get("description") or "")
+        if len(description) > 140:
+            return limits.error(
+                422, "Validation Failed", errors=["description is too long (maximum is 140 characters)"]
+            )
+        target = str(body.get("target_url") or "")
+        made = self.account.set_status(repository.full_name, sha, context, body["state"], description, target)
+        return web.json_response(views.status(made), status=201)
+
+    async def _post_release(self, request: web.Request) -> web.Response:
+        repository, views = self._open(request)
+        body = await _body(request)
+        tag = str(body.get("tag_name") or "")
+        if not tag:
+            return _invalid("Release", "tag_name", "missing_field")
+        if any(release.tag_name == tag and not release.draft for release in repository.releases):
+            return _invalid("Release", "tag_name", "already_exists")
+        target = str(body.get("target_commitish") or repository.default_branch)
+        made = Release(next(repository.ids), tag, target, tag, "", False, False, self.account.now())
+        _change(made, body)
+        repository.releases.append(made)
+        return web.json_response(views.release(made), status=201)
+
+    async def _patch_release(self, request: web.Request) -> web.Response:
+        repository, views = self._open(request)
+        release = _release_of(request, repository)
+        _change(release, await _body(request))
+        return web.json_response(views.release(release))
+
+
+async def _body(request: web.Request) -> Json:
+    try:
+        body = await request.json()
+    except json.JSONDecodeError as error:
+        raise web.HTTPBadRequest from error
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest
+    return body
+
+
+def _invalid(resource: str, field: str, code: str) -> web.Response:
+    wrong = {"resource": resource, "field": field, "code": code}
+    return limits.error(422, "Validation Failed", errors=[wrong])
+
+
+def _change(release: Release, body: Json) -> None:
+    for name in ("tag_name", "target_commitish", "name", "body", "draft", "prerelease"):
+        if body.get(name) is not None:
+            setattr(release, name, body[name])
+
+
+def _paged(request: web.Request, items: list[Any], view: Callable[[Any], Json]) -> web.Response:
+    page, headers = page_of(request, items)
+    return web.json_response([view(each) for each in page], headers=headers)
+
+
+def _repo(_: web.Request, __: Repository, views: Views) -> web.Response:
+    return web.json_response(views.repo())
+
+
+def _ref(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    ref = f"refs/{request.match_info['ref']}"
+    if not repository.commits:
+        raise web.HTTPConflict
+    if ref not in repository.refs:
+        raise web.HTTPNotFound
+    return web.json_response(views.ref(ref))
+
+
+def _matching_refs(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    if not repository.commits:
+        raise web.HTTPConflict
+    prefix = f"refs/{request.match_info['ref']}"
+    return _paged(request, sorted(ref for ref in repository.refs if ref.startswith(prefix)), views.ref)
+
+
+def _tag(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    tag = repository.tags.get(request.match_info["sha"])
+    if tag is None:
+        raise web.HTTPNotFound
+    return web.json_response(views.tag(tag))
+
+
+def _git_commit(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    commit = repository.commits.get(request.match_info["sha"])
+    if commit is None:
+        raise web.HTTPNotFound
+    return web.json_response(views.git_commit(commit))
+
+
+def _tags(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    names = [ref.removeprefix("refs/tags/") for ref in repository.refs if ref.startswith("refs/tags/")]
+    return _paged(request, sorted(names, reverse=True), views.listed_tag)
+
+
+def _branches(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    names = sorted(ref.removeprefix("refs/heads/") for ref in repository.refs if ref.startswith("refs/heads/"))
+    return _paged(request, names, lambda name: views.branch(name, whole=False))
+
+
+def _branch(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    name = request.match_info["branch"]
+    if f"refs/heads/{name}" not in repository.refs:
+        return limits.error(404, "Branch not found")
+    return web.json_response(views.branch(name, whole=True))
+
+
+def _commits(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    if not repository.commits:
+        raise web.HTTPConflict
+    history = repository.history(repository.resolve(request.query.get("sha", repository.default_branch)))
+    return _paged(request, history, lambda sha: views.commit(repository.commits[sha]))
+
+
+def _commit(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    if not repository.commits:
+        raise web.HTTPConflict
+    sha = repository.resolve(request.match_info["ref"])
+    if request.headers.get("Accept", "").endswith(".sha"):
+        return web.Response(text=sha)
+    return web.json_response(views.commit(repository.commits[sha]))
+
+
+def _check_runs(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    sha = repository.resolve(request.match_info["ref"])
+    query = request.query
+    runs = [run for run in repository.checks if run.head_sha == sha]
+    if query.get("filter", "latest") == "latest":
+        runs = [run for run in runs if not run.superseded]
+    for name, value in (("check_name", "name"), ("status", "status")):
+        if name in query:
+            runs = [run for run in runs if getattr(run, value) == query[name]]
+    page, headers = page_of(request, runs)
+    view = {"total_count": len(runs), "check_runs": [views.check_run(run) for run in page]}
+    return web.json_response(view, headers=headers)
+
+
+def _statuses(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    sha = repository.resolve(request.match_info["ref"])
+    return _paged(request, [each for each in reversed(repository.statuses) if each.sha == sha], views.status)
+
+
+def _combined_status(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    sha = repository.resolve(request.match_info["ref"])
+    every = repository.latest_statuses(sha)
+    page, headers = page_of(request, every)
+    return web.json_response(views.combined(sha, page, every), headers=headers)
+
+
+def _pulls_of_commit(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    sha = repository.resolve(request.match_info["ref"])
+    return _paged(request, [pull for pull in repository.pulls if sha in pull.shas], views.pull)
+
+
+def _pulls(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    state = request.query.get("state", "open")
+    found = [
+        pull for pull in reversed(repository.pulls) if state == "all" or (state == "closed") == bool(pull.merged_at)
+    ]
+    return _paged(request, found, views.pull)
+
+
+def _pull(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    number = int(request.match_info["number"])
+    pull = next((pull for pull in repository.pulls if pull.number == number), None)
+    if pull is None:
+        raise web.HTTPNotFound
+    return web.json_response(views.pull(pull))
+
+
+def _reviews(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    number = int(request.match_info["number"])
+    pull = next((pull for pull in repository.pulls if pull.number == number), None)
+    if pull is None:
+        raise web.HTTPNotFound
+    return _paged(request, list(pull.approved_by), lambda who: views.review(pull, who))
+
+
+def _compare(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    base, dots, head = request.match_info["spec"].partition("...")
+    if not dots:
+        raise web.HTTPNotFound
+    try:
+        return web.json_response(views.compare(repository.resolve(base), repository.resolve(head)))
+    except UnknownRef as unknown:
+        raise web.HTTPNotFound from unknown
+    except StopIteration:
+        return limits.error(404, f"No common ancestor between {base} and {head}.")
+
+
+def _contents(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    ref, path = request.query.get("ref", repository.default_branch), request.match_info["path"].strip("/")
+    try:
+        files = repository.files[repository.resolve(ref)]
+    except UnknownRef:
+        return limits.error(404, f"No commit found for the ref {ref}")
+    if path in files:
+        if request.headers.get("Accept", "").split("+")[0] in RAW:
+            return web.Response(body=files[path], content_type="application/vnd.github.raw+json")
+        return web.json_response(views.content(path, _blob(files[path]), files[path]))
+    below = f"{path}/" if path else ""
+    inside = sorted({name[len(below) :].split("/")[0] for name in files if name.startswith(below)})
+    if not inside:
+        raise web.HTTPNotFound
+    listed = []
+    for name in inside:
+        whole = below + name
+        view = views.content(whole, _blob(files[whole]) if whole in files else "", None)
+        listed.append(view | ({"size": len(files[whole])} if whole in files else {"type": "dir"}))
+    return web.json_response(listed)
+
+
+def _blob(body: bytes) -> str:
+    return GitObject("blob", body).sha
+
+
+def _workflow_runs(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    query, runs = request.query, list(reversed(repository.runs))
+    for name, value in (("head_sha", "head_sha"), ("branch", "branch"), ("event", "event")):
+        if name in query:
+            runs = [run for run in runs if getattr(run, value) == query[name]]
+    if "status" in query:
+        runs = [run for run in runs if query["status"] in (run.status, run.conclusion)]
+    page, headers = page_of(request, runs)
+    view = {"total_count": len(runs), "workflow_runs": [views.run(run) for run in page]}
+    return web.json_response(view, headers=headers)
+
+
+def _releases(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    return _paged(request, list(reversed(repository.releases)), views.release)
+
+
+def _latest_release(_: web.Request, repository: Repository, views: Views) -> web.Response:
+    whole = [each for each in repository.releases if not each.draft and not each.prerelease]
+    if not whole:
+        raise web.HTTPNotFound
+    return web.json_response(views.release(whole[-1]))
+
+
+def _release_by_tag(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    tag = request.match_info["tag"]
+    found = [each for each in repository.releases if each.tag_name == tag and not each.draft]
+    if not found:
+        raise web.HTTPNotFound
+    return web.json_response(views.release(found[-1]))
+
+
+def _release(request: web.Request, repository: Repository, views: Views) -> web.Response:
+    return web.json_response(views.release(_release_of(request, repository)))
+
+
+def _release_of(request: web.Request, repository: Repository) -> Release:
+    number = int(request.match_info["id"])
+    found = next((release for release in repository.releases if release.id == number), None)
+    if found is None:
+        raise web.HTTPNotFound
+    return found

@@ -1,0 +1,258 @@
+"""GitHub's REST API, as far as a release bot reads and writes it, in memory.
+
+Objects, SHAs, tag payloads and signatures are real. It never runs anything: checks are green because a test or the
+world says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.faults import Fault
+from sandbox.github import limits
+from sandbox.github.api import Api
+from sandbox.github.objects import PGP_BEGIN, Person, Tag
+from sandbox.github.repository import (
+    CheckRun,
+    PullRequest,
+    Repository,
+    Status,
+    UnknownRef,
+    Verification,
+    WorkflowRun,
+)
+from sandbox.serving import Handler, Stand
+from sandbox.signing import SshSignature, SshSigner, key_blob
+
+AUTHOR = Person("Ada Lovelace", "ada@example.test")
+RUNNING = {"pending": "in_progress", "in_progress": "in_progress", "queued": "queued"}
+
+
+class LocalGitHub(Stand):
+    """One account's view of GitHub.
+
+    token: the one token that may read and write; read_only_token: may only read. now: injected for tests of times.
+    """
+
+    def __init__(
+        self,
+        token: str = "ghp_local",  # noqa: S107 - a made-up token of the sandbox
+        *,
+        read_only_token: str = "ghp_readonly",  # noqa: S107 - as above
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__()
+        self.token = token
+        self.read_only_token = read_only_token
+        self.now = now
+        self.repositories: dict[str, Repository] = {}
+        self.rate = limits.RateLimit()
+        self.signing_keys: set[bytes] = set()
+        self._asked = 0
+
+    # What a test or the world does to GitHub
+
+    def repository(self, repo: str) -> Repository:
+        """`owner/name`; made when it is new, and empty then."""
+        return self.repositories.setdefault(repo, Repository(repo))
+
+    def trust(self, signer: SshSigner) -> None:
+        """The signer uploads the key to GitHub: tags from now on are `verified`. It says nothing of our own policy."""
+        self.signing_keys.add(key_blob(signer.public_line))
+
+    def commit(
+        self,
+        repo: str,
+        message: str = "A change",
+        author: str | Person = AUTHOR,
+        *,
+        files: Mapping[str, str | bytes | None] | None = None,
+        parent: str | None = None,
+        parents: tuple[str, ...] = (),
+        branch: str | None = "main",
+        at: datetime | None = None,
+    ) -> str:
+        """Commit on top of `parent` (by default the branch's tip) and move the branch; returns the SHA.
+
+        files: what changes against the parent, path -> content, None deletes. branch: None leaves every ref alone.
+        parents: further parents of a merge.
+        """
+        repository = self.repository(repo)
+        tip = parent or (repository.refs.get(f"refs/heads/{branch}") if branch else None)
+        tree = dict(repository.files[tip]) if tip else {}
+        for path, content in (files or {}).items():
+            tree.pop(path, None)
+            if content is not None:
+                tree[path] = content.encode() if isinstance(content, str) else content
+        who = Person.of(author)
+        sha = repository.add_commit(message, who, at or self.now(), tree, ((tip,) if tip else ()) + parents)
+        if branch:
+            repository.refs[f"refs/heads/{branch}"] = sha
+        return sha
+
+    def tag(
+        self,
+        repo: str,
+        name: str,
+        sha: str,
+        *,
+        annotated: bool = True,
+        signer: SshSigner | None = None,
+        tagger: str | Person | None = None,
+        message: str | None = None,
+        signature: str | None = None,
+        at: datetime | None = None,
+    ) -> str:
+        """Make a tag; returns what the ref points at (the tag object's SHA, or the commit's if it is lightweight).
+
+        signer: signs the payload; without one the tag is unsigned. signature: put verbatim instead (a forged or
+        foreign one). Raises ValueError when the tag exists (`move_tag` moves), UnknownRef when the target doesn't.
+        """
+        repository = self.repository(repo)
+        ref = f"refs/tags/{name}"
+        if ref in repository.refs:
+            raise ValueError(f"{repo} has the tag {name} already")
+        if sha not in repository.objects:
+            raise UnknownRef(sha)
+        if not annotated:
+            repository.refs[ref] = sha
+            return sha
+
+        def sign(payload: str) -> str | None:
+            return signature or (signer.sign(payload.encode()) if signer else None)
+
+        who = Person.of(tagger) if tagger else Person(signer.principal, signer.principal) if signer else AUTHOR
+        tag = repository.add_tag(name, sha, who, at or self.now(), message or f"Release {name}", sign)
+        repository.verifications[tag.sha] = self._judge(tag)
+        repository.refs[ref] = tag.sha
+        return tag.sha
+
+    def move_tag(self, repo: str, name: str, sha: str, **more: Any) -> str:
+        """Delete the tag and make it anew at another commit; takes what `tag` takes."""
+        self.delete_tag(repo, name)
+        return self.tag(repo, name, sha, **more)
+
+    def delete_tag(self, repo: str, name: str) -> None:
+        """Raises KeyError when there is none."""
+        del self.repository(repo).refs[f"refs/tags/{name}"]
+
+    def set_checks(self, repo: str, sha: str, checks: Mapping[str, str]) -> None:
+        """The check runs of a commit, name -> conclusion, or `queued`, `in_progress`, `pending`; set again, a name reruns."""
+        repository = self.repository(repo)
+        for name, outcome in checks.items():
+            for old in repository.checks:
+                old.superseded = old.superseded or (old.head_sha, old.name) == (sha, name)
+            status = RUNNING.get(outcome, "completed")
+            conclusion = outcome if status == "completed" else None
+            run = CheckRun(next(repository.ids), name, sha, status, conclusion, self.now())
+            repository.checks.append(run)
+
+    def set_status(self, repo: str, sha: str, context: str, state: str, description: str = "", url: str = "") -> Status:
+        """state: `error`, `failure`, `pending` or `success`."""
+        repository = self.repository(repo)
+        status = Status(next(repository.ids), sha, context, state, description, url, self.now())
+        repository.statuses.append(status)
+        return status
+
+    def workflow_run(
+        self, repo: str, name: str, sha: str, outcome: str = "success", *, branch: str = "main", event: str = "push"
+    ) -> WorkflowRun:
+        repository = self.repository(repo)
+        status = RUNNING.get(outcome, "completed")
+        conclusion = outcome if status == "completed" else None
+        run = WorkflowRun(next(repository.ids), name, sha, branch, event, status, conclusion, self.now())
+        repository.runs.append(run)
+        return run
+
+    def pull_request(
+        self,
+        repo: str,
+        title: str,
+        shas: tuple[str, ...] | list[str],
+        *,
+        author: str = "ada",
+        merged: bool = True,
+        approved_by: tuple[str, ...] = (),
+        body: str = "",
+    ) -> PullRequest:
+        repository = self.repository(repo)
+        merged_at = self.now() if merged else None
+        number = len(repository.pulls) + 1
+        pull = PullRequest(number, title, author, tuple(shas), merged_at, approved_by, body)
+        repository.pulls.append(pull)
+        return pull
+
+    def secondary_limit(self, *, retry_after_s: int = 60, times: int = 1, path: str = "") -> Fault:
+        """The next requests are refused by the secondary rate limit."""
+        answer = {"message": limits.SECONDARY, "documentation_url": limits.DOCS, "status": "403"}
+        headers = self.rate.headers() | {"Retry-After": str(retry_after_s)}
+        return self.faults.add(Fault(path=path, times=times, status=403, headers=headers, body=answer))
+
+    def _judge(self, tag: Tag) -> Verification:
+        """As GitHub does when it first sees the object; the answer stays though a key is removed later."""
+        if tag.signature is None:
+            return Verification(False, "unsigned")
+        if tag.signature.startswith(PGP_BEGIN):
+            return Verification(False, "unknown_key")
+        try:
+            signature = SshSignature.read(tag.signature)
+        except ValueError:
+            return Verification(False, "malformed_signature")
+        if not signature.verifies(tag.payload.encode()):
+            return Verification(False, "invalid")
+        if signature.key_blob not in self.signing_keys:
+            return Verification(False, "unknown_key")
+        return Verification(True, "valid", self.now())
+
+    # What stands before every answer
+
+    def routes(self) -> list[web.RouteDef]:
+        return Api(self).routes()
+
+    def dress(self, request: web.Request, status: int) -> web.Response:
+        response = limits.limited(60, status) if status == 429 else limits.error(status)
+        response.headers.update(self.rate.headers())
+        return response
+
+    def middlewares(self) -> list[Any]:
+        @web.middleware
+        async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith("/_control/"):
+                return await handler(request)
+            self._asked += 1
+            response: web.StreamResponse | None = self._refusal(request)
+            if response is None:
+                try:
+                    response = limits.conditional(request, await handler(request))
+                except web.HTTPException as error:
+                    response = self.dress(request, error.status)
+                if response.status != 304 and request.path != "/rate_limit":
+                    self.rate.used += 1
+            response.headers.update(self.rate.headers())
+            response.headers["X-GitHub-Request-Id"] = f"F0:{self._asked:06X}"
+            response.headers["X-GitHub-Media-Type"] = "github.v3; format=json"
+            return response
+
+        return [gate]
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        self.rate.roll()
+        if "User-Agent" not in request.headers:
+            text = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
+            return web.Response(status=403, text=text)
+        sent = request.headers.get("Authorization", "").split()
+        given = sent[1] if len(sent) == 2 and sent[0].lower() in ("bearer", "token") else ""
+        if sent and given not in (self.token, self.read_only_token):
+            return limits.error(401)
+        if not sent and request.path != "/rate_limit":
+            # a private repository doesn't exist for strangers
+            return limits.error(404) if request.path != "/user" else limits.error(401, "Requires authentication")
+        if self.rate.used >= self.rate.limit and request.path != "/rate_limit":
+            return limits.limited(None)
+        if given == self.read_only_token and request.method not in ("GET", "HEAD"):
+            return limits.error(403)
+        return None
