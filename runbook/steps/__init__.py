@@ -1,0 +1,25 @@
+"""The vocabulary of plans, one file per family. Importing it registers every kind."""
+
+from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
+from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
+from runbook.steps.observations import Observe, SmokeTest
+from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorkload
+
+__all__ = [
+    "Announce",
+    "Approval",
+    "CandidateTag",
+    "Choice",
+    "CiGreen",
+    "DeployWorkload",
+    "Deployable",
+    "Gate",
+    "Observe",
+    "Option",
+    "RecordDecision",
+    "RememberImages",
+    "Replan",
+    "ReturnWorkload",
+    "SmokeTest",
+    "SteadyState",
+]

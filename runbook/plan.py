@@ -1,0 +1,231 @@
+"""Plans: a procedure of the runbook as plain frozen data, and its one canonical JSON form.
+
+The engine executes a plan, Slack shows it, approvals are bound to the hash of its stored bytes. The vocabulary of control is small on
+purpose: steps, spans with guards, `on_fail`, `Choice`, `Replan`. It must not grow into a workflow language.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter
+
+from runbook.ports import Ports
+from runbook.values import Environment
+from runbook.verdicts import Outcome, Verdict, worst
+
+STOP, HOLD, CONTINUE = "stop", "hold", "continue"
+"""What a FAIL does, beside `procedure:<name>`. NO_DATA and ERROR always hold, whatever stands here, but in a way back (CONTINUE)."""
+
+
+def procedure(name: str) -> str:
+    """The `on_fail` that leaves the plan for another procedure, such as the return to the previous images."""
+    return f"procedure:{name}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step found and recorded. facts: JSON values by key, merged into the run's facts for later steps and procedures."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        """A step without a verdict has done what it says."""
+        return worst(v.outcome for v in self.verdicts) if self.verdicts else Outcome.PASS
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """What a step may see and use while it is performed; made anew for every attempt.
+
+    run, index: make names that a repeat finds again. begun_at: when this attempt's first performance began; it survives a restart.
+    progress: what this step saved before a restart, or None. save: keeps progress durably. paused: the run is paused now.
+    doing: says what the step does now, for the headline (not durable).
+    """
+
+    ports: Ports
+    run: str
+    index: int
+    attempt: int
+    environment: Environment
+    facts: Mapping[str, Any]
+    begun_at: datetime
+    progress: Any
+    save: Callable[[Any], Awaitable[None]]
+    paused: Callable[[], bool]
+    doing: Callable[[str], None]
+    annotation_prefix: str = "forge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One line of a plan. kind: its name in stored plans, never reused. effect: it changes something outside Slack and our database.
+
+    on_fail: STOP, HOLD, CONTINUE or `procedure(name)`. retries: how often an ERROR is asked again before it holds, `retry_wait_s` apart.
+    """
+
+    kind: ClassVar[str] = ""
+    effect: ClassVar[bool] = False
+    kinds: ClassVar[dict[str, type[Step]]] = {}
+
+    title: str
+    on_fail: str = STOP
+    retries: int = 2
+    retry_wait_s: float = 5.0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in cls.__dict__:
+            Step.kinds[cls.kind] = cls
+
+    @property
+    def sentence(self) -> str:
+        """What the step does, in one sentence of the runbook's language."""
+        return self.title
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Step):
+    """A step that is performed through ports. Performing it again is harmless: effects set, they never add."""
+
+    async def perform(self, scene: Scene) -> Result:
+        """Raises `runbook.errors` when it could not ask or do; the engine turns that into an ERROR verdict."""
+        raise NotImplementedError(type(self).__name__)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Watched from its span's first to its last step. See `policy.Threshold` for the fields; `metric` is the recorded series' full name."""
+
+    name: str
+    metric: str
+    above: bool
+    limit: float
+    for_s: float
+    unit: str = "ratio"
+    track: str = "stable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """guards are active from its first to its last step, waits included; a breach leaves for `on_breach`, a procedure's name."""
+
+    guards: tuple[Guard, ...]
+    on_breach: str
+    steps: tuple[Step, ...]
+
+
+Node = Step | Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One segment of a run.
+
+    about: what approvals and headlines show: release, images, changes (JSON).
+    """
+
+    procedure: str
+    service: str
+    environment: Environment
+    version: str
+    nodes: tuple[Node, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def steps(self) -> Iterator[Step]:
+        """All steps in order, those inside spans too: a step's place here is its index within the segment."""
+        for node in self.nodes:
+            if isinstance(node, Span):
+                yield from node.steps
+            else:
+                yield node
+
+    def spans(self) -> Iterator[tuple[int, int, Span]]:
+        """(index of the first step, index of the last, span)."""
+        at = 0
+        for node in self.nodes:
+            if isinstance(node, Span):
+                yield at, at + len(node.steps) - 1, node
+                at += len(node.steps)
+            else:
+                at += 1
+
+
+@cache
+def adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: Any) -> Any:
+    """A frozen dataclass of ours as JSON values."""
+    return adapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(kind: Any, data: Any) -> Any:
+    """Back again. Raises `pydantic.ValidationError` when the data doesn't fit."""
+    return adapter(kind).validate_python(data)
+
+
+def _step_to_json(step: Step) -> dict[str, Any]:
+    return {"kind": step.kind, **to_json(step)}
+
+
+def _step_from_json(data: Mapping[str, Any]) -> Step:
+    fields = dict(data)
+    kind = fields.pop("kind")
+    step: Step = from_json(Step.kinds[kind], fields)
+    return step
+
+
+def canonical(plan: Plan) -> str:
+    """The plan's JSON text: sorted keys, no spaces. Equal plans have equal texts; its SHA-256 is what approvals are bound to."""
+    nodes: list[Any] = []
+    for node in plan.nodes:
+        if isinstance(node, Span):
+            inner = [_step_to_json(step) for step in node.steps]
+            nodes.append({"guards": [to_json(g) for g in node.guards], "on_breach": node.on_breach, "steps": inner})
+        else:
+            nodes.append(_step_to_json(node))
+    data = {
+        "procedure": plan.procedure,
+        "service": plan.service,
+        "environment": plan.environment.value,
+        "version": plan.version,
+        "about": dict(plan.about),
+        "nodes": nodes,
+    }
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def parse(text: str) -> Plan:
+    """A stored plan. Raises KeyError for a step kind that this program doesn't know: kinds are never removed while one may be stored."""
+    data = json.loads(text)
+    nodes: list[Node] = []
+    for node in data["nodes"]:
+        if "steps" in node:
+            guards = tuple(from_json(Guard, g) for g in node["guards"])
+            steps = tuple(_step_from_json(s) for s in node["steps"])
+            nodes.append(Span(guards=guards, on_breach=node["on_breach"], steps=steps))
+        else:
+            nodes.append(_step_from_json(node))
+    return Plan(
+        procedure=data["procedure"],
+        service=data["service"],
+        environment=Environment(data["environment"]),
+        version=data["version"],
+        nodes=tuple(nodes),
+        about=data["about"],
+    )
+
+
+def hash_of(text: str) -> str:
+    """Hex SHA-256 of the canonical text."""
+    return hashlib.sha256(text.encode()).hexdigest()
