@@ -1,0 +1,1 @@
+"""The runbook's judgements: pure functions from values to verdicts with evidence. Time and numbers come in as arguments."""
