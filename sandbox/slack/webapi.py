@@ -125,7 +125,7 @@ async def _arguments(request: web.Request) -> Json:
         if not isinstance(body, dict):
             raise SlackError("json_not_object")
         found |= body
-    elif request.can_read_body:
+    elif request.method == "POST":
         form = await request.post()
         found |= {key: value for key, value in form.items() if isinstance(value, str)}
     for key in _JSON_ARGUMENTS:

@@ -289,7 +289,7 @@ async def test_an_event_that_nobody_acknowledges_is_sent_again_with_the_same_eve
     seen: list[tuple[str, str]] = []
 
     @app.middleware
-    async def swallow_the_first(body, next):  # noqa: A002  Bolt's name
+    async def swallow_the_first(body, next):
         seen.append((body["event_id"], body["event"]["type"]))
         if len(seen) > 1:
             await next()
