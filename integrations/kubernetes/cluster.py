@@ -1,0 +1,264 @@
+"""One environment's cluster: reads Deployments and rollouts, sets images, nothing else.
+
+It must never add a container, touch a field beside image and annotations, or write where the images are already right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from integrations.http_calls import Limits, garbage
+from integrations.kubernetes.calls import STRATEGIC_MERGE, SYSTEM, Json, KubernetesCalls
+from integrations.kubernetes.credentials import Credentials
+from integrations.kubernetes.reading import (
+    TEMPLATE_HASH,
+    condition,
+    deployment_of,
+    images_differ,
+    label_selector,
+    newest_replica_set,
+    owned_by,
+    rollout_of,
+    unknown_containers,
+)
+from integrations.kubernetes.rights import RIGHTS, review
+from integrations.kubernetes.troubles import is_suspect, needs_log, pod_troubles
+from runbook.errors import Conflict, ForgeError, Permanent
+from runbook.ports import Deployment, PodTrouble, Rollout
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import ApiClient, AppsV1Api, CoreV1Api
+
+T = TypeVar("T")
+
+_PODS_EXAMINED = 5
+"""Of the pods that aren't well, so many are asked for events and logs: a bad release of 200 pods fails for the same reason 200 times."""
+_LOG_LINES = 20
+_LOG_BYTES = 2048
+_WRITE_ATTEMPTS = 3
+_SHAPE_ERRORS = (KeyError, TypeError, AttributeError, ValueError)
+
+
+class KubernetesCluster:
+    """Fulfils `runbook.ports.Cluster` for one context and namespace."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        namespace: str,
+        *,
+        limits: Limits | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._namespace = namespace
+        self._now = now
+        self._calls = KubernetesCalls(credentials, limits or Limits())
+
+    async def aclose(self) -> None:
+        await self._calls.aclose()
+
+    async def deployment(self, name: str) -> Deployment | None:
+        """See the port. Raises Temporary and Permanent."""
+        found = await self._read(name)
+        return None if found is None else self._shaped(lambda: deployment_of(found))
+
+    async def set_images(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
+        """See the port. Where every image is already right nothing is written, the annotations neither: on a pod template
+        they alone would restart every pod.
+
+        Raises Permanent("no_container") where the Deployment has no container of that name (a merge would add one), and
+        Conflict where others changed the object each time.
+        """
+        attempt = 1
+        while True:
+            found = await self._read(name)
+            if found is None:
+                raise self._missing(name)
+            if unknown := self._shaped(lambda found=found: unknown_containers(found, images)):  # type: ignore[misc]
+                remedy = f"Correct the names of the containers of {name} in the service's configuration"
+                cause = f"the Deployment {name} has no container named {', '.join(unknown)}"
+                raise Permanent(SYSTEM, "no_container", cause, remedy)
+            if not images_differ(found, images):
+                return int(found["metadata"].get("generation", 0))
+            try:
+                return await self._patch(name, images, annotations)
+            except Conflict:
+                if attempt == _WRITE_ATTEMPTS:
+                    raise
+                attempt += 1
+
+    async def rollout(self, name: str) -> Rollout:
+        """See the port. Raises Permanent("not_found") without such a Deployment.
+
+        Log tails and events are extras: where they can't be read the trouble is told without them.
+        """
+        found = await self._read(name)
+        if found is None:
+            raise self._missing(name)
+        bare = self._shaped(lambda: rollout_of(found, ()))
+        if not bare.observed:  # the newest ReplicaSet is still the one before
+            return bare
+        try:
+            return replace(bare, troubles=await self._troubles(found))
+        except _SHAPE_ERRORS as error:
+            raise garbage(SYSTEM, "the Kubernetes API", "list of ReplicaSets, pods or events") from error
+
+    async def missing_rights(self) -> tuple[str, ...]:
+        """See the port. Raises Temporary, and Permanent where the reviews themselves are refused."""
+
+        async def is_allowed(right: str) -> bool:
+            answer = await self._calls.json(
+                "create selfsubjectaccessreviews.authorization.k8s.io",
+                lambda client: review(client, right, self._namespace, self._calls.options),
+            )
+            return (answer.get("status") or {}).get("allowed") is True
+
+        allowed = await asyncio.gather(*(is_allowed(right) for right in RIGHTS))
+        return tuple(right for right, yes in zip(RIGHTS, allowed, strict=True) if not yes)
+
+    # --- the Deployment ---------------------------------------------------------------------------------------------
+
+    async def _read(self, name: str) -> Json | None:
+        try:
+            return await self._calls.json(
+                "get deployments.apps",
+                lambda client: _apps(client).read_namespaced_deployment(name, self._namespace, **self._calls.options),
+            )
+        except Permanent as error:
+            if error.code == "kubernetes.not_found":
+                return None
+            raise
+
+    async def _patch(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
+        template = {
+            "metadata": {"annotations": dict(annotations)},
+            "spec": {"containers": [{"name": container, "image": image} for container, image in images.items()]},
+        }
+        options = {
+            **self._calls.options,
+            "_content_type": STRATEGIC_MERGE,
+        }  # the library's default would be a JSON patch
+        answer = await self._calls.json(
+            "patch deployments.apps",
+            lambda client: _apps(client).patch_namespaced_deployment(
+                name,
+                self._namespace,
+                {"spec": {"template": template}},
+                field_manager="forge",
+                **options,
+            ),
+        )
+        return self._shaped(lambda: int(answer["metadata"]["generation"]))
+
+    def _missing(self, name: str) -> Permanent:
+        remedy = "Check the workload's name in the configuration, and the environment's namespace"
+        return Permanent(
+            SYSTEM, "not_found", f"there is no Deployment {name} in the namespace {self._namespace}", remedy
+        )
+
+    def _shaped(self, read: Callable[[], T]) -> T:
+        """What read() makes of an answer; an answer of another shape than a Deployment's is garbage, not a bug of ours."""
+        try:
+            return read()
+        except _SHAPE_ERRORS as error:
+            raise garbage(SYSTEM, "the Kubernetes API", "Deployment") from error
+
+    # --- its pods ---------------------------------------------------------------------------------------------------
+
+    async def _troubles(self, found: Json) -> tuple[PodTrouble, ...]:
+        selector = label_selector(found["spec"]["selector"])
+        replica_sets = await self._calls.items(
+            "list replicasets.apps",
+            lambda client: _apps(client).list_namespaced_replica_set(
+                self._namespace, label_selector=selector, **self._calls.options
+            ),
+        )
+        newest = newest_replica_set(owned_by(replica_sets, found))
+        if newest is None:
+            return _creation_failure(found)
+        pods = await self._pods_of(newest, selector)
+        suspects = [pod for pod in pods if is_suspect(pod)]
+        examined = await asyncio.gather(*(self._examine(pod) for pod in suspects[:_PODS_EXAMINED]))
+        others = [pod_troubles(pod, (), self._now()) for pod in suspects[_PODS_EXAMINED:]]
+        return *(trouble for group in (*examined, *others) for trouble in group), *_creation_failure(found)
+
+    async def _pods_of(self, replica_set: Json, selector: str) -> list[Json]:
+        template_hash = (replica_set["metadata"].get("labels") or {}).get(TEMPLATE_HASH)
+        wanted = f"{selector},{TEMPLATE_HASH}={template_hash}" if template_hash else selector
+        pods = await self._calls.items(
+            "list pods",
+            lambda client: _core(client).list_namespaced_pod(
+                self._namespace, label_selector=wanted, **self._calls.options
+            ),
+        )
+        return owned_by(pods, replica_set)
+
+    async def _examine(self, pod: Json) -> tuple[PodTrouble, ...]:
+        events = await self._events(pod)
+        troubles = pod_troubles(pod, events, self._now())
+        tails = await asyncio.gather(*(self._log_tail(trouble) for trouble in troubles))
+        return tuple(replace(trouble, log_tail=tail) for trouble, tail in zip(troubles, tails, strict=True))
+
+    async def _events(self, pod: Json) -> list[Json]:
+        metadata = pod["metadata"]
+        about = f"involvedObject.kind=Pod,involvedObject.name={metadata['name']}"
+        if metadata.get("uid"):
+            about += f",involvedObject.uid={metadata['uid']}"
+        try:
+            return await self._calls.items(
+                "list events",
+                lambda client: _core(client).list_namespaced_event(
+                    self._namespace, field_selector=about, limit=200, **self._calls.options
+                ),
+            )
+        except ForgeError:
+            return []
+
+    async def _log_tail(self, trouble: PodTrouble) -> str:
+        """The crashed container's last lines; of the run before where it has been restarted already."""
+        if not needs_log(trouble):
+            return ""
+        for previous in (True, False) if trouble.restarts else (False,):
+            try:
+                text = await self._calls.text(
+                    "get pods/log",
+                    lambda client, previous=previous: _core(client).read_namespaced_pod_log(  # type: ignore[misc]
+                        trouble.pod,
+                        self._namespace,
+                        container=trouble.container,
+                        previous=previous,
+                        tail_lines=_LOG_LINES,
+                        limit_bytes=16 * _LOG_BYTES,
+                        **self._calls.options,
+                    ),
+                )
+            except ForgeError:
+                continue
+            if text.strip():
+                return "\n".join(text.strip().splitlines()[-_LOG_LINES:])[-_LOG_BYTES:]
+        return ""
+
+
+def _apps(client: ApiClient) -> AppsV1Api:
+    from kubernetes_asyncio.client import AppsV1Api
+
+    return AppsV1Api(client)
+
+
+def _core(client: ApiClient) -> CoreV1Api:
+    from kubernetes_asyncio.client import CoreV1Api
+
+    return CoreV1Api(client)
+
+
+def _creation_failure(found: Json) -> tuple[PodTrouble, ...]:
+    """Pods that can't even be created: a quota, an admission policy, a missing service account."""
+    failure = condition(found, "ReplicaFailure") or {}
+    if failure.get("status") != "True":
+        return ()
+    reason, message = str(failure.get("reason") or "FailedCreate"), str(failure.get("message") or "")
+    return (PodTrouble(pod="", container="", kind="config", reason=reason, message=message),)

@@ -1,0 +1,119 @@
+"""Where a cluster is and who asks it: a kubeconfig's context, the pod's own account, or an address with a token.
+
+The client library is imported here and only when a cluster is first asked: it costs seconds and tens of megabytes.
+No credential is ever part of a `repr` or an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runbook.errors import Permanent
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import ApiClient, Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Kubeconfig:
+    """path: None for `~/.kube/config`. context: empty for the file's current one."""
+
+    path: Path | None = None
+    context: str = ""
+
+    def __str__(self) -> str:
+        return f"the context {self.context or '(current)'} of {self.path or '~/.kube/config'}"
+
+
+@dataclass(frozen=True, slots=True)
+class InCluster:
+    """The service account of the pod that forge runs in."""
+
+    def __str__(self) -> str:
+        return "the service account of forge's pod"
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """An API server by its address. token: gives the bearer token, asked again before each call; None for none."""
+
+    host: str
+    token: Callable[[], str] | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+    def __str__(self) -> str:
+        return f"the token for {self.host}"
+
+
+Credentials = Kubeconfig | InCluster | Direct
+
+
+async def open_client(credentials: Credentials) -> ApiClient:
+    """A client of its own for these credentials; the caller closes it. Raises Permanent("kubernetes.credentials")."""
+    # Off the loop: the first import of the library takes seconds, in which nothing else could be answered.
+    await asyncio.to_thread(_import_library)
+    from kubernetes_asyncio.client import ApiClient, Configuration
+
+    configuration = type.__call__(Configuration)  # a new one, not a copy of the process-wide default
+    match credentials:
+        case Direct():
+            _direct(configuration, credentials)
+        case InCluster():
+            _in_cluster(configuration)
+        case Kubeconfig():
+            await _kubeconfig(configuration, credentials)
+    return ApiClient(configuration=configuration)
+
+
+def _import_library() -> None:
+    import kubernetes_asyncio.client
+    import kubernetes_asyncio.config  # noqa: F401
+
+
+def _direct(configuration: Configuration, credentials: Direct) -> None:
+    configuration.host = credentials.host.rstrip("/")
+    if credentials.ca_file is not None:
+        configuration.ssl_ca_cert = str(credentials.ca_file)
+    token = credentials.token
+    if token is not None:
+
+        def read_token(target: Configuration) -> None:
+            target.api_key["BearerToken"] = f"Bearer {token()}"
+
+        read_token(configuration)
+        configuration.refresh_api_key_hook = read_token
+
+
+def _in_cluster(configuration: Configuration) -> None:
+    from kubernetes_asyncio.config import ConfigException, load_incluster_config
+
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        remedy = "Run forge in a pod with automountServiceAccountToken, or configure a kubeconfig for this environment"
+        raise Permanent(
+            "kubernetes", "credentials", "forge doesn't run in a pod with a service account", remedy
+        ) from error
+
+
+async def _kubeconfig(configuration: Configuration, credentials: Kubeconfig) -> None:
+    from kubernetes_asyncio.config import ConfigException, load_kube_config
+
+    try:
+        await load_kube_config(
+            config_file=str(credentials.path) if credentials.path else None,
+            context=credentials.context or None,
+            client_configuration=configuration,
+            persist_config=False,  # the file is the user's
+        )
+    except Exception as error:  # noqa: BLE001 - the library's loader and its plugins raise what they like
+        remedy = (
+            "Try `kubectl --context … get deployments` with the same file, and correct the path or the context's name"
+        )
+        reason = str(error) if isinstance(error, ConfigException) else type(error).__name__
+        cause = f"{credentials} can't be used ({reason[:300]})"
+        raise Permanent("kubernetes", "credentials", cause, remedy) from None

@@ -1,0 +1,41 @@
+"""The rights that forge needs in an environment's namespace, and the question to the API server whether it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import ApiClient
+
+RIGHTS = (
+    "get deployments.apps",
+    "list deployments.apps",
+    "patch deployments.apps",
+    "get replicasets.apps",
+    "list replicasets.apps",
+    "get pods",
+    "list pods",
+    "get pods/log",
+    "list events",
+)
+"""In the words of `kubectl auth can-i`; `deploy/` grants exactly these."""
+
+
+def attributes(right: str, namespace: str) -> dict[str, str]:
+    """A right's words as SelfSubjectAccessReview's resourceAttributes."""
+    verb, _, what = right.partition(" ")
+    path, _, group = what.partition(".")
+    resource, _, subresource = path.partition("/")
+    return {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource}
+
+
+async def review(client: ApiClient, right: str, namespace: str, options: Mapping[str, Any]) -> Any:
+    from kubernetes_asyncio.client import AuthorizationV1Api
+
+    body: Any = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes(right, namespace)},
+    }
+    return await AuthorizationV1Api(client).create_self_subject_access_review(body, **options)
