@@ -16,15 +16,15 @@ T = TypeVar("T")
 class Ledger(Protocol):
     """The database inside one transaction. Synchronous; used only inside a function given to `Store.write` or `Store.read`.
 
-    Conditions are equalities; a list or tuple means "one of", None means "is null".
+    The first argument is positional only: `kind` is a column of some records. Conditions are equalities; a list or tuple means "one of", None means "is null".
     """
 
-    def get(self, kind: type[R], *key: object) -> R | None: ...
+    def get(self, kind: type[R], /, *key: object) -> R | None: ...
 
-    def find(self, kind: type[R], *, order: str = "", limit: int | None = None, **equals: object) -> list[R]:
+    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **equals: object) -> list[R]:
         """order: a column, `-column` for descending; by key when empty."""
 
-    def count(self, kind: type[Any], **equals: object) -> int: ...
+    def count(self, kind: type[Any], /, **equals: object) -> int: ...
 
     def add(self, record: R) -> R:
         """Inserts; returns the record with the number that the database gave where its key is None. An existing key raises `Exists`."""
@@ -32,7 +32,7 @@ class Ledger(Protocol):
     def save(self, record: Any) -> None:
         """Inserts or replaces by key."""
 
-    def remove(self, kind: type[Any], **equals: object) -> int: ...
+    def remove(self, kind: type[Any], /, **equals: object) -> int: ...
 
     def next_number(self, series: str) -> int:
         """1, 2, 3, … without gaps in one series, such as the runs of an environment."""

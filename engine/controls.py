@@ -1,0 +1,130 @@
+"""What people do to runs and locks: pause, resume, abort, retry, cancel, lock, unlock. One transaction each; answers say what happens next."""
+
+from __future__ import annotations
+
+from engine.answers import Answer, done, info, refused
+from engine.journal import Turn
+from engine.lifecycle import end_run, on_way_back
+from engine.queue import ANY_SERVICE
+from engine.records import Ending, Lock, Run, RunState, StepState
+from runbook.values import Actor, Environment
+
+
+def pause(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
+    if (no := _not_now(turn, run, "pause")) is not None:
+        return no
+    if run.paused_at is not None:
+        return info("pause.already", f"{run.id} is paused already.", run=run.id)
+    turn.save_run(run, paused_at=turn.now)
+    turn.audit("run.paused", run.id, actor, why=reason)
+    turn.show(run)
+    return done("run.paused", f"{run.id} starts no new step. Guards and deadlines go on.", run=run.id)
+
+
+def resume(turn: Turn, run: Run, actor: Actor) -> Answer:
+    if run.paused_at is None:
+        return info("resume.not_paused", f"{run.id} isn't paused.", run=run.id)
+    turn.save_run(run, paused_at=None)
+    turn.audit("run.resumed", run.id, actor)
+    turn.show(run)
+    return done("run.resumed", f"{run.id} goes on.", run=run.id)
+
+
+def abort(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
+    """Leaves for the return to the previous state; with nothing changed so far the run just ends."""
+    if (no := _not_now(turn, run, "abort")) is not None:
+        return no
+    if run.interrupt is not None:
+        return info("abort.already", f"{run.id} is being stopped already.", run=run.id)
+    why = f"aborted by {actor.name}" + (f": {reason}" if reason else "")
+    turn.audit("run.abort", run.id, actor, why=reason)
+    if run.state == RunState.QUEUED:
+        end_run(turn, run, Ending.CANCELLED, "aborted", why)
+        return done("run.cancelled", f"{run.id} was queued and is cancelled.", run=run.id)
+    turn.save_run(run, interrupt={"kind": "abort", "code": "aborted", "reason": why})
+    text = "returns to the previous images" if run.first_effect_at else "stops; it has changed nothing"
+    return done("run.aborted", f"{run.id} {text}.", run=run.id)
+
+
+def cancel(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
+    if run.state == RunState.ENDED:
+        return refused("run.ended", f"{run.id} has ended already.", run=run.id)
+    if run.first_effect_at is not None:
+        return refused("cancel.late", f"{run.id} has had effects: it can't be cancelled.",
+                       f"`abort {run.id}` returns to the previous images.", run=run.id)  # fmt: skip
+    why = f"cancelled by {actor.name}" + (f": {reason}" if reason else "")
+    turn.audit("run.cancel", run.id, actor, why=reason)
+    if run.state == RunState.QUEUED:
+        end_run(turn, run, Ending.CANCELLED, "cancelled", why)
+    else:
+        turn.save_run(run, interrupt={"kind": "abort", "code": "cancelled", "reason": why})
+    return done("run.cancelled", f"{run.id} is cancelled; nothing was changed.", run=run.id)
+
+
+def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
+    """Repeats the held step as a new attempt."""
+    row = turn.step(run.id, run.position)
+    if run.state != RunState.HELD or row is None or row.state != StepState.HELD:
+        return refused(
+            "retry.not_held", f"{run.id} isn't held: there is nothing to retry.", f"`status {run.id}`", run=run.id
+        )
+    turn.save_step(row, state=StepState.PENDING, deadline=None, escalation=0, progress=None)
+    turn.save_run(run, state=RunState.RUNNING)
+    turn.audit("step.retried", run.id, actor, what=row.title, evidence={"attempt": row.attempt + 1})
+    turn.show(run)
+    return done("step.retried", f"{run.id} tries again: {row.title}.", run=run.id)
+
+
+def lock(turn: Turn, environment: Environment, service: str, actor: Actor, reason: str) -> Answer:
+    name = service or ANY_SERVICE
+    held = turn.ledger.get(Lock, environment.value, name)
+    if held is not None:
+        return refused("lock.held", f"{environment.value} is locked by {held.owner_name} since {held.at:%H:%M} UTC: {held.reason}",
+                       f"`unlock {environment.value}` releases it.")  # fmt: skip
+    row = Lock(
+        environment=environment.value, service=name, owner=actor.id, owner_name=actor.name, reason=reason, at=turn.now
+    )
+    turn.ledger.add(row)
+    turn.audit("lock.set", f"{environment.value}/{name}", actor, why=reason)
+    under_way = _under_way(turn, environment, service)
+    also = f" {', '.join(under_way)} goes on." if under_way else ""
+    return done(
+        "lock.set",
+        f"{environment.value} is locked: no run starts there.{also} `unlock {environment.value}` releases it.",
+    )
+
+
+def unlock(turn: Turn, environment: Environment, service: str, actor: Actor, reason: str) -> Answer:
+    name = service or ANY_SERVICE
+    held = turn.ledger.get(Lock, environment.value, name)
+    if held is None:
+        return info("lock.none", f"{environment.value} has no such lock.")
+    turn.ledger.remove(Lock, environment=environment.value, service=name)
+    turn.audit(
+        "lock.released",
+        f"{environment.value}/{name}",
+        actor,
+        why=reason,
+        evidence={"owner": held.owner, "reason": held.reason},
+    )
+    return done(
+        "lock.released",
+        f"{environment.value} is unlocked. {held.owner_name} had locked it: {held.reason or 'no reason given'}",
+    )
+
+
+def _under_way(turn: Turn, environment: Environment, service: str) -> list[str]:
+    states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
+    runs = turn.ledger.find(Run, environment=environment.value, state=states)
+    return [run.id for run in runs if not service or run.service == service]
+
+
+def _not_now(turn: Turn, run: Run, verb: str) -> Answer | None:
+    if run.state == RunState.ENDED:
+        now = f"{run.service} {run.version} ended as {run.ending}"
+        return refused(
+            "run.ended", f"{run.id} has ended already ({now}): nothing to {verb}, nothing was changed.", run=run.id
+        )
+    if on_way_back(turn, run):
+        return info("run.way_back", f"{run.id} is returning to the previous images already.", run=run.id)
+    return None

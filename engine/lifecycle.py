@@ -1,0 +1,166 @@
+"""A run's life: opened, started, ended; left for a way back. Rules of the transitions, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine.journal import RUN_BUTTONS, Turn, add_buttons, append_segment, open_steps, plan_of, segment_of, show_view
+from engine.notes import Note, Tone
+from engine.records import Click, Ending, Run, RunState, StepRow, StepState
+from runbook.plan import Plan, from_json, to_json
+from runbook.procedures.base import Continuation, Request
+from runbook.values import Actor
+from runbook.verdicts import Outcome, Verdict
+
+Continuations = Mapping[str, Continuation]
+
+
+def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str) -> Run:
+    """A new run in state QUEUED; whether it may start is decided when it is looked at."""
+    series = f"runs:{request.environment.value}"
+    number = turn.ledger.next_number(series)
+    run = Run(
+        id=f"{request.environment.value}-{number}",
+        number=number,
+        service=request.service,
+        environment=request.environment.value,
+        procedure=plan.procedure,
+        version=request.version,
+        arguments={"version": request.version},
+        requester=actor.id,
+        requester_name=actor.name,
+        reason=reason,
+        state=RunState.QUEUED,
+        setting_hash=turn.setting.hash,
+        created_at=turn.now,
+    )
+    turn.ledger.add(run)
+    run = append_segment(turn, run, plan, 0)
+    add_buttons(turn, run, RUN_BUTTONS)
+    turn.audit(
+        "run.created",
+        run.id,
+        actor,
+        what=f"deploy {request.version} of {request.service} to {request.environment.value}",
+        why=reason,
+        evidence={"plan": run.plan_hash, "setting": turn.setting.hash, "about": dict(plan.about)},
+    )
+    turn.show(run)
+    return run
+
+
+def replace_plan(turn: Turn, run: Run, plan: Plan, changes: Sequence[str]) -> Run:
+    """The plan made anew differs, before any effect: approvals are void and it begins again from its first gate."""
+    old = segment_of(turn, run)
+    turn.ledger.save(replace(old, replaced_at=turn.now))
+    for click in turn.ledger.find(Click, run=run.id, void_at=None):
+        turn.ledger.save(replace(click, void_at=turn.now))
+    for row in turn.steps(run.id):
+        if row.kind == "approval":
+            show_view(turn, f"approval:{run.id}:{row.index}:{old.number}", run.id)
+    turn.ledger.remove(StepRow, run=run.id)
+    run = append_segment(turn, run, plan, 0)
+    run = turn.save_run(run, setting_hash=turn.setting.hash, facts={}, state=RunState.RUNNING)
+    turn.audit(
+        "plan.replaced", run.id, what="approvals are void", why="; ".join(changes),
+        evidence={"old": old.hash, "new": run.plan_hash, "changes": list(changes)},
+    )  # fmt: skip
+    text = "\n".join(f"• {change}" for change in changes)
+    turn.note(
+        run,
+        f"replaced:{run.segment}",
+        Note(tone=Tone.WARN, title="The plan has changed: approvals are void", text=text),
+    )
+    turn.show(run)
+    return run
+
+
+def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = "") -> Run:
+    run = turn.save_run(
+        run,
+        state=RunState.ENDED,
+        ending=ending,
+        ending_code=code or run.ending_code,
+        ending_reason=reason or run.ending_reason,
+        interrupt=None,
+        paused_at=None,
+        ended_at=turn.now,
+    )
+    turn.audit(f"run.{ending}", run.id, what=f"{run.version} on {run.environment}", why=run.ending_reason)
+    for row in open_steps(turn, run):
+        turn.save_step(row, state=StepState.SKIPPED, deadline=None, code=row.code or "not_reached")
+    _refresh_cards(turn, run)
+    turn.show(run)
+    if ending != Ending.COMPLETED:
+        turn.note(run, "ended", _ending_note(run), broadcast=True)
+    return run
+
+
+def _ending_note(run: Run) -> Note:
+    name = f"{run.service} {run.version} on {run.environment}"
+    titles = {
+        Ending.FAILED: (Tone.BAD, f"{name}: stopped, nothing was changed"),
+        Ending.RETURNED: (Tone.BAD, f"{name}: the previous version is back"),
+        Ending.INCOMPLETE: (Tone.ASK, f"{name}: the return is INCOMPLETE, a person must finish it"),
+        Ending.CANCELLED: (Tone.INFO, f"{name}: cancelled, nothing was changed"),
+    }
+    tone, title = titles[Ending(run.ending or "")]
+    return Note(tone=tone, title=f"{run.id}: {title}", text=run.ending_reason)
+
+
+def _refresh_cards(turn: Turn, run: Run) -> None:
+    for row in turn.steps(run.id):
+        if row.kind == "approval" and row.started_at is not None:
+            show_view(turn, f"approval:{run.id}:{row.index}:{row.segment}", run.id)
+
+
+def leave_plan(
+    turn: Turn, run: Run, name: str, code: str, reason: str, verdicts: Sequence[Verdict], continuations: Continuations
+) -> Run:
+    """Leaves the running plan for a procedure such as the return; without an effect so far the run just ends."""
+    segment = segment_of(turn, run)
+    for row in open_steps(turn, run):
+        was = row.state
+        outcome = Outcome.FAIL if row.index == run.position and was != StepState.PENDING else None
+        turn.save_step(
+            row, state=StepState.SKIPPED, deadline=None, finished_at=turn.now,
+            outcome=outcome, code=code if outcome else "not_reached", reason=reason if outcome else "",
+        )  # fmt: skip
+    run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason)
+    plan = continuations[name](plan_of(segment), run.facts) if run.first_effect_at is not None else None
+    if plan is None:
+        cancelled = code in ("aborted", "cancelled")
+        return end_run(turn, run, Ending.CANCELLED if cancelled else Ending.FAILED)
+    rows = turn.steps(run.id)
+    run = append_segment(turn, run, plan, rows[-1].index + 1)
+    run = turn.save_run(run, state=RunState.RUNNING)
+    evidence = {"plan": run.plan_hash, "verdicts": [to_json(v) for v in verdicts]}
+    turn.audit("run.left", run.id, what=f"goes on with {name}", why=reason, evidence=evidence)
+    _refresh_cards(turn, run)
+    note = Note(
+        tone=Tone.BAD, title=f"{run.id}: returning to the previous images", text=reason, verdicts=tuple(verdicts)
+    )
+    turn.note(run, f"left:{run.segment}", note)
+    turn.show(run)
+    return run
+
+
+def on_way_back(turn: Turn, run: Run) -> bool:
+    """True once the run has left its first procedure."""
+    return segment_of(turn, run).procedure != run.procedure
+
+
+def close_plan(turn: Turn, run: Run) -> Run:
+    """All steps of the newest segment are done."""
+    if not on_way_back(turn, run):
+        return end_run(turn, run, Ending.COMPLETED, "completed", f"{run.version} is on {run.environment}")
+    rows = [row for row in turn.steps(run.id) if row.segment == run.segment]
+    whole = all(row.outcome in (Outcome.PASS, None) for row in rows)
+    return end_run(turn, run, Ending.RETURNED if whole else Ending.INCOMPLETE)
+
+
+def verdicts_of(stored: Sequence[Any]) -> list[Verdict]:
+    """Verdicts as a row keeps them, as values again."""
+    return [from_json(Verdict, v) for v in stored]

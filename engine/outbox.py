@@ -1,0 +1,233 @@
+"""The outbox: Slack is a view of the database. Messages go out in order, once, rendered from the rows as they are when sent.
+
+The engine never waits for it. What is doubtful after a crash or a time-out is looked for by its id before it is posted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from engine.ports import Chat, Ledger, Message, Placed, Renderer, Store
+from engine.records import Outgoing, Posted, Received
+from runbook.errors import ForgeError, Permanent, StoreUnavailable, Temporary
+from runbook.ports import Clock
+
+log = structlog.get_logger("forge.outbox")
+
+LONGEST_PAUSE_S = 60.0
+LOOK_BACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message about to be sent. place: where its subject stands already; thread: the headline's place, for what belongs into it."""
+
+    row: Outgoing
+    message: Message | None
+    place: Posted | None
+    thread: Posted | None
+    doubtful: bool
+    address: str = ""
+
+
+class Outbox:
+    """Two lanes: what the channel sees, strictly in order; answers to callers, which overtake it."""
+
+    def __init__(self, store: Store, clock: Clock, chat: Chat, renderer: Renderer, channel: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._chat = chat
+        self._renderer = renderer
+        self._channel = channel
+        self._lanes: list[asyncio.Task[None]] = []
+        self._bell = {"channel": asyncio.Event(), "answers": asyncio.Event()}
+        self.trouble = ""
+
+    async def start(self) -> None:
+        self._lanes = [asyncio.create_task(self._lane(name), name=f"outbox {name}") for name in self._bell]
+
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Gives what is pending a moment, then stops; the rest is sent after the next start."""
+        deadline = asyncio.get_running_loop().time() + drain_s
+        while await self._backlog() and not self.trouble and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+
+    def ring(self) -> None:
+        """There may be something to send."""
+        for bell in self._bell.values():
+            bell.set()
+
+    async def _backlog(self) -> int:
+        return await self._store.read(lambda ledger: ledger.count(Outgoing, state=["pending", "sending"]))
+
+    async def _lane(self, lane: str) -> None:
+        while True:
+            bell = self._bell[lane]
+            bell.clear()
+            try:
+                pause_s = await self._send_all(lane)
+            except StoreUnavailable as error:
+                log.error("outbox.store", code=error.code)
+                pause_s = 1.0
+            try:
+                await asyncio.wait_for(
+                    bell.wait(), pause_s
+                ) if pause_s is None or not self.trouble else await asyncio.sleep(pause_s)
+            except TimeoutError:
+                continue
+
+    async def _send_all(self, lane: str) -> float | None:
+        """Until nothing is due. Returns the seconds until something is, or None."""
+        while True:
+            now = self._clock.now()
+            row = await self._store.read(partial(_next_row, lane=lane, now=now))
+            if row is None:
+                return await self._store.read(lambda ledger: _next_due(ledger, lane, self._clock.now()))
+            letter = await self._store.write(partial(self._prepare, row=row))
+            if letter is None:
+                continue
+            pause_s = await self._send(letter)
+            if pause_s is not None:
+                return pause_s
+
+    def _prepare(self, ledger: Ledger, row: Outgoing) -> Letter | None:
+        """Marks the row as being sent, so that a crash from here on leaves it doubtful, and renders it."""
+        current = ledger.get(Outgoing, row.id)
+        if current is None or current.state not in ("pending", "sending"):
+            return None
+        doubtful = current.state == "sending"
+        if doubtful and current.kind == "answer":  # nothing can be looked up behind a response address: at most once
+            ledger.save(replace(current, state="dropped", error="its arrival is doubtful after a restart"))
+            return None
+        now = self._clock.now()
+        message = self._renderer.render(ledger, current, now)
+        place = ledger.get(Posted, current.subject)
+        if message is None or (place is not None and (current.kind != "view" or place.rendered == _hash(message))):
+            ledger.save(replace(current, state="sent", sent_at=now))
+            return None
+        row = replace(current, state="sending", attempts=current.attempts + 1)
+        ledger.save(row)
+        thread = ledger.get(Posted, f"headline:{row.run}") if not row.subject.startswith("headline:") else None
+        address = ""
+        if row.kind == "answer":
+            received = ledger.get(Received, (row.payload or {}).get("received"))
+            address = str((received.payload or {}).get("response_url", "")) if received is not None else ""
+        return Letter(row, message, place, thread, doubtful or row.error.endswith(".doubtful"), address)
+
+    async def _send(self, letter: Letter) -> float | None:
+        """None: done with this one. Else the lane pauses for so many seconds."""
+        try:
+            placed = await self._deliver(letter)
+        except Temporary as error:
+            pause_s = error.retry_after_s or min(2.0 ** min(letter.row.attempts, 6), LONGEST_PAUSE_S)
+            await self._postpone(letter, error, pause_s)
+            return pause_s
+        except Permanent as error:
+            return await self._refused(letter, error)
+        self.trouble = ""
+        await self._store.write(lambda ledger: self._sent(ledger, letter, placed))
+        return None
+
+    async def _deliver(self, letter: Letter) -> Placed | None:
+        row, message = letter.row, letter.message
+        if message is None:
+            return None
+        if row.kind == "answer":
+            if letter.address:
+                await self._chat.respond(letter.address, message)
+            return None
+        if letter.place is not None:
+            await self._chat.update(letter.place.channel, letter.place.ts, message)
+            return Placed(letter.place.channel, letter.place.ts, letter.place.permalink)
+        channel, thread_ts = self._channel(), letter.thread.ts if letter.thread is not None else ""
+        if letter.doubtful:
+            since = row.created_at - LOOK_BACK
+            found = await self._chat.find(channel, _message_id(row), thread_ts=thread_ts, since=since)
+            if found is not None:
+                return found
+        broadcast = row.broadcast or row.subject.startswith("approval:")
+        return await self._chat.post(
+            channel, message, _message_id(row), thread_ts=thread_ts, broadcast=broadcast and bool(thread_ts)
+        )
+
+    def _sent(self, ledger: Ledger, letter: Letter, placed: Placed | None) -> None:
+        now, row = self._clock.now(), letter.row
+        ledger.save(replace(row, state="sent", sent_at=now, error=""))
+        if placed is not None and letter.message is not None:
+            ledger.save(
+                Posted(
+                    subject=row.subject, run=row.run, channel=placed.channel, ts=placed.ts, permalink=placed.permalink,
+                    thread_ts=letter.thread.ts if letter.thread is not None else "", rendered=_hash(letter.message),
+                    posted_at=letter.place.posted_at if letter.place is not None else now,
+                )
+            )  # fmt: skip
+
+    async def _postpone(self, letter: Letter, error: ForgeError, pause_s: float) -> None:
+        """state stays `sending` where the message may have arrived: it is looked for before the next try."""
+        self.trouble = error.code
+        log.warning("outbox.postponed", subject=letter.row.subject, code=error.code, pause_s=pause_s)
+        doubtful = error.code.endswith(".doubtful")
+        if letter.row.kind == "answer" and doubtful:
+            row = replace(letter.row, state="dropped", error=error.code)
+        else:
+            again = self._clock.now() + timedelta(seconds=pause_s)
+            row = replace(letter.row, state="sending" if doubtful else "pending", not_before=again, error=error.code)
+        await self._store.write(lambda ledger: ledger.save(row))
+
+    async def _refused(self, letter: Letter, error: Permanent) -> float | None:
+        """Slack won't have it: a gone message is posted anew, an answer is dropped, everything else is tried again, slower and slower."""
+        log.error("outbox.refused", subject=letter.row.subject, code=error.code, cause=error.cause, remedy=error.remedy)
+        if letter.row.kind == "answer":
+            await self._store.write(lambda ledger: ledger.save(replace(letter.row, state="dropped", error=error.code)))
+            return None
+        if error.code.endswith(".message_gone") and letter.place is not None:
+            await self._store.write(lambda ledger: _forget(ledger, letter))
+            return None
+        self.trouble = error.code
+        pause_s = min(2.0 ** min(letter.row.attempts, 8), 300.0)
+        again = self._clock.now() + timedelta(seconds=pause_s)
+        row = replace(letter.row, state="pending", not_before=again, error=error.code)
+        await self._store.write(lambda ledger: ledger.save(row))
+        return pause_s
+
+
+def _forget(ledger: Ledger, letter: Letter) -> None:
+    ledger.remove(Posted, subject=letter.row.subject)
+    ledger.save(replace(letter.row, state="pending"))
+
+
+def _next_row(ledger: Ledger, lane: str, now: datetime) -> Outgoing | None:
+    """The oldest row of the lane; strictly in order, so that a postponed one holds the others up."""
+    kinds = ["answer"] if lane == "answers" else ["view", "note"]
+    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=kinds, order="id", limit=1)
+    if not rows or (rows[0].not_before is not None and rows[0].not_before > now):
+        return None
+    return rows[0]
+
+
+def _next_due(ledger: Ledger, lane: str, now: datetime) -> float | None:
+    kinds = ["answer"] if lane == "answers" else ["view", "note"]
+    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=kinds, order="id", limit=1)
+    if not rows or rows[0].not_before is None:
+        return None
+    return max((rows[0].not_before - now).total_seconds(), 0.01)
+
+
+def _message_id(row: Outgoing) -> str:
+    return f"{row.subject}#{row.id}"
+
+
+def _hash(message: Message) -> str:
+    text = json.dumps([message.text, list(message.blocks)], sort_keys=True, ensure_ascii=False, default=dict)
+    return hashlib.sha256(text.encode()).hexdigest()

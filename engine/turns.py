@@ -1,0 +1,305 @@
+"""What a run does next: one transaction that looks at its rows, moves them as far as it can without I/O, and says what is to be done.
+
+The answer is an `Action` for the driver. Pure but for the ledger: it may be asked any number of times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.approvals import open_approval, settle, standing
+from engine.choices import open_choice, settle_choice
+from engine.journal import Turn, append_segment, plan_of, segment_of, step_of
+from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of
+from engine.notes import Note, Tone
+from engine.queue import ahead_of, lock_on
+from engine.records import Click, Decision, Ending, Run, RunState, StepRow, StepState
+from runbook.plan import CONTINUE, HOLD, STOP, Result, Step, Work, to_json
+from runbook.steps.control import Announce, Approval, Choice, RecordDecision, Replan
+from runbook.values import Role
+from runbook.verdicts import Outcome
+
+
+@dataclass(frozen=True)
+class Perform:
+    """Carry out this work step; then `finish`."""
+
+    run: Run
+    row: StepRow
+    step: Work
+
+
+@dataclass(frozen=True)
+class Remake:
+    """Make the plan anew from the world as it is, before the run goes on."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Wait:
+    """until: the next deadline, or None for a wake-up alone."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    run: Run
+
+
+Action = Perform | Remake | Wait | Ended
+
+
+def next_action(turn: Turn, run_id: str, continuations: Continuations, *, remade: bool, may_begin: bool) -> Action:
+    """remade: the plan was just made anew. may_begin: False while the store is in trouble: then no new step starts."""
+    while True:
+        run = turn.run(run_id)
+        if run is None or run.state == RunState.ENDED:
+            return Ended(run) if run is not None else Wait()
+        if run.interrupt is not None:
+            _interrupted(turn, run, continuations)
+            continue
+        if run.state == RunState.QUEUED:
+            if not _may_start(turn, run) or not may_begin:
+                return Wait()
+            continue
+        action = _at_position(turn, run, continuations, remade=remade, may_begin=may_begin)
+        if action is not None:
+            return action
+
+
+def _interrupted(turn: Turn, run: Run, continuations: Continuations) -> None:
+    why: dict[str, Any] = run.interrupt
+    verdicts = verdicts_of(why.get("verdicts", ()))
+    leave_plan(
+        turn, run, why.get("procedure", "return_to_previous"), why["code"], why["reason"], verdicts, continuations
+    )
+
+
+def _may_start(turn: Turn, run: Run) -> bool:
+    if lock_on(turn, run.environment, run.service) is not None or ahead_of(turn, run) is not None:
+        turn.show(run)
+        return False
+    turn.save_run(run, state=RunState.RUNNING)
+    turn.audit("run.started", run.id, what=f"{run.version} on {run.environment}")
+    turn.show(run)
+    return True
+
+
+def _at_position(turn: Turn, run: Run, continuations: Continuations, *, remade: bool, may_begin: bool) -> Action | None:
+    """None: something moved, look again."""
+    row = turn.step(run.id, run.position)
+    if row is None:
+        close_plan(turn, run)
+        return None
+    step = step_of(turn, run, row)
+    match row.state:
+        case StepState.PENDING:
+            return _begin(turn, run, row, step, continuations, remade=remade, may_begin=may_begin)
+        case StepState.RUNNING if isinstance(step, Work):
+            return Perform(run, row, step)
+        case StepState.WAITING:
+            return _waiting(turn, run, row, step)
+        case StepState.HELD:
+            return _held(turn, run, row)
+        case _:
+            _after(turn, run, row, step, continuations)
+            return None
+
+
+def _begin(
+    turn: Turn, run: Run, row: StepRow, step: Step, continuations: Continuations, *, remade: bool, may_begin: bool
+) -> Action | None:
+    back = on_way_back(turn, run)
+    if run.paused_at is not None and not back:
+        return Wait()
+    if not may_begin and not back:
+        return Wait(turn.now + timedelta(seconds=1))
+    if row.deadline is not None and row.deadline > turn.now:  # between two attempts
+        return Wait(row.deadline)
+    if run.first_effect_at is None and not remade and not back:
+        return Remake(run)
+    if isinstance(step, Work):
+        return _begin_work(turn, run, row, step)
+    _begin_control(turn, run, row, step, continuations)
+    return None
+
+
+def _begin_work(turn: Turn, run: Run, row: StepRow, step: Work) -> Action:
+    row = turn.save_step(
+        row, state=StepState.RUNNING, attempt=row.attempt + 1, started_at=turn.now, deadline=None, finished_at=None,
+        outcome=None, code="", reason="",
+    )  # fmt: skip
+    changes: dict[str, Any] = {"state": RunState.RUNNING}
+    if step.effect and run.first_effect_at is None:
+        changes["first_effect_at"] = turn.now
+    run = turn.save_run(run, **changes)
+    turn.audit("step.started", f"{run.id}/{row.index}", what=step.title, evidence={"attempt": row.attempt})
+    turn.show(run)
+    return Perform(run, row, step)
+
+
+def _begin_control(turn: Turn, run: Run, row: StepRow, step: Step, continuations: Continuations) -> None:
+    match step:
+        case Approval():
+            open_approval(turn, run, row, step)
+        case Announce():
+            _announce(turn, run, step)
+            _done(turn, row)
+        case RecordDecision():
+            _record(turn, run, step)
+            _done(turn, row)
+        case Choice():
+            open_choice(turn, run, row, step)
+        case Replan():
+            _replan(turn, run, row, step, continuations)
+        case _:
+            raise LookupError(f"no part of the engine carries out a step of kind {step.kind}")
+
+
+def _done(turn: Turn, row: StepRow) -> None:
+    turn.save_step(
+        row, state=StepState.DONE, outcome=Outcome.PASS, attempt=1, started_at=turn.now, finished_at=turn.now
+    )
+
+
+def _announce(turn: Turn, run: Run, step: Announce) -> None:
+    name = f"{run.service} {run.version} on {run.environment}"
+    titles = {
+        "started": (Tone.INFO, f"{run.id}: deploying {name}"),
+        "completed": (Tone.GOOD, f"{run.id}: {name} got its go"),
+        "returned": (Tone.BAD, f"{run.id}: {run.environment} has returned to the previous images"),
+    }
+    tone, title = titles.get(step.moment, (Tone.INFO, f"{run.id}: {step.moment}"))
+    turn.note(run, f"announce:{step.moment}", Note(tone=tone, title=title, text=run.ending_reason), broadcast=True)
+    turn.audit("announced", run.id, what=step.moment)
+
+
+def _record(turn: Turn, run: Run, step: RecordDecision) -> None:
+    first = plan_of(segment_of(turn, run, 1 if on_way_back(turn, run) else run.segment))
+    clicks = standing(turn.ledger.find(Click, run=run.id, order="id"))
+    approvers = [{"actor": c.actor, "name": c.actor_name, "roles": c.roles, "decision": c.decision} for c in clicks]
+    decision = Decision(
+        run=run.id, service=run.service, environment=run.environment, version=run.version, result=step.result,
+        release=first.about.get("release"), approvers=approvers, at=turn.now,
+    )  # fmt: skip
+    turn.ledger.save(decision)
+    turn.audit("decision.recorded", run.id, what=f"{step.result} for {run.version}", why=run.ending_reason,
+               evidence={"release": decision.release, "approvers": approvers})  # fmt: skip
+
+
+def _replan(turn: Turn, run: Run, row: StepRow, step: Replan, continuations: Continuations) -> None:
+    _done(turn, row)
+    plan = continuations[step.procedure](plan_of(segment_of(turn, run)), run.facts)
+    if plan is None:
+        turn.save_run(run, position=row.index + 1)
+        return
+    rows = turn.steps(run.id)
+    for later in rows:
+        if later.index > row.index:
+            turn.save_step(later, state=StepState.SKIPPED, code="replanned")
+    append_segment(turn, run, plan, rows[-1].index + 1)
+    turn.audit("plan.appended", run.id, what=step.procedure)
+
+
+def _waiting(turn: Turn, run: Run, row: StepRow, step: Step) -> Action | None:
+    if isinstance(step, Choice):
+        settled = settle_choice(turn, run, row, step)
+    else:
+        assert isinstance(step, Approval)  # noqa: S101 - only these two wait
+        settled = settle(turn, run, row, step)
+    return Wait(row.deadline) if settled.state == StepState.WAITING else None
+
+
+def _held(turn: Turn, run: Run, row: StepRow) -> Action:
+    """A hold reminds, then escalates to on-call. Its timer never rolls back."""
+    if row.deadline is None or row.deadline > turn.now:
+        return Wait(row.deadline)
+    waiting = turn.setting.policy.waiting
+    since = turn.now - (row.finished_at or turn.now)
+    if row.escalation == 0:
+        left = max(waiting.hold_escalate_s - waiting.hold_remind_s, 1.0)
+        deadline = turn.now + timedelta(seconds=left)
+        who, title = turn.members(Role.RELEASE_ENGINEER), f"{run.id} is still held: {row.title}"
+    else:
+        deadline = None
+        who, title = (
+            turn.members(Role.ON_CALL),
+            f"{run.id} has been held for {since.total_seconds() / 60:.0f} minutes: {row.title}",
+        )
+    note = Note(tone=Tone.ASK, title=title, text=row.reason, mention=who)
+    turn.note(run, f"hold:{row.index}:{row.attempt}:{row.escalation + 1}", note, broadcast=True)
+    turn.audit(
+        "hold.reminded" if row.escalation == 0 else "hold.escalated",
+        f"{run.id}/{row.index}",
+        what=row.title,
+        why=row.reason,
+    )
+    turn.save_step(row, escalation=row.escalation + 1, deadline=deadline)
+    return Wait(deadline)
+
+
+def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) -> None:
+    """Records what a work step found. Ignored when the run has moved on since: no late write lands."""
+    run, row = turn.run(run_id), turn.step(run_id, index)
+    if run is None or row is None or row.state != StepState.RUNNING or row.attempt != attempt or run.position != index:
+        return
+    step = step_of(turn, run, row)
+    outcome = result.outcome
+    first = next((v for v in result.verdicts if v.outcome is outcome), None)
+    code, reason = (first.code, first.reason) if first is not None else ("ok", "")
+    if outcome is not Outcome.PASS:
+        reason = "; ".join(v.reason for v in result.verdicts if v.outcome is not Outcome.PASS)
+    verdicts = [to_json(v) for v in result.verdicts]
+    run = turn.save_run(run, facts={**run.facts, **result.facts})
+    row = turn.save_step(row, outcome=outcome, code=code, reason=reason, verdicts=verdicts, finished_at=turn.now)
+    turn.audit("step.finished", f"{run.id}/{index}", what=f"{step.title}: {outcome}", why=reason, evidence=verdicts)
+    if outcome in (Outcome.PASS, Outcome.FAIL) or step.on_fail == CONTINUE:
+        turn.save_step(row, state=StepState.DONE, deadline=None)
+        if not (outcome is Outcome.FAIL and step.on_fail == HOLD):
+            _tell(turn, run, row, result)
+            turn.show(run)
+            return
+    if outcome is Outcome.ERROR and attempt <= step.retries:
+        again = turn.now + timedelta(seconds=step.retry_wait_s * 2 ** (attempt - 1))
+        turn.save_step(row, state=StepState.PENDING, deadline=again)
+        turn.show(run)
+        return
+    hold(turn, run, row, result)
+
+
+def _tell(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
+    tone = Tone.GOOD if row.outcome == Outcome.PASS else Tone.BAD
+    title = f"{row.title}: {'passed' if row.outcome == Outcome.PASS else row.outcome}"
+    note = Note(tone=tone, title=title, text=row.reason if tone is Tone.BAD else "", verdicts=result.verdicts)
+    turn.note(run, f"step:{row.index}:{row.segment}:{row.attempt}", note)
+
+
+def hold(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
+    """Nothing goes on until a person retries or aborts; guards stay active."""
+    deadline = turn.now + timedelta(seconds=turn.setting.policy.waiting.hold_remind_s)
+    turn.save_step(row, state=StepState.HELD, deadline=deadline, escalation=0, finished_at=turn.now)
+    turn.save_run(run, state=RunState.HELD)
+    turn.audit("step.held", f"{run.id}/{row.index}", what=row.title, why=row.reason)
+    note = Note(
+        tone=Tone.ASK, title=f"{run.id} is held: {row.title}", text=f"{row.reason}\nRetry it, or abort the run.",
+        verdicts=result.verdicts, mention=turn.members(Role.RELEASE_ENGINEER),
+    )  # fmt: skip
+    turn.note(run, f"held:{row.index}:{row.segment}:{row.attempt}", note, broadcast=True)
+    turn.show(run)
+
+
+def _after(turn: Turn, run: Run, row: StepRow, step: Step, continuations: Continuations) -> None:
+    """The step at the position is done: go on, or do what its `on_fail` says."""
+    if row.outcome != Outcome.FAIL or step.on_fail == CONTINUE or row.state == StepState.SKIPPED:
+        turn.save_run(run, position=row.index + 1, state=RunState.RUNNING)
+        return
+    on_fail = row.progress["on_fail"] if isinstance(step, Choice) else step.on_fail
+    if on_fail == STOP:
+        end_run(turn, run, Ending.FAILED, row.code, f"{row.title}: {row.reason}")
+    else:
+        name = on_fail.removeprefix("procedure:")
+        leave_plan(turn, run, name, row.code, f"{row.title}: {row.reason}", verdicts_of(row.verdicts), continuations)
