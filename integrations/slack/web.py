@@ -1,0 +1,109 @@
+"""One door to Slack's Web API: a shared session, time limits, no retries of the SDK's own, translated errors.
+
+Whether a call is repeated is decided by who called: the SDK's default would send `chat.postMessage` twice after a reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.async_handler import AsyncRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+
+from integrations.slack.errors import http_error, translated
+from integrations.slack.scopes import METHODS
+from runbook.errors import ForgeError, Permanent
+
+API_URL = "https://slack.com/api/"
+RESPONSE_HOST = "https://hooks.slack.com"
+TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+MAX_CONNECTIONS = 20
+NO_RETRIES: tuple[AsyncRetryHandler, ...] = ()
+
+
+class SlackWeb:
+    """Calls the Web API with the bot token. Made and closed inside a running event loop (`async with`)."""
+
+    def __init__(self, token: str, *, api_url: str = API_URL, timeout_s: float = TIMEOUT_S) -> None:
+        self.api_url = api_url if api_url.endswith("/") else api_url + "/"
+        self.timeout_s = timeout_s
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+        parts = urlsplit(self.api_url)
+        self._answer_hosts = {RESPONSE_HOST, f"{parts.scheme}://{parts.netloc}"}
+
+    async def __aenter__(self) -> SlackWeb:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def sdk_client(self, token: str | None = None) -> AsyncWebClient:
+        """The SDK's client over the shared session; without a token unless one is given."""
+        return AsyncWebClient(
+            token=token, base_url=self.api_url, session=self._shared(), retry_handlers=list(NO_RETRIES)
+        )
+
+    async def call(self, method: str, *, timeout_s: float | None = None, **arguments: object) -> dict[str, Any]:
+        """One call of a method named in `scopes.METHODS`; arguments that are None are left out. Raises `runbook.errors`."""
+        if method not in METHODS:
+            raise ValueError(f"{method} isn't named in integrations.slack.scopes")
+        body = {name: value for name, value in arguments.items() if value is not None}
+        # Methods that read take a form; only those that write take JSON.
+        # Source: https://docs.slack.dev/apis/web-api/#methods_supporting_json
+        is_json = method in _TAKES_JSON
+        try:
+            async with asyncio.timeout(timeout_s or self.timeout_s):
+                response = await self.sdk_client(self._token).api_call(
+                    method, json=body if is_json else None, params=None if is_json else body
+                )
+        except (SlackApiError, aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
+            raise translated(error, method) from error
+        data = response.data
+        return dict(data) if isinstance(data, Mapping) else {}
+
+    async def respond(self, address: str, body: Mapping[str, Any]) -> None:
+        """Answers by a response address. Raises `runbook.errors`; an address that isn't Slack's is refused unasked."""
+        parts = urlsplit(address)
+        if f"{parts.scheme}://{parts.netloc}" not in self._answer_hosts:
+            raise Permanent("slack", "foreign_response_url", "the response address isn't Slack's")
+        try:
+            async with asyncio.timeout(self.timeout_s), self._shared().post(address, json=dict(body)) as answer:
+                await answer.read()
+                status, headers = answer.status, dict(answer.headers)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            # From None: an aiohttp error may quote the address, which is a secret while it lives.
+            raise translated(error, "response_url") from None
+        if status != 200:
+            raise _response_error(status, headers)
+
+    def _shared(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self.timeout_s, connect=CONNECT_TIMEOUT_S),
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+                trust_env=True,
+            )
+        return self._session
+
+
+_TAKES_JSON = frozenset({"chat.postMessage", "chat.update", "views.open"})
+
+
+def _response_error(status: int, headers: Mapping[str, str]) -> ForgeError:
+    if status in (404, 410):
+        return Permanent(
+            "slack", "response_url_expired", "the response address has expired", "They live for 30 minutes and 5 uses."
+        )
+    return http_error(status, headers, "response_url")

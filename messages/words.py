@@ -1,0 +1,160 @@
+"""The words and signs for states, outcomes and quantities, once for Slack and the terminal. Never a colour alone: emoji and word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from engine.notes import Tone
+from engine.records import Ending, RunState, StepState
+from engine.views import RunView, StepView
+from runbook.verdicts import Evidence, Outcome, Verdict
+
+
+class Sign(NamedTuple):
+    """emoji: Slack's name. char: the same for a terminal. word: says it without either."""
+
+    emoji: str
+    char: str
+    word: str
+
+
+STEP: dict[str, Sign] = {
+    StepState.PENDING: Sign(":white_circle:", "○", "to do"),
+    StepState.RUNNING: Sign(":arrows_counterclockwise:", "▶", "running"),
+    StepState.WAITING: Sign(":hourglass_flowing_sand:", "…", "waiting"),
+    StepState.HELD: Sign(":raised_hand:", "✋", "held"),
+    StepState.SKIPPED: Sign(":heavy_minus_sign:", "–", "skipped"),
+}
+OUTCOME: dict[str, Sign] = {
+    Outcome.PASS: Sign(":white_check_mark:", "✔", "done"),
+    Outcome.FAIL: Sign(":x:", "✘", "failed"),
+    Outcome.NO_DATA: Sign(":grey_question:", "?", "no data"),
+    Outcome.ERROR: Sign(":warning:", "!", "could not ask"),
+    Outcome.NOT_RUN: Sign(":heavy_minus_sign:", "–", "not asked"),
+}
+RUN: dict[str, Sign] = {
+    RunState.QUEUED: Sign(":hourglass:", "…", "queued"),
+    RunState.RUNNING: Sign(":arrows_counterclockwise:", "▶", "running"),
+    RunState.WAITING: Sign(":hourglass_flowing_sand:", "…", "waiting for a decision"),
+    RunState.HELD: Sign(":raised_hand:", "✋", "held"),
+    Ending.COMPLETED: Sign(":white_check_mark:", "✔", "completed"),
+    Ending.FAILED: Sign(":x:", "✘", "failed before any change"),
+    Ending.RETURNED: Sign(":leftwards_arrow_with_hook:", "↩", "returned to the previous state"),
+    Ending.INCOMPLETE: Sign(":rotating_light:", "‼", "way back incomplete"),
+    Ending.CANCELLED: Sign(":no_entry_sign:", "⊘", "cancelled"),
+}
+TONE: dict[Tone, Sign] = {
+    Tone.INFO: Sign(":information_source:", "i", "note"),
+    Tone.GOOD: Sign(":white_check_mark:", "✔", "done"),
+    Tone.BAD: Sign(":x:", "✘", "failed"),
+    Tone.WARN: Sign(":warning:", "!", "attention"),
+    Tone.ASK: Sign(":point_right:", "→", "your turn"),
+}
+PAUSED = Sign(":double_vertical_bar:", "‖", "paused")
+_UNKNOWN = Sign(":grey_question:", "?", "unknown")
+
+
+def step_sign(step: StepView) -> Sign:
+    if step.state == StepState.DONE:
+        return OUTCOME.get(step.outcome, OUTCOME[Outcome.PASS] if not step.outcome else _UNKNOWN)
+    return STEP.get(step.state, _UNKNOWN._replace(word=step.state))
+
+
+def run_sign(state: str, ending: str = "", *, paused: bool = False) -> Sign:
+    if paused and state != RunState.ENDED:
+        return PAUSED
+    return RUN.get(ending if state == RunState.ENDED else state, _UNKNOWN._replace(word=ending or state))
+
+
+def progress(run: RunView) -> str:
+    """`step 3 of 9`, counted over the plan, or over the way back once that is under way."""
+    back = [step for step in run.steps if step.in_way_back]
+    steps = back or list(run.steps)
+    if not steps or run.state in (RunState.QUEUED, RunState.ENDED):
+        return ""
+    finished = sum(1 for step in steps if step.state in (StepState.DONE, StepState.SKIPPED))
+    place = f"step {min(finished + 1, len(steps))} of {len(steps)}"
+    return f"way back, {place}" if back else place
+
+
+def role(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    found = list(words)
+    return f"{', '.join(found[:-1])} {last} {found[-1]}" if len(found) > 1 else "".join(found)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `30 min`, `1 h 30 min`, `2 d`: two units at most."""
+    if seconds < 0:
+        return "0 s"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.3g} s"
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts: list[str] = []
+    for length, name in units:
+        count, whole = divmod(whole, length)
+        if count:
+            parts.append(f"{count} {name}")
+        if len(parts) == 2 or (parts and name == "min"):
+            break
+    return " ".join(parts)
+
+
+def since(start: datetime, now: datetime) -> str:
+    return duration(max(timedelta(), now - start).total_seconds())
+
+
+def quantity(value: object, unit: str) -> str:
+    """A value with its unit, as people say it: `3.4 %`, `212 ms`, `1,204`."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    if value != value:  # noqa: PLR0124 - NaN is the only value that differs from itself
+        return "not a number"
+    if unit == "ratio":
+        return f"{value * 100:.3g} %"
+    if unit == "s":
+        return duration(float(value)) if value >= 0 else f"{value:.3g} s"
+    if unit == "bytes":
+        return _size(float(value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _size(value: float) -> str:
+    for name in ("B", "kB", "MB", "GB"):
+        if abs(value) < 1000:
+            return f"{value:.3g} {name}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def evidence(fact: Evidence) -> str:
+    """`error rate 3.4 % (limit 1 %, 1,204 samples, 30 min)`."""
+    notes = []
+    if fact.limit is not None:
+        notes.append(f"limit {quantity(fact.limit, fact.unit)}")
+    if fact.samples is not None:
+        notes.append(f"{fact.samples:,} {'sample' if fact.samples == 1 else 'samples'}")
+    if fact.window_s is not None:
+        notes.append(duration(fact.window_s))
+    shown = f"{fact.name} {quantity(fact.value, fact.unit)}"
+    return f"{shown} ({', '.join(notes)})" if notes else shown
+
+
+def verdict(found: Verdict) -> tuple[Sign, str, str]:
+    """Sign, sentence, and what it rests on; the evidence is empty when the sentence says it all."""
+    sign = OUTCOME.get(found.outcome, _UNKNOWN)
+    if found.outcome is Outcome.PASS:
+        sign = sign._replace(word="ok")
+    return sign, found.reason, "; ".join(evidence(fact) for fact in found.evidence)
