@@ -1,0 +1,277 @@
+"""The tables, defined once for SQLite and PostgreSQL.
+
+A record of `engine.records` is a row of its table, its fields the columns. What a new table or column means for databases that exist
+already is told in `state.migrations`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table
+from sqlalchemy.types import TypeEngine
+
+from engine import records
+from state.columns import JSON_COLUMN, CleanText, UtcTime
+
+metadata: Final = MetaData()
+Whole: TypeEngine[Any] = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str, *, null: bool = False, key: bool = False, unique: bool = False) -> Column[Any]:
+    return Column(name, CleanText(), nullable=null, primary_key=key, unique=unique)
+
+
+def _whole(name: str, *, null: bool = False, key: bool = False) -> Column[Any]:
+    return Column(name, Whole, nullable=null, primary_key=key, autoincrement=False)
+
+
+def _numbered() -> Column[Any]:
+    """A number that the database gives and never gives again."""
+    return Column("id", Whole, primary_key=True, autoincrement=True)
+
+
+def _json(name: str) -> Column[Any]:
+    return Column(name, JSON_COLUMN, nullable=True)
+
+
+def _time(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, UtcTime(), nullable=null)
+
+
+runs = Table(
+    "runs",
+    metadata,
+    _text("id", key=True),
+    _whole("number"),
+    _text("service"),
+    _text("environment"),
+    _text("procedure"),
+    _text("version"),
+    _json("arguments"),
+    _text("requester"),
+    _text("requester_name"),
+    _text("reason"),
+    _text("state"),
+    _text("ending", null=True),
+    _text("ending_code"),
+    _text("ending_reason"),
+    _whole("position"),
+    _whole("segment"),
+    _text("plan_hash"),
+    _text("setting_hash"),
+    _json("facts"),
+    _json("interrupt"),
+    _time("first_effect_at", null=True),
+    _time("paused_at", null=True),
+    _time("created_at"),
+    _time("ended_at", null=True),
+    Index("runs_by_state", "state"),
+    Index("runs_by_environment", "environment", "service", "number"),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    _text("run", key=True),
+    _whole("number", key=True),
+    _text("procedure"),
+    _text("plan"),
+    _text("hash"),
+    _whole("first_index"),
+    _time("created_at"),
+    _time("replaced_at", null=True),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    _text("run", key=True),
+    _whole("index", key=True),
+    _whole("segment"),
+    _text("kind"),
+    _text("title"),
+    _text("state"),
+    _whole("attempt"),
+    _time("started_at", null=True),
+    _time("deadline", null=True),
+    _time("finished_at", null=True),
+    _text("outcome", null=True),
+    _text("code"),
+    _text("reason"),
+    _json("verdicts"),
+    _json("progress"),
+    _whole("escalation"),
+    Index("steps_by_state", "state"),
+)
+
+clicks = Table(
+    "clicks",
+    metadata,
+    _numbered(),
+    _text("run"),
+    _whole("index"),
+    _text("actor"),
+    _text("actor_name"),
+    _json("roles"),
+    _text("decision"),
+    _text("plan_hash"),
+    _text("reason"),
+    _time("at"),
+    _time("withdrawn_at", null=True),
+    _time("void_at", null=True),
+    Index("clicks_by_step", "run", "index"),
+    sqlite_autoincrement=True,
+)
+
+buttons = Table(
+    "buttons",
+    metadata,
+    _text("id", key=True),
+    _text("action"),
+    _text("run"),
+    _whole("index", null=True),
+    _text("plan_hash"),
+    _json("argument"),
+    _time("created_at"),
+    Index("buttons_by_run", "run", "index"),
+)
+
+received = Table(
+    "received",
+    metadata,
+    _numbered(),
+    _text("dedup", unique=True),
+    _text("kind"),
+    _json("payload"),
+    _time("received_at"),
+    _time("done_at", null=True),
+    _text("result"),
+    Index("received_by_done_at", "done_at"),
+    sqlite_autoincrement=True,
+)
+
+outgoing = Table(
+    "outgoing",
+    metadata,
+    _numbered(),
+    _text("subject"),
+    _text("kind"),
+    _text("run"),
+    _json("payload"),
+    Column("broadcast", Boolean(create_constraint=False), nullable=False),
+    _text("state"),
+    _whole("attempts"),
+    _time("not_before", null=True),
+    _text("error"),
+    _time("created_at"),
+    _time("sent_at", null=True),
+    Index("outgoing_by_state", "state", "id"),
+    Index("outgoing_by_subject", "subject", "state"),
+    Index("outgoing_by_run", "run"),
+    sqlite_autoincrement=True,
+)
+
+posted = Table(
+    "posted",
+    metadata,
+    _text("subject", key=True),
+    _text("run"),
+    _text("channel"),
+    _text("ts"),
+    _text("thread_ts"),
+    _text("permalink"),
+    _text("rendered"),
+    _time("posted_at"),
+    Index("posted_by_run", "run"),
+    Index("posted_by_place", "channel", "ts"),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    _text("environment", key=True),
+    _text("service", key=True),
+    _text("owner"),
+    _text("owner_name"),
+    _text("reason"),
+    _text("run"),
+    _time("at"),
+)
+
+seen_tags = Table(
+    "seen_tags",
+    metadata,
+    _text("service", key=True),
+    _text("tag", key=True),
+    _text("tag_object"),
+    _text("commit"),
+    _time("first_seen_at"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _text("run", key=True),
+    _text("service"),
+    _text("environment"),
+    _text("version"),
+    _text("result"),
+    _json("release"),
+    _json("approvers"),
+    _time("at"),
+    Index("decisions_by_version", "service", "environment", "version"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _whole("seq", key=True),
+    _time("at"),
+    _text("actor"),
+    _text("role"),
+    _text("action"),
+    _text("subject"),
+    _text("what"),
+    _text("why"),
+    _json("evidence"),
+    _text("previous"),
+    _text("hash"),
+    Index("audit_by_subject", "subject"),
+)
+
+counters = Table("counters", metadata, _text("series", key=True), _whole("value"))
+
+meta = Table("meta", metadata, _text("name", key=True), _text("value"))
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _whole("seq", key=True),
+    _text("instance"),
+    _text("hash"),
+    _time("at"),
+    _text("key_id"),
+    _text("signature"),
+    _text("reason"),
+    _json("places"),
+    _time("stored_at"),
+)
+
+schema_versions = Table("schema_versions", metadata, _whole("number", key=True), _text("name"), _time("applied_at"))
+
+TABLES: Final[dict[type[Any], Table]] = {
+    records.Run: runs,
+    records.Segment: segments,
+    records.StepRow: steps,
+    records.Click: clicks,
+    records.Button: buttons,
+    records.Received: received,
+    records.Outgoing: outgoing,
+    records.Posted: posted,
+    records.Lock: locks,
+    records.SeenTag: seen_tags,
+    records.Decision: decisions,
+    records.Sealed: audit,
+}
+"""Which table holds which record."""
