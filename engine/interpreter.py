@@ -20,6 +20,7 @@ from engine.ports import Ledger, Store
 from engine.queue import next_in_line
 from engine.records import Ending, Run, RunState, StepRow, StepState
 from engine.settings import Settings
+from engine.spans import Watched, watched
 from engine.turns import Action, Ended, Perform, Remake, Wait, finish, hold, next_action
 from engine.wakes import Deadlines
 from runbook.errors import ForgeError, StoreUnavailable
@@ -60,8 +61,11 @@ class Interpreter:
         self._doing: dict[str, str] = {}
         self._stopping = False
         self._watch: asyncio.Task[None] | None = None
-        self.changed: Callable[[Run], None] = lambda run: None
-        """Called after every look at a run: the guards and the outbox follow."""
+        self.changed: Callable[[Run, Watched | None], None] = lambda run, watched: None
+        """Called after every look at a run, with the span that it is in: the guards and the outbox follow."""
+
+        self.shown: Callable[[], None] = lambda: None
+        """Called when only what is shown has changed."""
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -160,14 +164,15 @@ class Interpreter:
     async def _look(self, run_id: str, remade: bool) -> Action:
         trouble = not self._store.healthy
 
-        def look(turn: Turn) -> tuple[Action, Run | None]:
+        def look(turn: Turn) -> tuple[Action, Run | None, Watched | None]:
             action = next_action(turn, run_id, self._continuations, remade=remade, may_begin=not trouble)
-            return action, turn.run(run_id)
+            run = turn.run(run_id)
+            return action, run, watched(turn, run) if run is not None else None
 
-        action, run = await self._write(look)
+        action, run, span = await self._write(look)
         if run is not None:
             (self._paused.add if run.paused_at is not None else self._paused.discard)(run_id)
-            self.changed(run)
+            self.changed(run, span)
         return action
 
     async def _remake_wanted(self, run_id: str) -> Action:
@@ -259,7 +264,7 @@ class Interpreter:
 
     async def _show(self, run: Run) -> None:
         await self._write(lambda turn: turn.show(run))
-        self.changed(run)
+        self.shown()
 
     # --- making the plan anew -------------------------------------------------------------------------------------
 

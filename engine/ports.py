@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Ledger(Protocol):
     """The database inside one transaction. Synchronous; used only inside a function given to `Store.write` or `Store.read`.
 
-    The first argument is positional only: `kind` is a column of some records. Conditions are equalities; a list or tuple means "one of", None means "is null".
+    The first argument is positional only (`kind` is a column too). Conditions are equalities; a list or tuple means "one of", None means "is null".
     """
 
     def get(self, kind: type[R], /, *key: object) -> R | None: ...

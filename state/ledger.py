@@ -156,14 +156,14 @@ class SqlLedger:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def get(self, kind: type[R], *key: object) -> R | None:
+    def get(self, kind: type[R], /, *key: object) -> R | None:
         shape = _shape(kind)
         if len(key) != len(shape.key):
             raise TypeError(f"the key of {shape.table.name} is ({', '.join(shape.key)})")
         found = self._find(kind, dict(zip(shape.key, key, strict=True)), "", None)
         return found[0] if found else None
 
-    def find(self, kind: type[R], *, order: str = "", limit: int | None = None, **equals: object) -> list[R]:
+    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **equals: object) -> list[R]:
         return self._find(kind, equals, order, limit)
 
     def _find(self, kind: type[R], equals: Mapping[str, object], order: str, limit: int | None) -> list[R]:
@@ -174,7 +174,7 @@ class SqlLedger:
             values["w_limit"] = limit
         return [kind(**dict(zip(shape.names, row, strict=True))) for row in self.session.rows(statement, values)]
 
-    def count(self, kind: type[Any], **equals: object) -> int:
+    def count(self, kind: type[Any], /, **equals: object) -> int:
         rows = self.session.rows(_count(_shape(kind), _wording(equals)), _values(equals))
         return int(rows[0][0])
 
@@ -204,7 +204,7 @@ class SqlLedger:
         except IntegrityError as error:
             raise Exists(f"{shape.table.name} has such a row already") from error
 
-    def remove(self, kind: type[Any], **equals: object) -> int:
+    def remove(self, kind: type[Any], /, **equals: object) -> int:
         """Returns how many rows went. Wants at least one condition: nobody empties a table by a forgotten argument."""
         shape = _writable(kind)
         if not equals:

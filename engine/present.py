@@ -1,0 +1,319 @@
+"""From rows to views: what is shown is always made from what is stored, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from runbook.describe import what_changed
+
+from engine.approvals import assigned, closing_of, standing
+from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
+from engine.lifecycle import verdicts_of
+from engine.queue import ahead_of, lock_on
+from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
+from engine.spans import watched
+from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
+from runbook.plan import Guard, Plan, Step, from_json
+from runbook.procedures.base import Prepared
+from runbook.steps.control import Approval
+from runbook.steps.observations import Observe
+from runbook.values import FrozenImage, Role
+from runbook.verdicts import Outcome, Verdict
+
+Doing = Callable[[str], str]
+RECENT = 5
+
+
+def role_words(role: Role) -> str:
+    return role.value.replace("_", " ").title()
+
+
+def step_views(turn: Turn, run: Run) -> tuple[StepView, ...]:
+    segments = {s.number: s for s in turn.ledger.find(Segment, run=run.id)}
+    first = min((n for n, s in segments.items() if s.replaced_at is None), default=1)
+    plans = {number: list(plan_of(segment).steps()) for number, segment in segments.items()}
+    views = []
+    for row in turn.steps(run.id):
+        step = plans[row.segment][row.index - segments[row.segment].first_index]
+        views.append(_step_view(row, step, in_way_back=row.segment != first))
+    return tuple(views)
+
+
+def _step_view(row: StepRow, step: Step, *, in_way_back: bool) -> StepView:
+    return StepView(
+        index=row.index,
+        title=row.title,
+        sentence=step.sentence,
+        state=row.state,
+        outcome=row.outcome or "",
+        reason=row.reason,
+        attempt=row.attempt,
+        effect=step.effect,
+        in_way_back=in_way_back,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        deadline=row.deadline,
+    )
+
+
+def headline(turn: Turn, run: Run, doing: str = "") -> RunView:
+    """The run as its one headline message shows it."""
+    steps = step_views(turn, run)
+    steps = tuple(_doing_now(view, doing) if view.state == StepState.RUNNING else view for view in steps)
+    behind, why = why_waiting(turn, run, doing)
+    return RunView(
+        id=run.id,
+        service=run.service,
+        environment=run.environment,
+        version=run.version,
+        requester=run.requester,
+        requester_name=run.requester_name,
+        reason=run.reason,
+        state=run.state,
+        ending=run.ending or "",
+        ending_reason=run.ending_reason,
+        why=why,
+        behind=behind,
+        steps=steps,
+        buttons=_buttons(turn, run),
+        guards=_guards(turn, run),
+        paused_at=run.paused_at,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+        notice=turn.setting.notice,
+    )
+
+
+def _doing_now(view: StepView, doing: str) -> StepView:
+    return replace(view, doing=doing)
+
+
+def why_waiting(turn: Turn, run: Run, doing: str = "") -> tuple[str, str]:
+    """(what the run queues behind, the sentence that answers "why am I waiting?"). Empty only when the run has ended."""
+    if run.state == RunState.ENDED:
+        return "", ""
+    if run.state == RunState.QUEUED:
+        return _queued_behind(turn, run)
+    row = turn.step(run.id, run.position)
+    if row is None:
+        return "", "Finishing."
+    if run.paused_at is not None:
+        return "", f"Paused since {run.paused_at:%H:%M} UTC: resume it to go on with “{row.title}”."
+    if row.state == StepState.HELD:
+        return "", f"Held at “{row.title}”: {row.reason}. Retry it, or abort the run."
+    if row.state == StepState.WAITING:
+        return "", _waits_for(turn, run, row)
+    if row.state == StepState.PENDING and row.deadline is not None and row.deadline > turn.now:
+        return "", f"“{row.title}” could not be asked ({row.reason}); trying again at {row.deadline:%H:%M:%S} UTC."
+    return "", f"{row.title}{f': {doing}' if doing else ''}"
+
+
+def _queued_behind(turn: Turn, run: Run) -> tuple[str, str]:
+    lock = lock_on(turn, run.environment, run.service)
+    if lock is not None:
+        age = _age(turn.now - lock.at)
+        why = f"{lock.owner_name} locked {run.environment} {age} ago: {lock.reason or 'no reason given'}."
+        why += f" `/forge unlock {run.environment}` releases it."
+        return f"lock {run.environment}/{lock.service}", why
+    other = ahead_of(turn, run)
+    if other is None:
+        return "", "About to start."
+    return (
+        other.id,
+        f"Queued behind {other.id} ({other.version} by {other.requester_name}, {_age(turn.now - other.created_at)} old).",
+    )
+
+
+def _waits_for(turn: Turn, run: Run, row: StepRow) -> str:
+    step = _step_at(turn, run, row)
+    if not isinstance(step, Approval):
+        return f"Waiting for an answer: {row.title}"
+    clicks = standing(turn.ledger.find(Click, run=run.id, index=row.index, plan_hash=run.plan_hash, order="id"))
+    slots = assigned(step, clicks).slots
+    open_roles = [role_words(role) for role, by in zip(step.roles, slots, strict=True) if not by]
+    return f"Waiting for {' and '.join(open_roles)}: {step.title}"
+
+
+def _step_at(turn: Turn, run: Run, row: StepRow) -> Step:
+    segment = segment_of(turn, run, row.segment)
+    return list(plan_of(segment).steps())[row.index - segment.first_index]
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+
+
+def _buttons(turn: Turn, run: Run) -> dict[str, str]:
+    """The buttons that make sense in this state."""
+    if run.state == RunState.ENDED:
+        return {}
+    wanted = {"cancel"} if run.first_effect_at is None else {"abort"}
+    if run.state != RunState.QUEUED:
+        wanted.add("resume" if run.paused_at is not None else "pause")
+    if run.state == RunState.HELD:
+        wanted.add("retry")
+    if segment_of(turn, run).procedure != run.procedure:
+        wanted &= {"retry"}
+    found = {b.action: b.id for b in turn.ledger.find(Button, run=run.id, index=None)}
+    return {action: found[action] for action in RUN_BUTTONS if action in wanted and action in found}
+
+
+def _guards(turn: Turn, run: Run) -> tuple[str, ...]:
+    span = watched(turn, run)
+    return () if span is None else tuple(guard_words(guard) for guard in span.guards)
+
+
+def guard_words(guard: Guard) -> str:
+    limit = f"{guard.limit:.0%}" if guard.unit == "ratio" else f"{guard.limit:g}{' s' if guard.unit == 's' else ''}"
+    return f"{guard.name} {'over' if guard.above else 'under'} {limit} for {guard.for_s:g} s"
+
+
+def approval_card(turn: Turn, run: Run, index: int, number: int) -> ApprovalView | None:
+    """The card of the approval step at index of the run's segment `number`, in whatever state it is by now."""
+    segment = turn.ledger.get(Segment, run.id, number)
+    if segment is None:
+        return None
+    plan = plan_of(segment)
+    steps = list(plan.steps())
+    step = steps[index - segment.first_index]
+    if not isinstance(step, Approval):
+        return None
+    row = turn.step(run.id, index)
+    row = row if row is not None and row.segment == number else None
+    clicks = standing(turn.ledger.find(Click, run=run.id, index=index, plan_hash=segment.hash, order="id"))
+    state = _card_state(run, segment, row)
+    about = plan.about
+    release = about.get("release") or {}
+    found = turn.ledger.find(Button, run=run.id, index=index, plan_hash=segment.hash)
+    return ApprovalView(
+        run=run.id,
+        index=index,
+        title=step.title,
+        service=run.service,
+        environment=run.environment,
+        version=run.version,
+        commit=str(release.get("commit", "")),
+        images=tuple(from_json(FrozenImage, image) for image in release.get("images", ())),
+        changes_url=str(about.get("changes_url", "")),
+        requester=run.requester,
+        requester_name=run.requester_name,
+        reason=run.reason,
+        steps=tuple(s.sentence for s in steps[index - segment.first_index + 1 :]),
+        slots=_slots(turn, step, clicks),
+        expires_at=row.deadline if row is not None else None,
+        plan_hash=segment.hash,
+        state=state,
+        closing="" if state == "open" or row is None else closing_of(turn, run, row, step),
+        changed=_changes_after(turn, run, segment),
+        evidence=_evidence_before(turn, run, index),
+        buttons={b.action: b.id for b in found} if state == "open" else {},
+    )
+
+
+def _card_state(run: Run, segment: Segment, row: StepRow | None) -> str:
+    if segment.replaced_at is not None or row is None:
+        return "void"
+    if row.state == StepState.WAITING and run.state != RunState.ENDED:
+        return "open"
+    if row.state == StepState.DONE:
+        return "approved" if row.outcome == Outcome.PASS else row.code.removeprefix("approval.")
+    return "dead"
+
+
+def _slots(turn: Turn, step: Approval, clicks: Sequence[Click]) -> tuple[SlotView, ...]:
+    by = {c.actor: c for c in clicks}
+    views = []
+    for role, actor in zip(step.roles, assigned(step, clicks).slots, strict=True):
+        click = by.get(actor)
+        views.append(
+            SlotView(
+                role=role_words(role),
+                by=actor,
+                by_name=click.actor_name if click is not None else "",
+                at=click.at if click is not None else None,
+                who=turn.members(role),
+            )
+        )
+    return tuple(views)
+
+
+def _changes_after(turn: Turn, run: Run, segment: Segment) -> tuple[str, ...]:
+    if segment.replaced_at is None:
+        return ()
+    newer = turn.ledger.get(Segment, run.id, segment.number + 1)
+    return what_changed(plan_of(segment), plan_of(newer)) if newer is not None else ()
+
+
+def _evidence_before(turn: Turn, run: Run, index: int) -> tuple[Verdict, ...]:
+    rows = [r for r in turn.steps(run.id) if r.index < index and r.verdicts]
+    return tuple(v for row in rows[-4:] for v in verdicts_of(row.verdicts))
+
+
+def plan_view(prepared: Prepared, plan: Plan, plan_hash: str) -> PlanView:
+    steps = list(plan.steps())
+    views = tuple(
+        StepView(index=i, title=s.title, sentence=s.sentence, state=StepState.PENDING, effect=s.effect)
+        for i, s in enumerate(steps)
+    )
+    approvals = [s for s in steps if isinstance(s, Approval)]
+    waits = [f"{s.title}: expires after {s.expires_s / 3600:g} h" for s in approvals]
+    waits += [f"{s.title}: {s.duration_s / 60:g} min of observed time" for s in steps if isinstance(s, Observe)]
+    return PlanView(
+        service=plan.service,
+        environment=plan.environment.value,
+        version=plan.version,
+        steps=views,
+        verdicts=prepared.verdicts,
+        hash=plan_hash,
+        approvers=tuple(f"{s.title}: {', '.join(role_words(r) for r in s.roles)}" for s in approvals),
+        waits=tuple(waits),
+    )
+
+
+def run_line(turn: Turn, run: Run) -> RunLine:
+    posted = turn.ledger.get(Posted, f"headline:{run.id}")
+    return RunLine(
+        id=run.id,
+        service=run.service,
+        environment=run.environment,
+        version=run.version,
+        state=run.state,
+        ending=run.ending or "",
+        why=why_waiting(turn, run)[1] or run.ending_reason,
+        requester_name=run.requester_name,
+        created_at=run.created_at,
+        permalink=posted.permalink if posted is not None else "",
+    )
+
+
+def status(turn: Turn, service: str = "") -> StatusView:
+    conditions: dict[str, Any] = {"service": service} if service else {}
+    states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
+    active = turn.ledger.find(Run, state=states, order="created_at", **conditions)
+    queued = turn.ledger.find(Run, state=RunState.QUEUED, order="number", **conditions)
+    ended = turn.ledger.find(Run, state=RunState.ENDED, order="-ended_at", limit=RECENT, **conditions)
+    newest: dict[tuple[str, str], Decision] = {}
+    for decision in turn.ledger.find(Decision, order="-at", limit=200, result="go", **conditions):
+        newest.setdefault((decision.service, decision.environment), decision)
+    return StatusView(
+        active=tuple(run_line(turn, r) for r in active),
+        queued=tuple(run_line(turn, r) for r in queued),
+        recent=tuple(run_line(turn, r) for r in ended),
+        locks=tuple(turn.ledger.find(Lock)),
+        decisions=tuple(newest.values()),
+        now=turn.now,
+    )
+
+
+def audit_view(turn: Turn, subject: str = "", limit: int = 20) -> AuditView:
+    """The newest entries, oldest of them first. subject: a run's id; its steps' entries belong to it."""
+    if not subject:
+        entries = turn.ledger.find(Sealed, order="-seq", limit=limit)
+        return AuditView(entries=tuple(reversed(entries)), total=turn.ledger.count(Sealed))
+    subjects = [subject, *(f"{subject}/{row.index}" for row in turn.steps(subject))]
+    entries = turn.ledger.find(Sealed, order="-seq", limit=limit, subject=subjects)
+    return AuditView(entries=tuple(reversed(entries)), total=turn.ledger.count(Sealed, subject=subjects))
