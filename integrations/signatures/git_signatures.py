@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from integrations.signatures import gpg, ssh
+from integrations.signatures import gpg as gpg_program
+from integrations.signatures import ssh as ssh_program
 from runbook.ports import SignatureCheck
 
 _LARGEST_SIGNATURE = 64 * 1024  # characters
@@ -24,8 +25,8 @@ class GitSignatures:
 
         Raises Permanent for a key that is none: a signer who can't be read must be noticed at start.
         """
-        self._ssh = ssh_module.allowed_signers(ssh)
-        self._gpg = tuple(gpg_module.read_key(key) for key in gpg)
+        self._ssh = ssh_program.allowed_signers(ssh)
+        self._gpg = tuple(gpg_program.read_key(key) for key in gpg)
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(_PROCESSES)
 
@@ -38,13 +39,10 @@ class GitSignatures:
             if kind.startswith("-----BEGIN SSH SIGNATURE-----"):
                 if not self._ssh:
                     return SignatureCheck(False, code="unknown_key", reason="no SSH signer is configured")
-                return await ssh_module.verify(self._ssh, payload.encode(), signature, self._timeout_s)
+                return await ssh_program.verify(self._ssh, payload.encode(), signature, self._timeout_s)
             if kind.startswith("-----BEGIN PGP SIGNATURE-----"):
                 if not self._gpg:
                     return SignatureCheck(False, code="unknown_key", reason="no GPG signer is configured")
-                return await gpg_module.verify(self._gpg, payload.encode(), signature, self._timeout_s)
+                return await gpg_program.verify(self._gpg, payload.encode(), signature, self._timeout_s)
         reason = "the signature is neither SSH's nor GPG's (X.509 signatures are not supported)"
         return SignatureCheck(False, code="unsupported", reason=reason)
-
-
-ssh_module, gpg_module = ssh, gpg

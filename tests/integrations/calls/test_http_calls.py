@@ -1,0 +1,170 @@
+"""The shared bounds of every call: time, size, retries, and errors without secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from integrations.http_calls import HttpCalls, Limits, retry_after_s, retrying, status_error
+from runbook.errors import Conflict, ForgeError, Permanent, Temporary
+from sandbox.serving import listen
+
+QUICK = Limits(timeout_s=0.3, attempts=4, deadline_s=2.0, first_wait_s=0.01, longest_wait_s=0.1)
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async def large(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(200):
+            await response.write(b"x" * 1024)
+        return response
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.02)
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(text=request.raw_path)
+
+    runner, address = await listen(
+        [web.get("/large", large), web.get("/drip", drip), web.get("/{any:.*}", echo)], [], "127.0.0.1", 0
+    )
+    yield address
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def calls() -> AsyncIterator[HttpCalls]:
+    made = HttpCalls("thing", QUICK, largest_body=10_000)
+    yield made
+    await made.aclose()
+
+
+def failing(*errors: ForgeError) -> tuple[list[float], object]:
+    """A call that fails so often and then gives "done", and the moments at which it was made."""
+    moments: list[float] = []
+
+    async def call() -> str:
+        moments.append(time.monotonic())
+        if len(moments) <= len(errors):
+            raise errors[len(moments) - 1]
+        return "done"
+
+    return moments, call
+
+
+async def test_a_temporary_failure_is_tried_again() -> None:
+    moments, call = failing(Temporary("x", "timeout", "late"), Temporary("x", "timeout", "late"))
+    assert await retrying("x get", QUICK, call) == "done"  # type: ignore[arg-type]
+    assert len(moments) == 3
+
+
+async def test_the_last_error_is_raised_when_the_tries_are_used_up() -> None:
+    moments, call = failing(*(Temporary("x", f"e{number}", "late") for number in range(9)))
+    with pytest.raises(Temporary) as caught:
+        await retrying("x get", QUICK, call)  # type: ignore[arg-type]
+    assert caught.value.code == "x.e3"
+    assert len(moments) == 4
+
+
+@pytest.mark.parametrize("error", [Permanent("x", "no", "no"), Conflict("x", "conflict", "changed")])
+async def test_what_would_answer_the_same_is_not_tried_again(error: ForgeError) -> None:
+    moments, call = failing(error)
+    with pytest.raises(type(error)):
+        await retrying("x get", QUICK, call)  # type: ignore[arg-type]
+    assert len(moments) == 1
+
+
+async def test_the_pause_that_was_asked_for_is_kept() -> None:
+    moments, call = failing(Temporary("x", "throttled", "slow", retry_after_s=0.1))
+    await retrying("x get", QUICK, call)  # type: ignore[arg-type]
+    assert moments[1] - moments[0] >= 0.1
+
+
+async def test_a_pause_too_long_to_wait_for_goes_to_the_caller() -> None:
+    moments, call = failing(Temporary("x", "throttled", "slow", retry_after_s=30))
+    with pytest.raises(Temporary) as caught:
+        await retrying("x get", QUICK, call)  # type: ignore[arg-type]
+    assert caught.value.retry_after_s == 30
+    assert len(moments) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("-1", 0.0),
+        ("Sun, 01 Mar 2026 12:00:30 GMT", 30.0),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, Permanent, "x.bad_request"),
+        (401, Permanent, "x.unauthorized"),
+        (403, Permanent, "x.forbidden"),
+        (404, Permanent, "x.not_found"),
+        (409, Conflict, "x.conflict"),
+        (410, Temporary, "x.gone"),
+        (418, Permanent, "x.http_418"),
+        (422, Permanent, "x.invalid"),
+        (429, Temporary, "x.throttled"),
+        (500, Temporary, "x.server_error"),
+        (503, Temporary, "x.unavailable"),
+    ],
+)
+def test_every_status_has_its_error(status: int, kind: type[ForgeError], code: str) -> None:
+    error = status_error("x", status, "cause", "remedy")
+    assert type(error) is kind
+    assert (error.code, error.remedy) == (code, "remedy")
+
+
+async def test_an_answer_larger_than_it_may_be_is_refused(url: str, calls: HttpCalls) -> None:
+    with pytest.raises(Permanent) as caught:
+        await calls.ask("GET", f"{url}/large")
+    assert caught.value.code == "thing.too_large"
+
+
+async def test_a_dripping_answer_ends_with_the_time_out(url: str, calls: HttpCalls) -> None:
+    began = time.monotonic()
+    with pytest.raises(Temporary) as caught:
+        await calls.ask("GET", f"{url}/drip")
+    assert caught.value.code == "thing.timeout"
+    assert time.monotonic() - began < 2
+
+
+async def test_an_address_is_sent_as_it_is_written(url: str, calls: HttpCalls) -> None:
+    assert (await calls.ask("GET", f"{url}/a%2Fb?c=%2B")).body == b"/a%2Fb?c=%2B"
+
+
+async def test_a_header_that_cannot_be_sent_is_not_shown(url: str, calls: HttpCalls) -> None:
+    with pytest.raises(Permanent) as caught:
+        await calls.ask("GET", f"{url}/x", headers={"Authorization": "Bearer secret\r\nX: y"})
+    assert "secret" not in f"{caught.value!r}{caught.value}"
+
+
+async def test_the_query_of_an_address_is_in_no_error(calls: HttpCalls) -> None:
+    with pytest.raises(Temporary) as caught:
+        await calls.ask("GET", "http://127.0.0.1:1/path?token=secret")
+    assert caught.value.code == "thing.unreachable"
+    assert "secret" not in str(caught.value)
