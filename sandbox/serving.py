@@ -15,6 +15,7 @@ from aiohttp import web
 
 from sandbox.faults import Faults
 
+MOST_KEPT = 10_000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -84,6 +85,9 @@ class Stand(ABC):
                 return await handler(request)
             asked = Asked(request.method, request.path, request.query_string)
             self.requests.append(asked)
+            if len(self.requests) > MOST_KEPT:
+                # a sandbox runs for days
+                del self.requests[: MOST_KEPT // 2]
             response = self._dressed(request, await self._answered(request, handler))
             if request.transport is not None and not request.transport.is_closing():
                 asked.status = response.status

@@ -1,0 +1,134 @@
+"""One workload's address in one environment: the load balancer before its pods, and what each pod answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from sandbox.serving import Stand
+from sandbox.shop.pods import ShopPod
+from sandbox.shop.spoiling import Spoil
+
+if TYPE_CHECKING:
+    from sandbox.shop.shop import Shop
+
+BASE_LATENCY_S = 0.003
+PRODUCTS = [{"id": 1, "name": "Anvil", "price": 4900}, {"id": 2, "name": "Tongs", "price": 1900}]
+PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
+PHRASES = {502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable", 504: "504 Gateway Time-out"}
+
+
+class Endpoint(Stand):
+    """Routes each request to a pod in rotation, one after the other; by weight where weights are set.
+
+    weights: track -> share. A track with a weight and no pod answers 503, as a gateway does with an empty backend.
+    """
+
+    def __init__(self, shop: Shop, env: str, workload: str) -> None:
+        super().__init__()
+        self.env = env
+        self.workload = workload
+        self.weights: Mapping[str, int] = {}
+        self._shop = shop
+        self._turn = 0
+        self._owed: dict[str, float] = {}
+        self._orders = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.route("*", "/{path:(?!_control/).*}", self._serve)]
+
+    def dress(self, request: web.Request, status: int) -> web.Response:
+        text = PAGE.format(PHRASES.get(status, f"{status} Error"))
+        return web.Response(status=status, text=text, content_type="text/html")
+
+    def choose(self) -> ShopPod | None:
+        """The pod for the next request; None when nobody can take it."""
+        pods = self._shop.in_rotation(self.env, self.workload)
+        track = self._next_track() if sum(self.weights.values()) > 0 else None
+        able = [pod for pod in pods if track is None or pod.track == track]
+        self._turn += 1
+        return able[self._turn % len(able)] if able else None
+
+    def _next_track(self) -> str:
+        """Evenly spread, and exact over every hundred: the track that is owed most comes next."""
+        total = sum(self.weights.values())
+        for track, weight in self.weights.items():
+            self._owed[track] = self._owed.get(track, 0.0) + weight / total
+        chosen = max(self.weights, key=lambda track: self._owed[track])
+        self._owed[chosen] -= 1
+        return chosen
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        pod = self.choose()
+        if pod is None:
+            return self.dress(request, 503)
+        spoil = self._shop.spoils.of(pod.image)
+        if request.path.startswith("/health/"):
+            return await self._health(request, pod, spoil)
+        began = time.perf_counter()
+        await asyncio.sleep(BASE_LATENCY_S + spoil.latency_s)
+        response = await self._api(request, pod, spoil)
+        response.headers["X-Shop-Pod"] = pod.name
+        response.headers["X-Shop-Version"] = self._shop.spoils.version_of(pod.image)
+        if self._shop.runs(pod):
+            self._shop.meters[self.env].count(pod, response.status, request.method, time.perf_counter() - began)
+        return response
+
+    async def _health(self, request: web.Request, pod: ShopPod, spoil: Spoil) -> web.Response:
+        if request.path not in HEALTH:
+            return _error(404, "not found")
+        await asyncio.sleep(spoil.health_slow_s)
+        good = is_healthy(request.path, spoil)
+        body = {"status": "ok" if good else "unavailable", "pod": pod.name}
+        return web.json_response(body, status=200 if good else 503)
+
+    async def _api(self, request: web.Request, pod: ShopPod, spoil: Spoil) -> web.Response:
+        if (request.method, request.path) not in API:
+            return _error(405 if request.path in {path for _, path in API} else 404, "no such endpoint")
+        if pod.owes_error(spoil.error_ratio):
+            return _error(500, "internal server error")
+        if request.path == "/api/products":
+            return web.json_response({"products": PRODUCTS})
+        return await self._order(request, spoil)
+
+    async def _order(self, request: web.Request, spoil: Spoil) -> web.Response:
+        """The authenticated transaction: `{"product": id, "quantity": n}` -> 201 with the order."""
+        if request.headers.get("Authorization") != f"Bearer {self._shop.token}":
+            response = _error(401, "a bearer token is needed")
+            response.headers["WWW-Authenticate"] = "Bearer"
+            return response
+        try:
+            wanted: Any = await request.json()
+        except json.JSONDecodeError:
+            return _error(400, "not JSON")
+        known = {product["id"]: product for product in PRODUCTS}
+        product = known.get(wanted.get("product")) if isinstance(wanted, dict) else None
+        quantity = wanted.get("quantity", 1) if product else 0
+        if product is None or not isinstance(quantity, int) or quantity < 1:
+            return _error(422, "product and quantity have to be those of the shop")
+        if spoil.order_fails:
+            return _error(500, "payment: connection refused")
+        self._orders += 1
+        total = int(str(product["price"])) * quantity
+        order = {"id": f"{self.env}-{self._orders}", "product": product["id"], "quantity": quantity, "total": total}
+        return web.json_response(order | {"status": "accepted"}, status=201)
+
+
+HEALTH = ("/health/live", "/health/ready", "/health/startup")
+API = (("GET", "/api/products"), ("POST", "/api/orders"))
+
+
+def is_healthy(path: str, spoil: Spoil) -> bool:
+    """What a container of this spoil answers to a health path, time left aside; unknown paths are 404."""
+    if path not in HEALTH or spoil.crash_loop:
+        return False
+    return path != "/health/ready" or not spoil.never_ready
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"error": message}, status=status)

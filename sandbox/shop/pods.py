@@ -1,0 +1,68 @@
+"""The shop's running containers, made from the pods that the cluster tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+KINDS = ("app.kubernetes.io/component", "app.kubernetes.io/name", "app", "workload")
+
+
+class UnknownPod(ValueError):
+    """The shop has no environment or workload for this pod; the message says what it looked at."""
+
+
+@dataclass
+class ShopPod:
+    """One container that serves. asked_ready: what its last readiness probe said; None before the first one.
+
+    error_debt: how much of a 500 is owed, so that a ratio of 0.2 makes exactly every fifth answer bad.
+    """
+
+    uid: str
+    name: str
+    env: str
+    workload: str
+    track: str
+    image: str
+    has_readiness_probe: bool
+    asked_ready: bool | None = None
+    error_debt: float = 0.0
+
+    @property
+    def in_rotation(self) -> bool:
+        return self.asked_ready is True if self.has_readiness_probe else self.asked_ready is not False
+
+    def owes_error(self, ratio: float) -> bool:
+        self.error_debt += ratio
+        # a hair of tolerance, else ten times 0.1 owe nothing
+        if self.error_debt < 1 - 1e-9:
+            return False
+        self.error_debt -= 1
+        return True
+
+
+def read_pod(
+    pod: Mapping[str, Any], namespaces: Mapping[str, str], workloads: Sequence[str], track_label: str
+) -> ShopPod:
+    """namespaces: namespace -> environment. Raises UnknownPod."""
+    metadata = pod["metadata"]
+    container = pod["spec"]["containers"][0]
+    labels: Mapping[str, str] = metadata.get("labels") or {}
+    env = namespaces.get(metadata.get("namespace", "default"), "")
+    names = [*(labels[kind] for kind in KINDS if kind in labels), container.get("name", "")]
+    # the Deployment's name, without the hashes of ReplicaSet and pod
+    names.append(metadata["name"].rsplit("-", 2)[0])
+    workload = next((name for name in names if name in workloads), "")
+    if not env or not workload:
+        raise UnknownPod(f"{metadata.get('namespace')}/{metadata['name']}: no environment or workload by {names}")
+    return ShopPod(
+        uid=str(metadata.get("uid") or metadata["name"]),
+        name=metadata["name"],
+        env=env,
+        workload=workload,
+        track=labels.get(track_label, "stable"),
+        image=container["image"],
+        has_readiness_probe="readinessProbe" in container,
+    )

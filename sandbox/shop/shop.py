@@ -1,0 +1,237 @@
+"""A little shop of real HTTP services, whose versions can be spoilt. It plays the containers of a cluster stand-in.
+
+It is what a release is tried on: it must never know who deploys it, nor why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.runtime import Behaviour, Crash
+from sandbox.serving import Stand
+from sandbox.shop.endpoint import Endpoint, is_healthy
+from sandbox.shop.measuring import Meters
+from sandbox.shop.pods import ShopPod, UnknownPod, read_pod
+from sandbox.shop.spoiling import Spoil, Spoils
+from sandbox.shop.traffic import Traffic
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+WORKLOADS = ("catalog", "web")
+CRASH_AFTER_S = 0.3
+
+
+class Shop(Stand):
+    """One service of several workloads in several environments, with an address for each, and metrics an environment.
+
+    namespaces: environment -> namespace of its pods (by default the same word). exists: whether an image can be
+    pulled (None: every image can). token: opens `POST /api/orders`. start_s: a container's time to start.
+    Its own address serves `/metrics/<env>` and the controls.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: str = "shop",
+        environments: Sequence[str] = ENVIRONMENTS,
+        workloads: Sequence[str] = WORKLOADS,
+        namespaces: Mapping[str, str] | None = None,
+        track_label: str = "forge/track",
+        token: str = "shop-customer",  # noqa: S107 - a made-up customer's token of the sandbox
+        exists: Callable[[str], bool] | None = None,
+        start_s: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.service = service
+        self.workloads = tuple(workloads)
+        self.token = token
+        self.track_label = track_label
+        self.start_s = start_s
+        self.exists = exists
+        self.spoils = Spoils()
+        self.meters = {env: Meters(service) for env in environments}
+        self.endpoints = {(env, name): Endpoint(self, env, name) for env in environments for name in workloads}
+        self.pods: dict[str, ShopPod] = {}
+        self._strangers: set[str] = set()
+        self._environments = {(namespaces or {}).get(env, env): env for env in environments}
+
+    # Addresses
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen on all addresses (the endpoints keep their ports over a restart); returns that of metrics and controls."""
+        for endpoint in self.endpoints.values():
+            await endpoint.start(host, int(endpoint.url.rpartition(":")[2] or 0) if endpoint.url else 0)
+        return await super().start(host, port)
+
+    async def stop(self) -> None:
+        for endpoint in self.endpoints.values():
+            await endpoint.stop()
+        await super().stop()
+
+    def endpoint(self, env: str, workload: str) -> Endpoint:
+        """The endpoint with its `faults`, `requests` and `weights`. Raises KeyError."""
+        return self.endpoints[env, workload]
+
+    def endpoint_url(self, env: str, workload: str) -> str:
+        return self.endpoints[env, workload].url
+
+    def metrics_target(self, env: str) -> tuple[str, str]:
+        """What Prometheus scrapes: `host:port` and the path."""
+        return self.url.removeprefix("http://"), f"/metrics/{env}"
+
+    def traffic(self, env: str, requests_per_s: float = 2.0) -> Traffic:
+        """Customers of one environment, not started yet."""
+        urls = {workload: self.endpoint_url(env, workload) for workload in self.workloads}
+        return Traffic(env, urls, requests_per_s, self.token)
+
+    # Versions
+
+    def know(self, version: str, *digests: str) -> None:
+        """These images are this version: what spoils the version spoils them."""
+        self.spoils.versions.update(dict.fromkeys(digests, version))
+
+    def spoil(self, version_or_digest: str, spoil: Spoil) -> None:
+        """From now on containers of this version or image misbehave so, the running ones too."""
+        self.spoils.by_name[version_or_digest] = spoil
+        self._refresh()
+
+    def heal(self, version_or_digest: str | None = None) -> None:
+        """The version or image is good again; None: all are."""
+        if version_or_digest is None:
+            self.spoils.by_name.clear()
+        else:
+            self.spoils.by_name.pop(version_or_digest, None)
+        self._refresh()
+
+    # Pods, as the cluster tells of them
+
+    @property
+    def runtime(self) -> ShopRuntime:
+        return ShopRuntime(self)
+
+    async def start_pod(self, pod: Mapping[str, Any]) -> None:
+        """A pod of no workload or environment of ours runs too, and serves nobody."""
+        try:
+            made = read_pod(pod, self._environments, self.workloads, self.track_label)
+        except UnknownPod:
+            self._strangers.add(_uid(pod))
+            return
+        self.pods[made.uid] = made
+        self.meters[made.env].open(made)
+
+    async def stop_pod(self, pod: Mapping[str, Any]) -> None:
+        self._strangers.discard(_uid(pod))
+        gone = self.pods.pop(_uid(pod), None)
+        if gone is not None:
+            self.meters[gone.env].close(gone)
+
+    async def probe(self, pod: Mapping[str, Any], probe: Mapping[str, Any]) -> bool:
+        """As the pod would answer over HTTP within the probe's time-out; what is no HTTP probe asks whether it runs."""
+        known = self.pods.get(_uid(pod))
+        if known is None:
+            return _uid(pod) in self._strangers
+        spoil = self.spoils.of(known.image)
+        asked = probe.get("httpGet")
+        good = not spoil.crash_loop
+        if asked is not None:
+            in_time = spoil.health_slow_s < (probe.get("timeoutSeconds") or 1)
+            good = in_time and is_healthy(str(asked.get("path", "/")), spoil)
+        if probe == pod["spec"]["containers"][0].get("readinessProbe"):
+            known.asked_ready = good
+            self.meters[known.env].set_ready(known, good)
+        return good
+
+    def behaviour(self, image: str) -> Behaviour:
+        spoil = self.spoils.of(image)
+        crash = Crash(2, "Error", spoil.crash_message, CRASH_AFTER_S) if spoil.crash_loop else None
+        missing = self.exists is not None and not self.exists(image)
+        return Behaviour("not_found" if missing else "ok", crash, self.start_s, not spoil.never_ready)
+
+    def runs(self, pod: ShopPod) -> bool:
+        """Whether it still is the very container of that pod."""
+        return self.pods.get(pod.uid) is pod
+
+    def in_rotation(self, env: str, workload: str) -> list[ShopPod]:
+        """Pods that get requests: probed ready, where they have a probe, and not broken just now."""
+        return [
+            pod
+            for pod in self.pods.values()
+            if (pod.env, pod.workload) == (env, workload)
+            and pod.in_rotation
+            and is_healthy("/health/ready", self.spoils.of(pod.image))
+        ]
+
+    def _refresh(self) -> None:
+        for pod in self.pods.values():
+            good = pod.in_rotation and is_healthy("/health/ready", self.spoils.of(pod.image))
+            self.meters[pod.env].set_ready(pod, good)
+
+    # Metrics and controls over HTTP
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/metrics/{env}", self._metrics),
+            web.get("/_control/shop", self._show),
+            web.post("/_control/spoil", self._spoil),
+            web.post("/_control/heal", self._heal),
+        ]
+
+    def dress(self, request: web.Request, status: int) -> web.Response:
+        return web.Response(status=status, text=f"{status}\n")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        meters = self.meters.get(request.match_info["env"])
+        if meters is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=meters.exposition(), headers=headers)
+
+    async def _show(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "spoilt": {name: asdict(spoil) for name, spoil in self.spoils.by_name.items()},
+                "endpoints": {f"{env}/{name}": each.url for (env, name), each in self.endpoints.items()},
+                "pods": [asdict(pod) for pod in self.pods.values()],
+            }
+        )
+
+    async def _spoil(self, request: web.Request) -> web.Response:
+        """`{"version": …, and the fields of Spoil}`; 422 for what is none."""
+        body = await request.json()
+        try:
+            self.spoil(str(body.pop("version")), replace(Spoil(), **body))
+        except (KeyError, TypeError, ValueError) as wrong:
+            return web.json_response({"error": str(wrong)}, status=422)
+        return await self._show(request)
+
+    async def _heal(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.heal(body.get("version"))
+        return await self._show(request)
+
+
+def _uid(pod: Mapping[str, Any]) -> str:
+    metadata = pod["metadata"]
+    return str(metadata.get("uid") or metadata["name"])
+
+
+class ShopRuntime:
+    """The shop as the containers of a cluster: fulfils `sandbox.runtime.Runtime`."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def start(self, pod: dict[str, Any]) -> None:
+        await self._shop.start_pod(pod)
+
+    async def stop(self, pod: dict[str, Any]) -> None:
+        await self._shop.stop_pod(pod)
+
+    async def probe(self, pod: dict[str, Any], probe: dict[str, Any]) -> bool:
+        return await self._shop.probe(pod, probe)
+
+    def behaviour(self, image: str) -> Behaviour:
+        return self._shop.behaviour(image)
