@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from engine.ports import Ledger, Store
-from engine.records import SeenTag
+from engine.records import Decision, SeenTag
+from runbook.plan import from_json
 from runbook.ports import Clock
+from runbook.values import Environment, Release
 
 
 class LedgerMemory:
@@ -26,3 +28,13 @@ class LedgerMemory:
                 ledger.add(SeenTag(service=service, tag=tag, tag_object=tag_object, commit=commit, first_seen_at=now))
 
         await self._store.write(keep)
+
+    async def last_go(self, service: str, environment: Environment) -> Release | None:
+        def newest(ledger: Ledger) -> list[Decision]:
+            return ledger.find(
+                Decision, order="-at", limit=1, service=service, environment=environment.value, result="go"
+            )
+
+        found = await self._store.read(newest)
+        release: Release | None = from_json(Release, found[0].release) if found and found[0].release else None
+        return release

@@ -57,6 +57,7 @@ class StagingPolicy:
     observation_s: at least 30 minutes. min_requests: fewer over the observation is NO_DATA (298 error-free requests bound the
     error rate by 1 % with 95 % confidence). smoke_every_s: how often the smoke requests are repeated while observing.
     trouble_within_s: crash loops and failing probes are named within this time. ci_wait_s: how long a pending CI is awaited.
+    traffic_wait_s: how long after the observation too few requests are waited for.
     """
 
     approvers: tuple[Role, ...] = (Role.SERVICE_OWNER,)
@@ -69,6 +70,7 @@ class StagingPolicy:
     rollout_timeout_s: float = 10 * MINUTE_S
     trouble_within_s: float = 60.0
     ci_wait_s: float = 30 * MINUTE_S
+    traffic_wait_s: float = 10 * MINUTE_S
 
 
 @dataclass(frozen=True)

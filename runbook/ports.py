@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from runbook.values import Environment
+from runbook.values import Environment, Release
 
 # --- time -----------------------------------------------------------------------------------------------------------
 
@@ -96,6 +96,10 @@ class Rollout:
 
 class Cluster(Protocol):
     """One environment's context and namespace."""
+
+    @property
+    def kubectl(self) -> str:
+        """How a person reaches the same place, such as `kubectl --context staging -n shop`: commands in remedies begin with it."""
 
     async def deployment(self, name: str) -> Deployment | None: ...
 
@@ -243,6 +247,9 @@ class Memory(Protocol):
 
     async def remember_tag(self, service: str, tag: str, tag_object: str, commit: str) -> None:
         """Keeps the first sight; a later one never overwrites it."""
+
+    async def last_go(self, service: str, environment: Environment) -> Release | None:
+        """The newest release that got its go in this environment; None when none did."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ It must never add a container, touch a field beside image and annotations, or wr
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from integrations.http_calls import Limits, garbage
 from integrations.kubernetes.calls import STRATEGIC_MERGE, SYSTEM, Json, KubernetesCalls
-from integrations.kubernetes.credentials import Credentials
+from integrations.kubernetes.credentials import Credentials, kubectl_options
 from integrations.kubernetes.reading import (
     TEMPLATE_HASH,
     condition,
@@ -55,11 +56,17 @@ class KubernetesCluster:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._namespace = namespace
+        self._credentials = credentials
         self._now = now
         self._calls = KubernetesCalls(credentials, limits or Limits())
 
     async def aclose(self) -> None:
         await self._calls.aclose()
+
+    @property
+    def kubectl(self) -> str:
+        """See the port. Names no credential."""
+        return " ".join(("kubectl", *map(shlex.quote, (*kubectl_options(self._credentials), "-n", self._namespace))))
 
     async def deployment(self, name: str) -> Deployment | None:
         """See the port. Raises Temporary and Permanent."""

@@ -52,6 +52,18 @@ class Direct:
 Credentials = Kubeconfig | InCluster | Direct
 
 
+def kubectl_options(credentials: Credentials) -> tuple[str, ...]:
+    """The options that lead `kubectl` to the same cluster; a person brings credentials of their own."""
+    match credentials:
+        case Kubeconfig(path=path, context=context):
+            where = ("--kubeconfig", str(path)) if path is not None else ()
+            return (*where, "--context", context) if context else where
+        case Direct(host=host):
+            return ("--server", host)
+        case InCluster():
+            return ()
+
+
 async def open_client(credentials: Credentials) -> ApiClient:
     """A client of its own for these credentials; the caller closes it. Raises Permanent("kubernetes.credentials")."""
     # Off the loop: the first import of the library takes seconds, in which nothing else could be answered.
