@@ -26,6 +26,7 @@ class Account(Protocol):
 
     url: str
     repositories: dict[str, Repository]
+    renamed: dict[str, str]
     rate: limits.RateLimit
     now: Callable[[], datetime]
 
@@ -86,6 +87,8 @@ class Api:
     def _open(self, request: web.Request) -> tuple[Repository, Views]:
         name = f"{request.match_info['owner']}/{request.match_info['repo']}"
         repository = self.account.repositories.get(name)
+        if repository is None and name in self.account.renamed:
+            raise _moved(request, name, self.account.renamed[name])
         if repository is None:
             raise web.HTTPNotFound
         return repository, Views(repository, self.account.url)
@@ -135,6 +138,12 @@ class Api:
         release = _release_of(request, repository)
         _change(release, await _body(request))
         return web.json_response(views.release(release))
+
+
+def _moved(request: web.Request, name: str, new: str) -> web.HTTPMovedPermanently:
+    where = request.url.with_path(request.path.replace(name, new, 1)).with_query(request.query)
+    body = json.dumps({"message": "Moved Permanently", "url": str(where), "documentation_url": limits.DOCS})
+    return web.HTTPMovedPermanently(where, text=body, content_type="application/json")
 
 
 async def _body(request: web.Request) -> Json:

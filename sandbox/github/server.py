@@ -50,6 +50,7 @@ class LocalGitHub(Stand):
         self.read_only_token = read_only_token
         self.now = now
         self.repositories: dict[str, Repository] = {}
+        self.renamed: dict[str, str] = {}
         self.rate = limits.RateLimit()
         self.signing_keys: set[bytes] = set()
         self._asked = 0
@@ -59,6 +60,13 @@ class LocalGitHub(Stand):
     def repository(self, repo: str) -> Repository:
         """`owner/name`; made when it is new, and empty then."""
         return self.repositories.setdefault(repo, Repository(repo))
+
+    def rename(self, repo: str, new: str) -> None:
+        """Rename a repository: its old name answers 301, as GitHub does. Raises KeyError."""
+        moved = self.repositories.pop(repo)
+        moved.full_name = new
+        self.repositories[new] = moved
+        self.renamed[repo] = new
 
     def trust(self, signer: SshSigner) -> None:
         """The signer uploads the key to GitHub: tags from now on are `verified`. It says nothing of our own policy."""
@@ -228,6 +236,9 @@ class LocalGitHub(Stand):
             if response is None:
                 try:
                     response = limits.conditional(request, await handler(request))
+                except web.HTTPMovedPermanently as moved:
+                    where = {"Location": moved.headers["Location"], "Content-Type": "application/json; charset=utf-8"}
+                    response = web.Response(status=301, headers=where, body=moved.text)
                 except web.HTTPException as error:
                     response = self.dress(request, error.status)
                 if response.status != 304 and request.path != "/rate_limit":

@@ -239,6 +239,17 @@ async def test_tokens_open_what_they_may(github: LocalGitHub) -> None:
             assert (await refused.json())["message"].startswith("Resource not accessible")
 
 
+async def test_a_renamed_repository_answers_301_to_its_new_name(
+    github: LocalGitHub, client: aiohttp.ClientSession
+) -> None:
+    github.commit("acme/old", files={"a": "1"})
+    github.rename("acme/old", REPO)
+    async with client.get("/repos/acme/old/tags?page=1", allow_redirects=False) as moved:
+        assert (moved.status, moved.headers["Location"]) == (301, f"{github.url}/repos/{REPO}/tags?page=1")
+        assert (await moved.json())["message"] == "Moved Permanently"
+    assert await read(client, "/repos/acme/old/tags") == []
+
+
 async def test_an_empty_repository_and_an_unknown_commit_have_githubs_answers(
     github: LocalGitHub, client: aiohttp.ClientSession
 ) -> None:
