@@ -16,8 +16,9 @@ from engine.queue import ahead_of, lock_on
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
 from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
-from runbook.plan import Guard, Plan, Step, from_json
+from runbook.plan import Plan, Step, from_json
 from runbook.procedures.base import Prepared
+from runbook.rules.guards import watch_words
 from runbook.steps.control import Approval
 from runbook.steps.observations import Observe
 from runbook.values import FrozenImage, Role
@@ -164,12 +165,7 @@ def _buttons(turn: Turn, run: Run) -> dict[str, str]:
 
 def _guards(turn: Turn, run: Run) -> tuple[str, ...]:
     span = watched(turn, run)
-    return () if span is None else tuple(guard_words(guard) for guard in span.guards)
-
-
-def guard_words(guard: Guard) -> str:
-    limit = f"{guard.limit:.0%}" if guard.unit == "ratio" else f"{guard.limit:g}{' s' if guard.unit == 's' else ''}"
-    return f"{guard.name} {'over' if guard.above else 'under'} {limit} for {guard.for_s:g} s"
+    return () if span is None else tuple(watch_words(guard) for guard in span.guards)
 
 
 def approval_card(turn: Turn, run: Run, index: int, number: int) -> ApprovalView | None:

@@ -40,7 +40,7 @@ class Deadlines:
         while True:
             self._ring()
             self._changed.clear()
-            await self._wait(self._heap[0][0] if self._heap else None)
+            await wait_for_bell(self._changed, self._clock, self._heap[0][0] if self._heap else None)
 
     def _ring(self) -> None:
         now = self._clock.now()
@@ -50,12 +50,14 @@ class Deadlines:
                 del self._at[key]
                 self._due(key)
 
-    async def _wait(self, until: datetime | None) -> None:
-        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._changed.wait())}
-        if until is not None:
-            waits.add(asyncio.ensure_future(self._clock.sleep_until(until)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+
+async def wait_for_bell(bell: asyncio.Event, clock: Clock, until: datetime | None) -> None:
+    """Returns when the bell rings or the moment comes, whichever is first."""
+    waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(bell.wait())}
+    if until is not None:
+        waits.add(asyncio.ensure_future(clock.sleep_until(until)))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

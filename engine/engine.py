@@ -1,0 +1,112 @@
+"""The engine, put together: what the program starts, stops and reloads as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from engine.guards import GuardEvaluator
+from engine.inbox import Inbox
+from engine.intents import AnswerRenderer, Consumer
+from engine.interpreter import Interpreter
+from engine.journal import Turn
+from engine.lifecycle import Continuations
+from engine.operations import Desk
+from engine.outbox import Outbox
+from engine.ports import Chat, Ledger, Renderer, Store
+from engine.records import Run, RunState
+from engine.settings import Settings
+from engine.spans import Watched
+from runbook.policy import Setting
+from runbook.ports import Ports
+from runbook.procedures.base import Procedure
+
+log = structlog.get_logger("forge.engine")
+
+
+class Shows(Renderer, AnswerRenderer, Protocol):
+    """What the messages layer gives the engine."""
+
+
+class Engine:
+    """desk: the operations for the edges. Give `inbox.consumer` before `start`."""
+
+    def __init__(
+        self,
+        store: Store,
+        ports: Ports,
+        settings: Settings,
+        chat: Chat,
+        shows: Shows,
+        channel: Callable[[], str],
+        procedures: Callable[[str], Procedure | None],
+        continuations: Continuations,
+    ) -> None:
+        self._store = store
+        self._ports = ports
+        self.settings = settings
+        self.inbox = Inbox(store, ports.clock)
+        self.outbox = Outbox(store, ports.clock, chat, shows, channel)
+        self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
+        self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
+        self.interpreter.changed = self._changed
+        self.interpreter.shown = self.outbox.ring
+        self.desk = Desk(store, ports, settings, self.interpreter, self.inbox, self.outbox, shows, procedures)
+        self.inbox.on_fault = self.desk.fault
+        self.started = False
+
+    def _changed(self, run: Run, span: Watched | None) -> None:
+        self.guards.follow(run.id, span)
+        self.outbox.ring()
+
+    async def start(self, consumer: Consumer) -> None:
+        """Takes up every run and every payload where the last process left it, and draws drifted headlines again."""
+        self.inbox.consumer = consumer
+        await self._store.write(self._draw_again)
+        await self.outbox.start()
+        await self.interpreter.start()
+        await self.guards.start()
+        await self.inbox.start()
+        self.started = True
+
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Edges first, so that nothing new comes in; what is half done is done again after the next start."""
+        self.started = False
+        await self.inbox.stop()
+        await self.guards.stop()
+        await self.interpreter.stop()
+        await self.outbox.stop(drain_s)
+
+    def _draw_again(self, ledger: Ledger) -> None:
+        turn = Turn(ledger, self._ports.clock.now(), self.settings.current)
+        for run in _open_runs(ledger):
+            turn.show(run)
+
+    async def reload(self, setting: Setting) -> None:
+        """A new configuration: audited, then in force; plans without an effect are made anew, others keep their numbers."""
+        old, self_setting = self.settings.current.hash, setting.hash
+
+        def note(ledger: Ledger) -> list[Run]:
+            turn = Turn(ledger, self._ports.clock.now(), setting)
+            turn.audit("configuration.loaded", self_setting, evidence={"old": old, "new": self_setting})
+            return _open_runs(ledger)
+
+        runs = await self._store.write(note)
+        self.settings.replace(setting)
+        self.interpreter.remake_all([run.id for run in runs if run.first_effect_at is None])
+
+
+def _open_runs(ledger: Ledger) -> list[Run]:
+    return ledger.find(Run, state=[RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.HELD])
+
+
+def _must(procedures: Callable[[str], Procedure | None]) -> Callable[[str], Procedure]:
+    def find(environment: str) -> Procedure:
+        procedure = procedures(environment)
+        if procedure is None:
+            raise LookupError(f"no procedure for {environment}")
+        return procedure
+
+    return find

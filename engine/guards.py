@@ -1,0 +1,243 @@
+"""The guards' evaluator, shared by all runs: one query per metric and environment, however many runs wait.
+
+It judges; it never acts: a breach is written as the run's interrupt, and the run's own driver leaves for the way back. Missing data only
+tells people, by a timer; it is no proof of a bad release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from engine.journal import Turn
+from engine.notes import Note, Tone
+from engine.ports import Ledger, Store
+from engine.records import Run, RunState
+from engine.settings import Settings
+from engine.spans import Watched
+from runbook.errors import ForgeError, StoreUnavailable
+from runbook.plan import Guard, to_json
+from runbook.ports import Metrics, Ports, Sample, Series
+from runbook.rules.guards import GuardState, judge_guard, next_guard, replay
+from runbook.rules.readings import Reading, read_single, unanswered
+from runbook.values import Environment, Role
+from runbook.verdicts import Outcome, Verdict
+
+log = structlog.get_logger("forge.guards")
+
+Key = tuple[str, str]
+"""(environment, recorded metric)"""
+
+
+@dataclass
+class Watch:
+    """One run's guards and where each of them stands."""
+
+    span: Watched
+    states: dict[str, GuardState] = field(default_factory=dict)
+    filled: bool = False
+    breached: bool = False
+    blind_since: datetime | None = None
+    told: int = 0
+
+
+class GuardEvaluator:
+    def __init__(self, store: Store, ports: Ports, settings: Settings, wake: Callable[[str], None]) -> None:
+        self._store = store
+        self._ports = ports
+        self._settings = settings
+        self._wake = wake
+        self._watches: dict[str, Watch] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.last_round_s = 0.0
+
+    def follow(self, run_id: str, span: Watched | None) -> None:
+        """The run is in this span now, or in none."""
+        known = self._watches.get(run_id)
+        if span is None:
+            self._watches.pop(run_id, None)
+        elif known is None or (known.span.segment, known.span.first) != (span.segment, span.first):
+            self._watches[run_id] = Watch(span)
+
+    @property
+    def watching(self) -> int:
+        return len(self._watches)
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._rounds(), name="guards")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _rounds(self) -> None:
+        clock = self._ports.clock
+        while True:
+            begun = clock.now()
+            try:
+                await self.round()
+            except StoreUnavailable as error:
+                log.error("guards.store", code=error.code)
+            except Exception:
+                log.exception("guards.unforeseen")
+            self.last_round_s = (clock.now() - begun).total_seconds()
+            await clock.sleep_until(begun + timedelta(seconds=self._settings.current.policy.metrics.interval_s))
+
+    async def round(self) -> None:
+        """Asks each metric once and judges every watched run."""
+        watches = [w for w in self._watches.values() if not w.breached]
+        if not watches:
+            return
+        await self._fill_gaps([w for w in watches if not w.filled])
+        answers = await self._ask({(w.span.environment, g.metric) for w in watches for g in w.span.guards})
+        now = self._ports.clock.now()
+        for watch in watches:
+            await self._judge(watch, answers, now)
+
+    async def _ask(self, keys: Iterable[Key]) -> dict[Key, Answer]:
+        keys = list(keys)
+        found = await asyncio.gather(*(self._query(key) for key in keys))
+        return dict(zip(keys, found, strict=True))
+
+    async def _query(self, key: Key) -> Answer:
+        environment, metric = key
+        try:
+            return Answer(_by_subject(await self._metrics(environment).query(metric)))
+        except ForgeError as error:
+            return Answer({}, error)
+
+    def _metrics(self, environment: str) -> Metrics:
+        return self._ports.metrics[Environment(environment)]
+
+    async def _judge(self, watch: Watch, answers: dict[Key, Answer], now: datetime) -> None:
+        interval_s = self._settings.current.policy.metrics.interval_s
+        blind: list[Verdict] = []
+        for guard in watch.span.guards:
+            answer = answers[watch.span.environment, guard.metric]
+            reading = answer.reading(watch.span.service, guard)
+            at = answer.at(watch.span.service, guard) or now
+            state = next_guard(watch.states.get(guard.name, GuardState()), reading, at, guard, interval_s)
+            watch.states[guard.name] = state
+            verdict = judge_guard(state, guard)
+            if verdict.outcome is Outcome.FAIL:
+                await self._breach(watch, verdict)
+                return
+            if verdict.outcome is not Outcome.PASS:
+                blind.append(verdict)
+        await self._blindness(watch, blind, now)
+
+    async def _breach(self, watch: Watch, verdict: Verdict) -> None:
+        if await self._store.write(partial(self._write_breach, watch.span, verdict)):
+            watch.breached = True
+            self._wake(watch.span.run)
+
+    def _turn(self, ledger: Ledger) -> Turn:
+        return Turn(ledger, self._ports.clock.now(), self._settings.current)
+
+    def _write_breach(self, span: Watched, verdict: Verdict, ledger: Ledger) -> bool:
+        turn = self._turn(ledger)
+        run = turn.run(span.run)
+        if run is None or not _still_in(run, span) or run.interrupt is not None:
+            return False
+        interrupt = {
+            "kind": "breach", "code": verdict.code, "reason": verdict.reason, "procedure": span.on_breach,
+            "verdicts": [to_json(verdict)],
+        }  # fmt: skip
+        turn.save_run(run, interrupt=interrupt)
+        turn.audit("guard.breached", run.id, what=verdict.gate, why=verdict.reason, evidence=[to_json(verdict)])
+        return True
+
+    async def _blindness(self, watch: Watch, blind: list[Verdict], now: datetime) -> None:
+        """Without data for a while: a warning in the thread, later on-call is asked. Nothing is rolled back for it."""
+        if not blind:
+            watch.blind_since, watch.told = None, 0
+            return
+        watch.blind_since = watch.blind_since or now
+        waiting = self._settings.current.policy.waiting
+        due = (min(waiting.hold_remind_s, 60.0), waiting.hold_escalate_s)
+        if watch.told < len(due) and (now - watch.blind_since).total_seconds() >= due[watch.told]:
+            watch.told += 1
+            await self._store.write(partial(self._tell_blind, watch, tuple(blind)))
+
+    def _tell_blind(self, watch: Watch, blind: tuple[Verdict, ...], ledger: Ledger) -> None:
+        turn = self._turn(ledger)
+        run = turn.run(watch.span.run)
+        if run is None or watch.blind_since is None or not _still_in(run, watch.span):
+            return
+        last = watch.told > 1
+        note = Note(
+            tone=Tone.ASK if last else Tone.WARN,
+            title=f"{run.id}: guards have no data, nobody is warned if it goes wrong",
+            text="Nothing is rolled back for missing data. Watch it by other means, or abort.",
+            verdicts=blind,
+            mention=turn.members(Role.ON_CALL) if last else (),
+        )
+        turn.note(run, f"blind:{watch.blind_since.isoformat()}:{watch.told}", note, broadcast=last)
+        turn.audit("guard.blind", run.id, why="; ".join(v.reason for v in blind))
+
+    # --- after the bot was down -----------------------------------------------------------------------------------
+
+    async def _fill_gaps(self, watches: list[Watch]) -> None:
+        """What was sampled while nobody looked, by one range query per metric; where series are truly absent windows start anew."""
+        late = [w for w in watches if self._missed(w)]
+        keys = {(w.span.environment, g.metric) for w in late for g in w.span.guards}
+        longest_s = max((g.for_s for w in late for g in w.span.guards), default=0.0)
+        ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, longest_s) for k in keys)), strict=True))
+        interval_s = self._settings.current.policy.metrics.interval_s
+        for watch in watches:
+            watch.filled = True
+            for guard in watch.span.guards if watch in late else ():
+                series = ranges[watch.span.environment, guard.metric].get((watch.span.service, guard.track), [])
+                if len(series) == 1:
+                    samples = [s for s in series[0].samples if s.at >= watch.span.since]
+                    watch.states[guard.name] = replay(GuardState(), guard, samples, interval_s)
+
+    def _missed(self, watch: Watch) -> bool:
+        interval_s = self._settings.current.policy.metrics.interval_s
+        return (self._ports.clock.now() - watch.span.since).total_seconds() > interval_s
+
+    async def _range(self, key: Key, longest_s: float) -> dict[tuple[str, str], list[Series]]:
+        environment, metric = key
+        now, step_s = self._ports.clock.now(), self._settings.current.policy.metrics.interval_s
+        start = now - timedelta(seconds=longest_s + 3 * step_s)
+        try:
+            return _by_subject(await self._metrics(environment).query_range(metric, start, now, step_s))
+        except ForgeError as error:
+            log.warning("guards.gap_not_filled", metric=metric, code=error.code)
+            return {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One metric's answer for all services. error: why there is none."""
+
+    series: dict[tuple[str, str], list[Series]]
+    error: ForgeError | None = None
+
+    def reading(self, service: str, guard: Guard) -> Reading:
+        if self.error is not None:
+            return unanswered(guard.name, self.error, guard.metric)
+        return read_single(guard.name, guard.metric, self.series.get((service, guard.track), []))
+
+    def at(self, service: str, guard: Guard) -> datetime | None:
+        found = self.series.get((service, guard.track), [])
+        samples: tuple[Sample, ...] = found[0].samples if len(found) == 1 else ()
+        return samples[-1].at if samples else None
+
+
+def _by_subject(answer: Iterable[Series]) -> dict[tuple[str, str], list[Series]]:
+    found: dict[tuple[str, str], list[Series]] = defaultdict(list)
+    for series in answer:
+        found[series.labels.get("service", ""), series.labels.get("track", "stable")].append(series)
+    return found
+
+
+def _still_in(run: Run, span: Watched) -> bool:
+    return run.state != RunState.ENDED and run.segment == span.segment and span.first <= run.position <= span.last

@@ -1,0 +1,45 @@
+"""What the outbox asks for: from a waiting row to its message, always from the rows as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from engine import present
+from engine.answers import Answer
+from engine.journal import Turn
+from engine.notes import Note
+from engine.ports import Ledger, Message
+from engine.records import Outgoing
+from engine.settings import Settings
+from messages.render import Messages
+from runbook.plan import from_json
+
+
+class Showing:
+    """Fulfils `engine.engine.Shows`. doing: what a run's step does now, as the interpreter knows it; set after the engine is made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._messages = Messages()
+        self.doing: Callable[[str], str] = lambda _: ""
+
+    def answer(self, answer: Answer) -> Message:
+        return self._messages.answer(answer)
+
+    def render(self, ledger: Ledger, outgoing: Outgoing, now: datetime) -> Message | None:
+        payload = outgoing.payload or {}
+        if outgoing.kind == "answer":
+            return Message(payload["text"], payload["blocks"])
+        if outgoing.kind == "note":
+            return self._messages.note(from_json(Note, payload), outgoing.run)
+        turn = Turn(ledger, now, self._settings.current)
+        run = turn.run(outgoing.run)
+        if run is None:
+            return None
+        what, _, rest = outgoing.subject.partition(":")
+        if what == "approval":
+            _, index, segment = rest.rsplit(":", 2)
+            card = present.approval_card(turn, run, int(index), int(segment))
+            return self._messages.approval_card(card) if card is not None else None
+        return self._messages.headline(present.headline(turn, run, self.doing(run.id)))
