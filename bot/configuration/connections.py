@@ -1,0 +1,176 @@
+"""Where the outside systems are and which secrets open them: frozen, and without a secret's value until it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from runbook.errors import Permanent
+from runbook.values import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A reference to a secret: exactly one of env (a variable's name) and file. Read anew each time, because secrets are rotated."""
+
+    env: str = ""
+    file: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"the variable {self.env}" if self.env else f"the file {self.file}"
+
+    @property
+    def is_set(self) -> bool:
+        if self.file is None:
+            return bool(self.environ.get(self.env, "").strip())
+        try:
+            return self.file.stat().st_size > 0
+        except OSError:
+            return False
+
+    def read(self) -> SecretStr:
+        """Without white space around it. Raises Permanent("configuration.no_secret") when it is missing or empty."""
+        if self.file is None:
+            value = self.environ.get(self.env, "")
+        else:
+            try:
+                value = self.file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                value = ""
+        if not value.strip():
+            remedy = f"Set {self.env}" if self.env else f"Write the secret to {self.file}, readable for forge alone"
+            raise Permanent("configuration", "no_secret", f"{self} has no value", remedy)
+        return SecretStr(value.strip())
+
+    def reveal(self) -> str:
+        """The value itself, for the call that needs it and for nothing else."""
+        return self.read().get_secret_value()
+
+
+@dataclass(frozen=True, slots=True)
+class SlackConnection:
+    """channel: id of the release channel. team: id of the one workspace whose members may act."""
+
+    channel: str
+    team: str
+    bot_token: Secret
+    app_token: Secret
+    signing_secret: Secret
+    mode: Literal["socket", "http"]
+    api_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConnection:
+    """One environment's cluster: host with token, or the pod's own account, or a kubeconfig's context."""
+
+    namespace: str
+    context: str = ""
+    kubeconfig: Path | None = None
+    in_cluster: bool = False
+    host: str = ""
+    token: Secret | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusConnection:
+    url: str
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GithubConnection:
+    """web_url: empty to derive it from the API's. token: None to ask anonymously."""
+
+    api_url: str
+    web_url: str = ""
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryConnection:
+    docker_config: Path | None = None
+    insecure_hosts: tuple[str, ...] = ()
+    trusted_realms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """ssh: (principal, public key line). gpg: files with armoured public keys."""
+
+    ssh: tuple[tuple[str, str], ...] = ()
+    gpg: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConnection:
+    """key: the Ed25519 private key (PEM). checkpoints: directories that take signed checkpoints; best where the bot can't rewrite."""
+
+    key: Secret
+    checkpoints: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Everything that is an address or a secret. database_url: never shown, it may carry a password."""
+
+    slack: SlackConnection
+    clusters: Mapping[Environment, ClusterConnection]
+    prometheus: Mapping[Environment, PrometheusConnection]
+    github: GithubConnection
+    registry: RegistryConnection
+    signers: Signers
+    server: ServerAddress
+    audit: AuditConnection
+    service_secrets: Mapping[str, Mapping[str, Secret]]
+    data_dir: Path
+    database_url: str = field(repr=False)
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the command line reaches the running bot."""
+        return self.data_dir / "forge.sock"
+
+    @property
+    def needed_secrets(self) -> Mapping[str, Secret]:
+        """What the bot can't start without, by key path."""
+        slack = self.slack
+        second = (
+            {"slack.app_token": slack.app_token}
+            if slack.mode == "socket"
+            else {"slack.signing_secret": slack.signing_secret}
+        )
+        return {"slack.bot_token": slack.bot_token, **second, "audit.key": self.audit.key}
+
+    @property
+    def secrets(self) -> Mapping[str, Secret]:
+        """All of them, by key path: for redaction and for the doctor."""
+        found = dict(self.needed_secrets)
+        for env, cluster in self.clusters.items():
+            if cluster.token is not None:
+                found[f"environments.{env}.kubernetes.token"] = cluster.token
+        for env, prometheus in self.prometheus.items():
+            if prometheus.token is not None:
+                found[f"environments.{env}.prometheus.token"] = prometheus.token
+        if self.github.token is not None:
+            found["integrations.github.token"] = self.github.token
+        for service, secrets in self.service_secrets.items():
+            found |= {f"services.{service}.secrets.{name}": secret for name, secret in secrets.items()}
+        return found
+
+    def service_token(self, service: str, name: str) -> str:
+        """For the HTTP probes. Raises KeyError where none is configured, Permanent where it has no value."""
+        return self.service_secrets[service][name].reveal()

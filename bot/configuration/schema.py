@@ -1,0 +1,282 @@
+"""The form of forge.yaml: what may stand there, with its defaults and its documentation. Border only; inside are frozen dataclasses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from bot.configuration.policy_schema import Policy
+from bot.configuration.units import Duration
+from runbook.values import Environment, Role
+
+
+class Section(BaseModel):
+    """strict: a number in quotes is no number; extra: an unknown key is refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+PATTERNS: dict[str, tuple[str, str]] = {}
+"""What a pattern means, for people: (what the value should be, an example)."""
+
+
+def _form(pattern: str, what: str, example: str) -> StringConstraints:
+    PATTERNS[pattern] = (what, example)
+    return StringConstraints(pattern=pattern, max_length=500)
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Name = Annotated[
+    str, _form(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "a name of lower-case letters, digits and hyphens", "web-api")
+]
+Url = Annotated[
+    str,
+    _form(
+        r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        "an http or https address without user, query or fragment",
+        "https://shop.example",
+    ),
+]
+UrlPath = Annotated[str, _form(r"^/[^\s#]*$", "a path that begins with /", "/health/ready")]
+Member = Annotated[
+    str,
+    _form(
+        r"^([UW][A-Z0-9]{2,20}|S[A-Z0-9]{2,20}|os:[a-z_][a-z0-9_.-]{0,31})$",
+        "a Slack user's id (U…), a user group's id (S…) or os:<name>",
+        "U0123456789",
+    ),
+]
+Variable = Annotated[str, _form(r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name", "SLACK_BOT_TOKEN")]
+Channel = Annotated[str, _form(r"^[CG][A-Z0-9]{2,20}$", "a channel's id, not its name", "C0123456789")]
+Team = Annotated[str, _form(r"^[TE][A-Z0-9]{2,20}$", "a workspace's id", "T0123456789")]
+ImageRepository = Annotated[
+    str,
+    _form(
+        r"^[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
+        "an image's repository without tag or digest",
+        "registry.example/acme/web",
+    ),
+]
+Repository = Annotated[str, _form(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a repository as owner/name", "acme/shop")]
+Prefix = Annotated[str, _form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a prefix of annotations", "forge.example.com")]
+PublicKey = Annotated[
+    str,
+    StringConstraints(max_length=5000),
+    _form(r"^(sk-)?(ssh|ecdsa)-\S+ [A-Za-z0-9+/]+=*( .*)?$", "the one line of a .pub file", "ssh-ed25519 AAAA…"),
+]
+
+
+class SecretReference(Section):
+    """Where a secret is kept: exactly one of the two. The secret itself never stands in this file."""
+
+    env: Variable | None = Field(default=None, description="The name of the environment variable that holds it.")
+    file: Text | None = Field(default=None, description="A file that holds it; relative to this file's folder.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_inline(cls, value: Any) -> Any:
+        if isinstance(value, str | int | float):
+            remedy = "Move it to an environment variable or a file, write {env: NAME} or {file: PATH}, and replace the secret"
+            raise PydanticCustomError("inline_secret", "a secret must not stand in this file", {"remedy": remedy})
+        return value
+
+    @model_validator(mode="after")
+    def _require_one(self) -> SecretReference:
+        if (self.env is None) == (self.file is None):
+            raise PydanticCustomError(
+                "secret_reference", "a secret has exactly one place", {"remedy": "Write {env: NAME} or {file: PATH}"}
+            )
+        return self
+
+
+class Slack(Section):
+    channel: Channel = Field(
+        description="The release channel's id, such as `C0123456789` (in Slack: the channel's details, at the bottom)."
+    )
+    team: Team = Field(
+        description="The workspace's id, such as `T0123456789`. Nobody of another workspace may do anything."
+    )
+    bot_token: SecretReference = Field(
+        default=SecretReference(env="SLACK_BOT_TOKEN"), description="The bot token (`xoxb-…`)."
+    )
+    app_token: SecretReference = Field(
+        default=SecretReference(env="SLACK_APP_TOKEN"), description="The app-level token (`xapp-…`) for Socket Mode."
+    )
+    signing_secret: SecretReference = Field(
+        default=SecretReference(env="SLACK_SIGNING_SECRET"), description="Checks requests in HTTP mode."
+    )
+    mode: Literal["socket", "http"] = Field(
+        default="socket", description="`socket`: forge connects to Slack. `http`: Slack calls `/slack/events`."
+    )
+    api_url: Url | None = Field(default=None, description="Default: `SLACK_API_URL`, else Slack's own.")
+
+
+class WorkloadSection(Section):
+    name: Name = Field(description="The Deployment's name.")
+    container: Name = Field(description="The container whose image is set.")
+    image: ImageRepository = Field(
+        description="The image's repository without tag or digest, such as `registry.example/acme/web`."
+    )
+
+
+class Health(Section):
+    live: UrlPath = Field(default="/health/live", description="Path of the liveness probe.")
+    ready: UrlPath = Field(default="/health/ready", description="Path of the readiness probe.")
+    startup: UrlPath | Literal[""] = Field(
+        default="/health/startup", description="Path of the startup probe; empty for none."
+    )
+
+
+class Smoke(Section):
+    name: Text = Field(description="What the request proves, in a few words.")
+    path: UrlPath = Field(description="Path under the service's address.")
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="GET", description="The request's method."
+    )
+    headers: dict[Text, str] = Field(default_factory=dict, description="Sent as they are; no secrets.")
+    body: dict[str, Any] | None = Field(default=None, description="Sent as JSON.")
+    token: Text | None = Field(
+        default=None, description="Name of one of the service's `secrets`, sent as `Authorization: Bearer`."
+    )
+    statuses: list[Annotated[int, Field(ge=100, le=599)]] = Field(
+        default=[200], min_length=1, description="Which status codes are right."
+    )
+    json_subset: dict[str, Any] = Field(
+        default_factory=dict, description="Every key must be in the answer's JSON with an equal value."
+    )
+    body_contains: str = Field(default="", description="Text that the answer must contain.")
+    timeout: Duration = Field(default=5.0, description="Without an answer within it the request has failed.")
+    optional: bool = Field(default=False, description="A 404 is as good as a pass.")
+
+
+class ServiceSection(Section):
+    repository: Repository = Field(description="On GitHub, `owner/name`.")
+    workloads: list[WorkloadSection] = Field(min_length=1, description="Deployments, in the order they are deployed.")
+    urls: dict[Environment, Url] = Field(min_length=1, description="The service's address in each environment.")
+    health: Health = Field(default=Health(), description="Paths of the health endpoints.")
+    smoke: list[Smoke] = Field(default_factory=list, description="Requests that must be answered as expected.")
+    required_checks: list[Text] = Field(
+        default_factory=list, description="Names of CI checks that must be green; empty: all that ran, at least one."
+    )
+    secrets: dict[Name, SecretReference] = Field(
+        default_factory=dict, description="Tokens of the smoke requests, by name."
+    )
+
+
+class EnvironmentCluster(Section):
+    namespace: Name = Field(description="The namespace of the services in this environment.")
+    context: Text | None = Field(default=None, description="The kubeconfig's context; default: its current one.")
+    kubeconfig: Text | None = Field(default=None, description="Default: `integrations.kubernetes.kubeconfig`.")
+    in_cluster: bool = Field(default=False, description="Use the service account of the pod that forge runs in.")
+    host: Url | None = Field(default=None, description="The API server's address, in place of a kubeconfig.")
+    token: SecretReference | None = Field(default=None, description="Bearer token for `host`.")
+    ca_file: Text | None = Field(default=None, description="Certificate authority for `host`.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> EnvironmentCluster:
+        ways = [self.in_cluster, self.host is not None, self.context is not None or self.kubeconfig is not None]
+        if sum(ways) > 1:
+            raise PydanticCustomError(
+                "cluster_ways",
+                "in_cluster, host, and context or kubeconfig exclude each other",
+                {"remedy": "Keep one of them"},
+            )
+        if self.host is None and (self.token is not None or self.ca_file is not None):
+            raise PydanticCustomError("cluster_ways", "token and ca_file need host", {"remedy": "Add host"})
+        return self
+
+
+class PrometheusSection(Section):
+    url: Url = Field(description="Prometheus, or what speaks its query API.")
+    token: SecretReference | None = Field(
+        default=None, description="Bearer token; default: `PROMETHEUS_TOKEN` where it is set."
+    )
+
+
+class EnvironmentSection(Section):
+    kubernetes: EnvironmentCluster = Field(description="Where the services run.")
+    prometheus: PrometheusSection | None = Field(default=None, description="Default: `integrations.prometheus`.")
+
+
+class KubernetesIntegration(Section):
+    kubeconfig: Text | None = Field(default=None, description="Default: `~/.kube/config`.")
+    annotation_prefix: Prefix = Field(
+        default="forge", description="Of the annotations and labels that forge sets, such as `forge/run`."
+    )
+
+
+class Github(Section):
+    api_url: Url | None = Field(default=None, description="Default: `GITHUB_API_URL`, else GitHub's own.")
+    web_url: Url | None = Field(default=None, description="For links; default: derived from the API's address.")
+    token: SecretReference | None = Field(
+        default=None, description="Access token; default: `GITHUB_TOKEN` where it is set."
+    )
+
+
+class Registry(Section):
+    docker_config: Text | None = Field(
+        default=None, description="Credentials as Docker keeps them; default: Docker's own file."
+    )
+    insecure_hosts: list[Text] = Field(default_factory=list, description="`host[:port]` that speak plain HTTP.")
+    trusted_realms: list[Text] = Field(
+        default_factory=list, description="Token servers outside a registry's own domain that may be given its login."
+    )
+
+
+class SshSigner(Section):
+    principal: Text = Field(description="Who signs: an e-mail address.")
+    key: PublicKey = Field(description="The public key, the one line of the `.pub` file.")
+
+
+class SignersSection(Section):
+    ssh: list[SshSigner] = Field(default_factory=list, description="Who may sign tags with SSH keys.")
+    gpg: list[Text] = Field(default_factory=list, description="Files with armoured public keys.")
+
+
+class Integrations(Section):
+    kubernetes: KubernetesIntegration = Field(default=KubernetesIntegration(), description="Defaults for all clusters.")
+    prometheus: PrometheusSection | None = Field(default=None, description="For environments without their own.")
+    github: Github = Field(default=Github(), description="Tags and checks.")
+    registry: Registry = Field(default=Registry(), description="Container registries.")
+    signers: SignersSection = Field(
+        default=SignersSection(), description="Whose signatures on tags count. Nobody's, when both lists are empty."
+    )
+
+
+class Server(Section):
+    host: Text = Field(
+        default="127.0.0.1", description="Where health, metrics and Slack's HTTP mode are served. In a pod: `0.0.0.0`."
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="0: any free port.")
+
+
+class Audit(Section):
+    key: SecretReference = Field(
+        default=SecretReference(env="FORGE_AUDIT_KEY"),
+        description="Ed25519 private key (PEM); `forge audit keygen` makes one.",
+    )
+    checkpoints: list[Text] = Field(
+        default_factory=list, description="Folders for signed checkpoints, best where the bot can't rewrite."
+    )
+
+
+class File(Section):
+    """forge.yaml."""
+
+    slack: Slack = Field(description="The workspace and the release channel.")
+    roles: dict[Role, list[Member]] = Field(
+        default_factory=dict,
+        description="Who holds which role: users (`U…`), user groups (`S…`), and for the command line `os:<name>`. "
+        "An absent or empty list allows nobody.",
+    )
+    services: dict[Name, ServiceSection] = Field(min_length=1, description="What is deployed.")
+    environments: dict[Environment, EnvironmentSection] = Field(min_length=1, description="Where it is deployed.")
+    integrations: Integrations = Field(default=Integrations(), description="The outside systems.")
+    server: Server = Field(default=Server(), description="The bot's own HTTP server.")
+    audit: Audit = Field(default=Audit(), description="The audit log.")
+    policy: Policy = Field(default=Policy(), description="The runbook's numbers; every default is the runbook's.")
+    notice: Annotated[str, StringConstraints(max_length=300)] = Field(
+        default="", description='Shown with every run, such as "durations are shortened".'
+    )
