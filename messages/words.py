@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -120,8 +121,8 @@ def quantity(value: object, unit: str) -> str:
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return str(value)
-    if value != value:  # noqa: PLR0124 - NaN is the only value that differs from itself
-        return "not a number"
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
     if unit == "ratio":
         return f"{value * 100:.3g} %"
     if unit == "s":

@@ -1,0 +1,85 @@
+"""What becomes of a committed Slack payload: who it is, what they want, and then the engine's answer.
+
+Called by the inbox's worker, perhaps again after a crash; the engine makes a second call harmless. It never acts for
+somebody whom Slack couldn't be asked about.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from engine.answers import Answer, refused
+from engine.intents import Intent, Operations
+from engine.records import Received
+from handlers.parser import MAX_KEPT_TEXT, clean_reason, parse_command
+from handlers.payloads import CLICK, COMMAND, VIEW, Kept
+from handlers.ports import Directory
+from runbook.errors import ForgeError, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+ACTIONS = ("approve", "reject", "withdraw", "pause", "resume", "abort", "retry", "cancel")
+"""The buttons' `action_id`s that this version answers."""
+
+WITH_DIALOG = ("reject", "abort")
+"""Those that ask for a reason in a dialog first; the dialog's `callback_id` is the same name."""
+
+
+class SlackConsumer:
+    """Fulfils `engine.intents.Consumer` for the kinds `command`, `click` and `view`. Raises `StoreUnavailable`: called again then."""
+
+    def __init__(self, operations: Operations, directory: Directory) -> None:
+        self._operations = operations
+        self._directory = directory
+
+    async def __call__(self, received: Received) -> None:
+        kept = Kept.load(received.payload)
+        intent = intent_of(received.kind, kept)
+        try:
+            actor = await self._directory.actor(kept.team, kept.user)
+        except StoreUnavailable:
+            raise
+        except ForgeError as error:
+            log.warning("could not look a person up", user=kept.user, code=error.code)
+            await self._operations.answer(received, unknown_person(error))
+            return
+        if isinstance(intent, Answer) and not actor.refusal:
+            await self._operations.answer(received, intent, actor)
+        elif isinstance(intent, Answer):
+            await self._operations.answer(received, not_a_member(actor.refusal), actor)
+        else:
+            await self._operations.act(intent, actor, received=received)
+
+
+def intent_of(kind: str, kept: Kept) -> Intent | Answer:
+    """What a payload asks for, or why it can't be understood."""
+    if kind == COMMAND:
+        return parse_command(kept.text, (kept.command or "/forge") + " ")
+    allowed = {CLICK: tuple(a for a in ACTIONS if a not in WITH_DIALOG), VIEW: WITH_DIALOG}.get(kind, ())
+    if kept.action not in allowed:
+        return retired_button()
+    reason = clean_reason(kept.reason)
+    if isinstance(reason, Answer):
+        return reason
+    text = f"button {kept.action}" + (f": {reason}" if reason else "")
+    return Intent(name=kept.action, button=kept.button, reason=reason, text=text[:MAX_KEPT_TEXT])
+
+
+def unknown_person(error: ForgeError) -> Answer:
+    return refused(
+        "actor.unknown",
+        f"I could not check who you are ({error.cause}), so nothing was done.",
+        error.remedy or "Try again in a minute.",
+    )
+
+
+def not_a_member(refusal: str) -> Answer:
+    return refused("authority.refused", f"You can't use forge: {refusal}.", "Ask a member of the release team.")
+
+
+def retired_button() -> Answer:
+    return refused(
+        "button.retired",
+        "This button belongs to another version of forge and does nothing any more.",
+        "Use /forge status to see what can be done now.",
+    )

@@ -1,0 +1,285 @@
+"""Slack's payloads in: each is committed to the inbox, then acknowledged, then worked on elsewhere.
+
+A listener must never do the work itself, never acknowledge what isn't kept, and never stay silent: every payload is answered
+within Slack's three seconds, those that nobody listens to and those that fail included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import structlog
+from slack_bolt import BoltResponse
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.error import BoltUnhandledRequestError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from engine.answers import Answer, refused
+from engine.intents import AnswerRenderer, Operations
+from handlers.consumer import ACTIONS, WITH_DIALOG, intent_of, not_a_member, retired_button, unknown_person
+from handlers.payloads import CLICK, COMMAND, VIEW, Kept, dedup_key, from_click, from_command, from_view, run_named_by
+from handlers.ports import Dialogs, Directory
+from messages.blocks import esc
+from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
+from runbook.errors import ForgeError, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+COMMAND_NAME = "/forge"
+COMMIT_S = 2.0
+LOOKUP_S = 1.2
+DIALOG_S = 2.0
+"""Time limits, in seconds, that together leave room within Slack's three."""
+
+RECENT_VIEWS = 200
+_SLOW_STARTERS = ("deploy",)
+Json = dict[str, Any]
+
+
+class Fate(Enum):
+    """What became of a payload at the inbox. UNSURE: the commit took too long to wait for; it may yet succeed."""
+
+    KEPT = "kept"
+    KNOWN = "known"
+    LOST = "lost"
+    UNSURE = "unsure"
+
+
+class SlackListeners:
+    """The listeners of one app, and the tasks they leave behind."""
+
+    def __init__(
+        self, operations: Operations, directory: Directory, dialogs: Dialogs, messages: AnswerRenderer
+    ) -> None:
+        self._operations = operations
+        self._directory = directory
+        self._dialogs = dialogs
+        self._messages = messages
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._recent_views: deque[str] = deque(maxlen=RECENT_VIEWS)
+
+    async def close(self, timeout_s: float = 2.0) -> None:
+        """Waits for answers that are on their way, for at most `timeout_s`."""
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+    # --- listeners
+
+    async def on_command(self, ack: AsyncAck, body: Json) -> None:
+        kept = from_command(body)
+        fate = await self._keep(COMMAND, body, kept)
+        if fate in (Fate.LOST, Fate.UNSURE):
+            await ack(response_type="ephemeral", **self._shown(_not_kept(fate)))
+        elif fate is Fate.KEPT and kept.text.strip().split(" ", 1)[0] in _SLOW_STARTERS:
+            # The checks of a deployment take seconds; without a word the person types it again.
+            await ack(response_type="ephemeral", text=f"Looking at {esc(kept.text, 100)} …")
+        else:
+            await ack()
+
+    async def on_click(self, ack: AsyncAck, body: Json) -> None:
+        kept = from_click(body)
+        fate = await self._keep(CLICK, body, kept)
+        await ack()
+        if fate in (Fate.LOST, Fate.UNSURE):
+            self._respond_soon(kept.response_url, _not_kept(fate))
+
+    async def on_dialog_click(self, ack: AsyncAck, body: Json) -> None:
+        """Opens the dialog before anything else, and acknowledges then: a trigger lives three seconds.
+
+        Nothing is kept of such a click: nothing happens by it, and without the acknowledgement Slack itself tells the person.
+        """
+        kept = from_click(body)
+        memory = DialogMemory(kept.button, kept.response_url, kept.channel)
+        view = reason_dialog(kept.action, run_named_by(body), memory)
+        try:
+            await self._dialogs.open_dialog(kept.trigger_id, view, timeout_s=DIALOG_S)
+        except ForgeError as error:
+            if error.code != "slack.exchanged_trigger_id":  # a redelivery of a click whose dialog is open
+                log.warning("could not open a dialog", action=kept.action, code=error.code)
+                self._respond_soon(kept.response_url, _no_dialog(kept.action, error))
+        await ack()
+
+    async def on_view(self, ack: AsyncAck, body: Json) -> None:
+        """Checked and authorised before the acknowledgement, which closes the dialog or puts the answer in its place."""
+        kept = from_view(body)
+        # A redelivery isn't judged again: its own first delivery may have changed what the answer would be.
+        answer = None if dedup_key(VIEW, body) in self._recent_views else await self._judge(kept)
+        if answer is None:
+            fate = await self._keep(VIEW, body, kept)
+            answer = _not_kept(fate) if fate in (Fate.LOST, Fate.UNSURE) else None
+        if answer is None:
+            self._recent_views.append(dedup_key(VIEW, body))
+        if answer is None:
+            await ack()
+        else:
+            view = closing_dialog("Not done", answer.text, answer.remedy)
+            await ack(response_action="update", view=view)
+
+    async def on_error(self, error: Exception, body: Json | None) -> BoltResponse:
+        """The last resort: says so to whoever asked, and acknowledges with 200 what Slack would otherwise call a time-out."""
+        if isinstance(error, BoltUnhandledRequestError):
+            return self._visible(body or {}, retired_button(), "Not available")
+        reference = secrets.token_hex(4)
+        log.error("a Slack payload failed", reference=reference, exc_info=error)
+        answer = refused(
+            "handler.fault",
+            "Something went wrong in forge; nothing was started by this.",
+            f"Try again, and tell whoever runs forge the reference {reference}.",
+        )
+        return self._visible(body or {}, answer, "Something went wrong")
+
+    # --- parts
+
+    async def _keep(self, kind: str, body: Mapping[str, Any], kept: Kept) -> Fate:
+        """Commits to the inbox, bounded in time."""
+        work = asyncio.ensure_future(self._operations.receive(dedup_key(kind, body), kind, kept.as_json()))
+        try:
+            # Shielded: a commit that is late must not be torn, it may be there already.
+            row = await asyncio.wait_for(asyncio.shield(work), COMMIT_S)
+        except StoreUnavailable as error:
+            log.error("a Slack payload could not be kept", kind=kind, code=error.code)
+            return Fate.LOST
+        except TimeoutError:
+            log.error("keeping a Slack payload takes too long", kind=kind)
+            self._remember(work)
+            return Fate.UNSURE
+        return Fate.KNOWN if row is None else Fate.KEPT
+
+    async def _judge(self, kept: Kept) -> Answer | None:
+        """Why a dialog's submission is refused, or None. Fails closed."""
+        intent = intent_of(VIEW, kept)
+        if isinstance(intent, Answer):
+            return intent
+        try:
+            async with asyncio.timeout(LOOKUP_S):
+                actor = await self._directory.actor(kept.team, kept.user)
+                if actor.refusal:
+                    return not_a_member(actor.refusal)
+                found = await self._operations.preview(intent, actor)
+        except TimeoutError:
+            slow = StoreUnavailable("slow", "the answer took too long")
+            return unknown_person(slow)
+        except StoreUnavailable:
+            return _not_kept(Fate.LOST)
+        except ForgeError as error:
+            return unknown_person(error)
+        return None if found.ok else found
+
+    def _visible(self, body: Mapping[str, Any], answer: Answer, title: str) -> BoltResponse:
+        """An acknowledgement that is seen, in the shape that this kind of payload takes."""
+        if body.get("type") == "view_submission":
+            view = closing_dialog(title, answer.text, answer.remedy)
+            return BoltResponse(status=200, body={"response_action": "update", "view": view})
+        if "command" in body:
+            return BoltResponse(status=200, body={"response_type": "ephemeral", **self._shown(answer)})
+        self._respond_soon(str(body.get("response_url") or ""), answer)
+        return BoltResponse(status=200, body="")
+
+    def _shown(self, answer: Answer) -> Json:
+        message = self._messages.answer(answer)
+        return {"text": message.text, "blocks": [dict(block) for block in message.blocks]}
+
+    def _respond_soon(self, address: str, answer: Answer) -> None:
+        if address:
+            self._remember(asyncio.ensure_future(self._respond(address, answer)))
+
+    async def _respond(self, address: str, answer: Answer) -> None:
+        try:
+            await self._dialogs.respond(address, self._messages.answer(answer))
+        except ForgeError as error:
+            log.warning("an answer didn't reach the caller", code=error.code, answer=answer.code)
+
+    def _remember(self, task: asyncio.Future[Any]) -> None:
+        kept: asyncio.Task[Any] = asyncio.ensure_future(_quietly(task))
+        self._tasks.add(kept)
+        kept.add_done_callback(self._tasks.discard)
+
+
+async def _quietly(work: Awaitable[Any]) -> None:
+    try:
+        await work
+    except ForgeError as error:
+        log.warning("late work failed", code=error.code)
+
+
+def build_app(
+    listeners: SlackListeners,
+    *,
+    bot_token: str,
+    client: AsyncWebClient,
+    signing_secret: str = "",
+    command: str = COMMAND_NAME,
+) -> AsyncApp:
+    """The Bolt app. client: without a token. signing_secret: for HTTP mode; Socket Mode needs none.
+
+    `process_before_response` makes Bolt await a listener before it answers, so that an acknowledgement can't be lost by an exception
+    that follows it.
+    """
+
+    async def authorize(enterprise_id: str | None, team_id: str | None, user_id: str | None) -> AuthorizeResult:
+        # Fixed: Bolt's own would ask auth.test before the first acknowledgement. Who may do what is not decided here.
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, user_id=user_id, bot_token=bot_token)
+
+    app = AsyncApp(
+        logger=logging.getLogger("slack_bolt.app"),
+        name="forge",
+        client=client,
+        authorize=authorize,
+        signing_secret=signing_secret,
+        process_before_response=True,
+        raise_error_for_unhandled_request=True,
+        attaching_function_token_enabled=False,
+    )
+
+    async def on_error(error: Exception, body: Json | None) -> BoltResponse:
+        return await listeners.on_error(error, body)
+
+    app.command(command)(_listener(listeners.on_command))
+    for action in ACTIONS:
+        with_dialog = action in WITH_DIALOG
+        app.action(action)(_listener(listeners.on_dialog_click if with_dialog else listeners.on_click))
+    for action in WITH_DIALOG:
+        app.view(action)(_listener(listeners.on_view))
+    app.error(on_error)
+    return app
+
+
+def _listener(method: Callable[[AsyncAck, Json], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """A plain function for Bolt, which looks at the names of its parameters."""
+
+    async def listen(ack: AsyncAck, body: Json) -> None:
+        await method(ack, body)
+
+    return listen
+
+
+def _not_kept(fate: Fate) -> Answer:
+    if fate is Fate.UNSURE:
+        return refused(
+            "inbox.slow",
+            "forge is slow at writing its records; it may yet carry this out.",
+            "Look at /forge status before you try again.",
+        )
+    return refused(
+        "inbox.unavailable",
+        "forge can't write its records now, so it takes no commands; nothing was started.",
+        "Try again in a few minutes; whoever runs forge sees why in /health/ready.",
+    )
+
+
+def _no_dialog(action: str, error: ForgeError) -> Answer:
+    return refused(
+        "dialog.failed",
+        f"Slack didn't open the dialog ({error.cause}); nothing was done.",
+        f'Click again, or type /forge {action} <run> --reason "why".',
+    )

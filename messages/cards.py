@@ -1,0 +1,256 @@
+"""The two messages that stay: a run's headline and an approval's card, as blocks. Pure; rendered again in place from stored state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.ports import Message
+from engine.records import RunState
+from engine.views import ApprovalView, RunView, SlotView, StepView
+from messages import words
+from messages.blocks import (
+    Block,
+    Markup,
+    actions,
+    bold,
+    button,
+    clock_time,
+    code,
+    confirm,
+    context,
+    divider,
+    esc,
+    fit,
+    italic,
+    join,
+    link,
+    mention,
+    moment,
+    paragraphs,
+    section,
+    top_text,
+)
+from messages.details import verdict_lines
+
+_ORDER = ("approve", "reject", "withdraw", "retry", "resume", "pause", "cancel", "abort")
+_LABELS = {"approve": "Approve", "reject": "Reject …", "withdraw": "Withdraw", "abort": "Abort …"}
+_STYLES = {"approve": "primary", "reject": "danger", "abort": "danger", "cancel": "danger"}
+
+
+# --- the headline ---------------------------------------------------------------------------------------------------
+
+
+def headline(view: RunView) -> Message:
+    """The one message of a run: what, how far, why it waits, the checklist, and what can be done now."""
+    head = [section(_first_line(view)), context(*_origin(view))]
+    why = _why(view)
+    if why:
+        head.append(section(why))
+    tail = [context(esc("Watched now: " + words.listed(view.guards), 1_500))] if view.guards else []
+    if view.buttons:
+        tail.append(_buttons(view.buttons, view.id, f"{view.service} {view.version} to {view.environment}"))
+    if view.notice:
+        tail.append(context(join(":warning:", esc(view.notice))))
+    blocks = fit(head, paragraphs(checklist(view)), tail, more=f"More: /forge status {view.id}")
+    return Message(_headline_text(view), blocks)
+
+
+def _first_line(view: RunView) -> Markup:
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
+    place = words.progress(view)
+    return join(
+        sign.emoji,
+        bold(esc(view.id)),
+        "·",
+        esc(view.service),
+        code(view.version),
+        "to",
+        bold(esc(view.environment)),
+        "–",
+        bold(Markup(sign.word)),
+        f"({place})" if place else "",
+    )
+
+
+def _origin(view: RunView) -> list[Markup]:
+    parts = [join("Asked for by", esc(view.requester_name or view.requester, 80), moment(view.created_at))]
+    if view.reason:
+        parts.append(join("Reason:", esc(view.reason)))
+    if view.ended_at is not None:
+        took = words.since(view.created_at, view.ended_at)
+        parts.append(join("Ended", moment(view.ended_at), f"after {took}"))
+    if view.paused_at is not None and view.ended_at is None:
+        parts.append(join("Paused since", clock_time(view.paused_at)))
+    return parts
+
+
+def _why(view: RunView) -> Markup:
+    if view.state == RunState.ENDED:
+        return esc(view.ending_reason)
+    queued = join("It is behind", bold(esc(view.behind)) + ".") if view.behind else ""
+    return join(esc(view.why), queued)
+
+
+def _headline_text(view: RunView) -> str:
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
+    because = view.ending_reason if view.state == RunState.ENDED else view.why
+    return top_text(
+        esc(f"{view.id}: {view.service} {view.version} to {view.environment} – {sign.word}."), esc(because, 300)
+    )
+
+
+def checklist(view: RunView) -> list[Markup]:
+    """One line a step: position, emoji, title, word, and why."""
+    lines: list[Markup] = []
+    in_way_back = False
+    for place, step in enumerate(view.steps, start=1):
+        if step.in_way_back and not in_way_back:
+            lines.append(bold(Markup("Way back to the previous state")))
+        in_way_back = step.in_way_back
+        lines.append(step_line(place, step))
+    return lines
+
+
+def step_line(place: int, step: StepView) -> Markup:
+    sign = words.step_sign(step)
+    told = step.doing if step.state in ("running", "waiting", "held") else step.reason
+    attempt = f"attempt {step.attempt}" if step.attempt > 1 else ""
+    until = join("until", clock_time(step.deadline)) if step.deadline and step.state == "waiting" else ""
+    notes = join(sign.word, attempt, until, by=", ")
+    return join(
+        f"{place}.", sign.emoji, esc(step.title, 150), "–", italic(notes) + (": " if told else ""), esc(told, 300)
+    )
+
+
+# --- the approval card ----------------------------------------------------------------------------------------------
+
+
+def approval_card(view: ApprovalView) -> Message:
+    """Exactly what is approved, by whom, until when; after the decision a sentence stands in place of the buttons."""
+    is_open = view.state == "open"
+    filled = sum(1 for slot in view.slots if slot.by)
+    count = f"{filled} of {len(view.slots)}"
+    head = [section(_card_title(view, count)), *paragraphs(_what(view))]
+    head += paragraphs([bold(Markup(f"Approvals: {count}")), *(_slot(slot, is_open) for slot in view.slots)])
+    steps = [bold(Markup("What will run")), *(join(f"{i}.", esc(s, 200)) for i, s in enumerate(view.steps, start=1))]
+    middle = paragraphs(steps) if view.steps else []
+    if view.evidence:
+        middle += [divider(), *paragraphs([bold(Markup("What it rests on")), *verdict_lines(view.evidence)])]
+    tail = _card_end(view, is_open=is_open)
+    more = f"More: /forge status {view.run}"
+    return Message(_card_text(view, count), fit(_bounded(head), middle, tail, more=more))
+
+
+def _bounded(head: list[Block], most: int = 12) -> list[Block]:
+    """A release of very many images must not push the buttons out."""
+    if len(head) <= most:
+        return head
+    return [*head[: most - 1], context(esc("… and more images; the run's thread and `/forge audit` have all."))]
+
+
+def _card_title(view: ApprovalView, count: str) -> Markup:
+    sign, word = _CARD_STATES.get(view.state, (":grey_question:", view.state))
+    return join(
+        sign,
+        bold(esc(view.title, 150)),
+        "·",
+        bold(esc(view.run)),
+        "–",
+        bold(esc(word)),
+        f"({count})" if view.slots else "",
+    )
+
+
+_CARD_STATES = {
+    "open": (":point_right:", "approval needed"),
+    "approved": (":white_check_mark:", "approved"),
+    "rejected": (":x:", "rejected"),
+    "expired": (":alarm_clock:", "expired"),
+    "void": (":warning:", "void: the plan changed"),
+    "dead": (":heavy_minus_sign:", "no longer needed"),
+}
+
+
+def _what(view: ApprovalView) -> list[Markup]:
+    lines = [
+        join(bold(Markup("Release:")), esc(view.service), code(view.version), "to", bold(esc(view.environment))),
+        join(bold(Markup("Commit:")), code(view.commit[:12]), link(view.changes_url, "changes since what runs now"))
+        if view.commit or view.changes_url
+        else Markup(""),
+        join(bold(Markup("Asked for by:")), esc(view.requester_name or view.requester, 80)),
+        join(bold(Markup("Reason:")), esc(view.reason)) if view.reason else Markup(""),
+    ]
+    for image in view.images:
+        name = image.workload if image.container in ("", image.workload) else f"{image.workload}/{image.container}"
+        lines.append(
+            join(bold(Markup(esc(name, 100) + ":")), code(f"{image.repository}:{image.tag}"), code(image.digest))
+        )
+    return [line for line in lines if line]
+
+
+def _slot(slot: SlotView, is_open: bool) -> Markup:
+    name = words.role(slot.role)
+    if slot.by:
+        at = clock_time(slot.at) if slot.at else ""
+        return join(
+            ":white_check_mark:", esc(name), "– approved by", bold(esc("@" + (slot.by_name or slot.by), 80)), at
+        )
+    who = join(*(mention(member) for member in slot.who[:10])) if is_open else ""
+    nobody = "nobody holds this role" if is_open and not slot.who else ""
+    return join(":white_circle:", esc(name), "– open" if is_open else "– not given", who or esc(nobody))
+
+
+def _card_end(view: ApprovalView, *, is_open: bool) -> list[Block]:
+    tail: list[Block] = []
+    if view.changed:
+        tail += paragraphs(
+            [bold(Markup("What changed")), *(join("•", esc(change, 300)) for change in view.changed[:15])]
+        )
+    if view.closing:
+        tail.append(section(bold(esc(view.closing))))
+    elif is_open and view.buttons:
+        thing = f"{view.service} {view.version} to {view.environment}"
+        tail.append(_buttons(view.buttons, view.run, thing, suffix=f":{view.index}"))
+    notes = []
+    if is_open and view.expires_at is not None:
+        notes.append(join("Expires", moment(view.expires_at)))
+    notes.append(join("Plan", code(view.plan_hash[:12])))
+    return [*tail, context(*notes)]
+
+
+def _card_text(view: ApprovalView, count: str) -> str:
+    what = f"{view.service} {view.version} to {view.environment} ({view.run})"
+    if view.state != "open":
+        word = _CARD_STATES.get(view.state, ("", view.state))[1]
+        return top_text(esc(f"{view.title}: {word}. {what}."), esc(view.closing, 200))
+    needed = words.listed(words.role(slot.role) for slot in view.slots if not slot.by)
+    return top_text(esc(f"Approval needed ({count}): {view.title}, {what}. By {needed or 'nobody'}."))
+
+
+# --- buttons --------------------------------------------------------------------------------------------------------
+
+
+def _buttons(buttons: Mapping[str, str], run: str, thing: str, suffix: str = "") -> Block:
+    """In one order always. The block's id names the run for a dialog's title; what a click means is read from the database."""
+    ordered = sorted(buttons, key=lambda action: _ORDER.index(action) if action in _ORDER else len(_ORDER))
+    made = [
+        button(
+            _LABELS.get(action, action.capitalize()),
+            action,
+            buttons[action],
+            style=_STYLES.get(action, ""),
+            question=_question(action, run, thing),
+            label=f"{_LABELS.get(action, action.capitalize()).removesuffix(' …')} {run}",
+        )
+        for action in ordered
+    ]
+    return actions(made, block_id=f"run:{run}{suffix}")
+
+
+def _question(action: str, run: str, thing: str) -> Block | None:
+    """`abort` and `reject` ask in a dialog of their own, which takes the reason too."""
+    if action == "cancel":
+        return confirm(f"Cancel {run}?", f"{run} ({thing}) ends without having changed anything.", f"Cancel {run}")
+    if action == "retry":
+        return confirm(f"Retry {run}?", f"The held step of {run} ({thing}) is tried again.", "Retry", danger=False)
+    return None

@@ -1,0 +1,110 @@
+"""What stands beneath an answer: verdicts with their evidence, plans, status, audit entries, help. Pure: views in, blocks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.views import AuditView, HelpView, PlanView, RunLine, StatusView
+from messages import words
+from messages.blocks import Block, Markup, bold, code, context, esc, italic, join, link, mention, moment, paragraphs
+from runbook.verdicts import Outcome, Verdict
+
+
+def verdict_lines(verdicts: Iterable[Verdict]) -> list[Markup]:
+    """Obstacles first. `:x: *error rate* – failed: 3.4 % is too high · error rate 3.4 % (limit 1 %, …). → remedy`."""
+    lines: list[Markup] = []
+    for verdict in sorted(verdicts, key=lambda v: v.outcome is Outcome.PASS):
+        sign, reason, evidence = words.verdict(verdict)
+        line = join(sign.emoji, bold(esc(verdict.gate, 100)), "–", italic(Markup(sign.word)) + ":", esc(reason, 400))
+        if evidence:
+            line = join(line, "·", esc(evidence, 500))
+        if verdict.remedy and verdict.outcome is not Outcome.PASS:
+            line = join(line, "→", esc(verdict.remedy, 400))
+        lines.append(line)
+    return lines
+
+
+def plan_blocks(view: PlanView) -> list[Block]:
+    lines = [join(bold(Markup("Plan:")), esc(view.service), code(view.version), "to", bold(esc(view.environment)))]
+    for place, step in enumerate(view.steps, start=1):
+        effect = italic(Markup("changes something")) if step.effect else ""
+        lines.append(join(f"{place}.", bold(esc(step.title, 150)), "–", esc(step.sentence, 300), effect))
+    blocks = paragraphs(lines)
+    if view.verdicts:
+        blocks += paragraphs([bold(Markup("What the checks say now")), *verdict_lines(view.verdicts)])
+    notes = []
+    if view.approvers:
+        notes.append(esc("Approved by: " + words.listed(words.role(name) for name in view.approvers), 500))
+    if view.waits:
+        notes.append(esc("Takes: " + "; ".join(view.waits), 1_000))
+    return [*blocks, context(*notes, join("Nothing was changed. Plan", code(view.hash[:12])))]
+
+
+def status_blocks(view: StatusView) -> list[Block]:
+    lines: list[Markup] = []
+    for title, runs in (("Now", view.active), ("Queue", view.queued), ("Ended lately", view.recent)):
+        if runs:
+            lines.append(bold(Markup(title)))
+            lines += [run_line(run, place if title == "Queue" else 0) for place, run in enumerate(runs, start=1)]
+    if view.locks:
+        lines.append(bold(Markup("Locks")))
+        for lock in view.locks:
+            what = "every service" if lock.service == "*" else lock.service
+            undo = f"/forge unlock {lock.environment}" if not lock.run else ""
+            age = words.since(lock.at, view.now)
+            told = f"{lock.environment}, {what}: {lock.owner_name or lock.owner} for {age}"
+            lines.append(join(":lock:", esc(told, 200), "–", esc(lock.run or lock.reason), code(undo)))
+    if view.decisions:
+        lines.append(bold(Markup("Newest results")))
+        for result in view.decisions:
+            sign, word = (":white_check_mark:", "go") if result.result == "go" else (":x:", "no go")
+            lines.append(
+                join(
+                    sign,
+                    esc(f"{result.environment}, {result.service}:"),
+                    code(result.version),
+                    f"– {word}",
+                    moment(result.at),
+                )
+            )
+    return paragraphs(lines or [Markup("Nothing runs and nothing waits.")])
+
+
+def run_line(run: RunLine, place: int = 0) -> Markup:
+    sign = words.run_sign(run.state, run.ending)
+    return join(
+        f"{place}." if place else "",
+        sign.emoji,
+        bold(link(run.permalink, run.id)),
+        esc(run.service),
+        code(run.version),
+        "–",
+        italic(Markup(sign.word)) + (":" if run.why else ""),
+        esc(run.why, 250),
+        f"({esc(run.requester_name, 60)})" if run.requester_name else "",
+    )
+
+
+def audit_blocks(view: AuditView) -> list[Block]:
+    lines = []
+    for entry in view.entries:
+        role = f"as {words.role(entry.role)}" if entry.role else ""
+        who = mention(entry.actor) if ":" in entry.actor else esc(entry.actor, 80)
+        told = join(
+            f"{entry.seq}.", moment(entry.at), who, esc(role), bold(esc(entry.action, 80)), esc(entry.subject, 80)
+        )
+        lines.append(join(told, esc(entry.what, 200), f"– {esc(entry.why, 200)}" if entry.why else ""))
+    blocks = paragraphs(lines or [Markup("There is no entry.")])
+    if view.total > len(view.entries):
+        blocks.insert(0, context(esc(f"The newest {len(view.entries)} of {view.total:,} entries.")))
+    return blocks
+
+
+def help_blocks(view: HelpView) -> list[Block]:
+    lines = [join(code(f"/forge {command.usage}"), "–", esc(command.summary)) for command in view.commands]
+    if len(view.commands) == 1 and view.commands[0].example:
+        lines.append(join("For example:", code(f"/forge {view.commands[0].example}")))
+    blocks = paragraphs(lines or [Markup("There is no command that you may run.")])
+    if view.others:
+        blocks.append(context(esc("Others may also run: " + ", ".join(view.others), 1_000)))
+    return blocks

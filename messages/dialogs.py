@@ -1,0 +1,90 @@
+"""Modals: the question for a reason, and what replaces it when the answer is no. Pure views within Slack's limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs, plain
+
+REASON_BLOCK = "reason"
+REASON_INPUT = "text"
+MAX_REASON = 500
+MAX_PRIVATE = 3_000
+
+_TITLES = {"abort": "Abort", "reject": "Reject"}
+_SAID = {
+    "abort": "{run} stops now and returns to the previous state. Everyone sees the reason in its thread.",
+    "reject": "{run} ends without going on; what it changed already is returned. Everyone sees the reason in its thread.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DialogMemory:
+    """What a dialog carries from the click to its submission. It may come back forged: only ids that are looked up again."""
+
+    button: str
+    response_url: str = ""
+    channel: str = ""
+
+    def dump(self) -> str:
+        text = json.dumps({"button": self.button, "response_url": self.response_url, "channel": self.channel})
+        return text if len(text) <= MAX_PRIVATE else json.dumps({"button": self.button[:255]})
+
+    @classmethod
+    def load(cls, text: str) -> DialogMemory:
+        """An empty memory when the text isn't one."""
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, Mapping):
+            return cls("")
+        return cls(*(str(found.get(name) or "") for name in ("button", "response_url", "channel")))
+
+
+def _text(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": plain(text, limit)}
+
+
+def reason_dialog(action: str, run: str, memory: DialogMemory) -> dict[str, Any]:
+    """Asks why. run: for the words only. The submission's `callback_id` is the action."""
+    named = run or "The run"
+    word = _TITLES.get(action, action.capitalize())
+    is_optional = action != "abort"
+    return {
+        "type": "modal",
+        "callback_id": action,
+        "private_metadata": memory.dump(),
+        "title": _text(f"{word} {run}".strip(), MAX_MODAL_TITLE),
+        "submit": _text(word, MAX_MODAL_TITLE),
+        "close": _text("Go back", MAX_MODAL_TITLE),
+        "blocks": [
+            *paragraphs([esc(_SAID.get(action, "{run}").format(run=named))]),
+            {
+                "type": "input",
+                "block_id": REASON_BLOCK,
+                "optional": is_optional,
+                "label": _text("Reason", 100),
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": REASON_INPUT,
+                    "multiline": True,
+                    "max_length": MAX_REASON,
+                },
+            },
+        ],
+    }
+
+
+def closing_dialog(title: str, text: str, remedy: str = "") -> dict[str, Any]:
+    """Replaces a dialog by a plain answer."""
+    lines = [esc(text, 1_500)] + ([esc(remedy, 1_000)] if remedy else [])
+    return {
+        "type": "modal",
+        "title": _text(title, MAX_MODAL_TITLE),
+        "close": _text("Close", MAX_MODAL_TITLE),
+        "blocks": paragraphs(lines),
+    }

@@ -1,0 +1,90 @@
+"""`Messages`: every view, note and answer as the message that Slack shows. Pure; asks nobody and keeps nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.answers import Answer, AnswerKind
+from engine.notes import Note
+from engine.ports import Message
+from engine.views import ApprovalView, AuditView, HelpView, PlanView, RunView, StatusView
+from messages import cards, details, words
+from messages.blocks import Block, Markup, bold, context, esc, fit, join, mention, paragraphs, section, top_text
+
+_ANSWER_SIGNS = {
+    AnswerKind.DONE: ":white_check_mark:",
+    AnswerKind.INFO: ":information_source:",
+    AnswerKind.REFUSED: ":no_entry:",
+    AnswerKind.FAULT: ":rotating_light:",
+}
+MAX_MENTIONS = 20
+
+
+class Messages:
+    """What the outbox shows. Every message is within Slack's limits, whatever the values are."""
+
+    def headline(self, view: RunView) -> Message:
+        return cards.headline(view)
+
+    def approval_card(self, view: ApprovalView) -> Message:
+        return cards.approval_card(view)
+
+    def note(self, note: Note, run_id: str = "") -> Message:
+        """A message posted once. Mentions stand in the text that phones show, and nowhere else is anybody mentioned."""
+        sign = words.TONE[note.tone]
+        who = join(*(mention(member) for member in note.mention[:MAX_MENTIONS]))
+        title = join(sign.emoji, bold(esc(note.title, 300)))
+        if run_id and run_id not in note.title:
+            title = join(title, "·", esc(run_id))
+        head = [section(title)]
+        text = paragraphs(esc(line, 2_000) for line in note.text.splitlines() if line.strip())
+        verdicts = paragraphs(details.verdict_lines(note.verdicts))
+        tail = [section(join(who, "– please look."))] if who else []
+        more = f"More: /forge status {run_id}" if run_id else "More is in the audit log: /forge audit"
+        subject = f"{run_id}: " if run_id and run_id not in note.title else ""
+        return Message(top_text(who, esc(subject + note.title)), fit(head, [*text, *verdicts], tail, more=more))
+
+    def answer(self, answer: Answer) -> Message:
+        """An answer to the caller alone: what happened or why not, what to do, every obstacle, and the view beneath it."""
+        head = paragraphs([join(_ANSWER_SIGNS[answer.kind], esc(answer.text or _silent(answer), 1_500))])
+        if answer.remedy:
+            head += paragraphs([join(":bulb:", esc(answer.remedy, 1_000))])
+        middle = paragraphs(details.verdict_lines(answer.verdicts))
+        middle += view_blocks(answer.view)
+        more = (
+            f"More: /forge status {answer.run}"
+            if answer.run
+            else "There is more: ask for one run, or use the command line."
+        )
+        text = top_text(esc(answer.text or _silent(answer), 400), esc(answer.remedy, 300))
+        return Message(text, fit(head, middle, [], more=more))
+
+
+def _silent(answer: Answer) -> str:
+    return "Done." if answer.kind is AnswerKind.DONE else answer.code
+
+
+def view_blocks(view: Any) -> list[Block]:
+    """A view beneath an answer. Never with buttons: what must be acted on doesn't belong into an ephemeral message."""
+    match view:
+        case PlanView():
+            return details.plan_blocks(view)
+        case StatusView():
+            return details.status_blocks(view)
+        case AuditView():
+            return details.audit_blocks(view)
+        case HelpView():
+            return details.help_blocks(view)
+        case RunView():
+            return _run_blocks(view)
+    return []
+
+
+def _run_blocks(view: RunView) -> list[Block]:
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
+    first = join(sign.emoji, bold(esc(view.id)), "–", Markup(sign.word), words.progress(view))
+    why = esc(view.ending_reason if view.ending else view.why)
+    blocks = paragraphs([line for line in (first, why, *cards.checklist(view)) if line])
+    if view.guards:
+        blocks.append(context(esc("Watched now: " + words.listed(view.guards), 1_500)))
+    return blocks
