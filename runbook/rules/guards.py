@@ -77,10 +77,12 @@ def next_guard(state: GuardState, reading: Reading, at: datetime, guard: Guard, 
     return state
 
 
-def replay(state: GuardState, guard: Guard, samples: Iterable[Sample], interval_s: float) -> GuardState:
-    """Fills in what was missed: the samples of a range query, at `interval_s` steps; those already seen are passed over."""
+def replay(guard: Guard, samples: Iterable[Sample], interval_s: float, state: GuardState | None = None) -> GuardState:
+    """Fills in what was missed: the samples of a range query, at `interval_s` steps. state: what was known before; of its samples none
+    counts twice."""
+    state = state or GuardState()
     for sample in sorted(samples, key=lambda s: s.at):
-        reading = read_single(guard.name, guard.metric, (Series({}, (sample,)),))
+        reading = read_single(guard.name, (Series({}, (sample,)),), guard.metric)
         state = next_guard(state, reading, sample.at, guard, interval_s)
     return state
 

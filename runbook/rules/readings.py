@@ -16,7 +16,7 @@ Reading = float | Verdict
 _HIDDEN_LABELS = frozenset({"__name__"})
 
 
-def read_single(gate: str, query: str, answer: Sequence[Series]) -> Reading:
+def read_single(gate: str, answer: Sequence[Series], query: str) -> Reading:
     """The newest value of the one series that was asked for.
 
     Codes: `metrics.absent`, `metrics.ambiguous`, `metrics.nan`, `metrics.infinite`.
@@ -37,7 +37,7 @@ def read_single(gate: str, query: str, answer: Sequence[Series]) -> Reading:
     return value
 
 
-def unanswered(gate: str, error: ForgeError, query: str = "") -> Verdict:
+def read_error(gate: str, error: ForgeError, query: str = "") -> Verdict:
     """ERROR with the error's own code, such as `prometheus.unreachable`: could not ask, or got nothing that can be read."""
     evidence = Evidence(name="asked", value=None, source=query or error.system)
     return Verdict.error(gate, error.code, error.cause, evidence, remedy=error.remedy)

@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from runbook.plan import Work
+from runbook.artifacts import look_at_images, look_at_tag
+from runbook.errors import Permanent, Temporary
+from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, Workload
+from runbook.rules.ci import GATE as CI_GATE
+from runbook.rules.ci import judge_ci
+from runbook.rules.readings import Reading, read_error, read_single
+from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_steady, steady_queries
+from runbook.rules.tags import IMAGES_GATE, TAG_GATE
+from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.values import Release
+from runbook.verdicts import Outcome, Verdict, worst
+from runbook.wording import duration
+
+Verdicts = tuple[Verdict, ...]
+
+ERRORS_TOLERATED_S = 60.0
+"""For how long a gate that is waiting anyway puts up with temporary errors before it says ERROR."""
+
+
+async def _asked(gate: str, question: Awaitable[Verdicts]) -> tuple[Verdicts, bool]:
+    """(verdicts, whether it failed by an error that may pass): one question's error never hides another's answer."""
+    try:
+        return await question, False
+    except Temporary as error:
+        return (read_error(gate, error),), True
+    except Permanent as error:
+        return (read_error(gate, error),), False
+
+
+async def _all_asked(*questions: tuple[str, Awaitable[Verdicts]]) -> tuple[Verdicts, bool]:
+    """All at once. The second value: every error among them may pass."""
+    answers = await asyncio.gather(*(_asked(gate, question) for gate, question in questions))
+    verdicts = tuple(verdict for found, _ in answers for verdict in found)
+    errors = sum(1 for verdict in verdicts if verdict.outcome == Outcome.ERROR)
+    return verdicts, errors == sum(1 for _, passing in answers if passing)
 
 
 @dataclass(frozen=True)
@@ -20,6 +56,19 @@ class CandidateTag:
     release: Release
     kind: Literal["candidate_tag"] = "candidate_tag"
 
+    async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
+        return await _all_asked((TAG_GATE, self._tag(scene)), (IMAGES_GATE, self._images(scene)))
+
+    async def _tag(self, scene: Scene) -> Verdicts:
+        was = (self.release.tag_object, self.release.commit)
+        sight = await look_at_tag(scene.ports, self.repository, self.release.version, was)
+        return (sight.verdict,)
+
+    async def _images(self, scene: Scene) -> Verdicts:
+        asked = [(image.workload, image.repository) for image in self.release.images]
+        _, verdicts = await look_at_images(scene.ports, asked, self.release.version, self.release.images)
+        return verdicts
+
 
 @dataclass(frozen=True)
 class CiGreen:
@@ -29,6 +78,13 @@ class CiGreen:
     commit: str
     required: tuple[str, ...] = ()
     kind: Literal["ci_green"] = "ci_green"
+
+    async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
+        return await _all_asked((CI_GATE, self._checks(scene)))
+
+    async def _checks(self, scene: Scene) -> Verdicts:
+        checks = await scene.ports.code.checks(self.repository, self.commit)
+        return (judge_ci(checks, self.required, self.commit),)
 
 
 @dataclass(frozen=True)
@@ -42,12 +98,20 @@ class Deployable:
     health: HealthPaths
     kind: Literal["deployable"] = "deployable"
 
+    async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
+        return await _all_asked(*((f"{DEPLOYABLE_GATE}: {w.name}", self._workload(scene, w)) for w in self.workloads))
+
+    async def _workload(self, scene: Scene, workload: Workload) -> Verdicts:
+        deployment = await scene.ports.clusters[scene.environment].deployment(workload.name)
+        return judge_deployable(workload, deployment, self.health)
+
 
 @dataclass(frozen=True)
 class SteadyState:
     """Error rate and latency over the whole observation, with a minimum sample. Runbook: Staging Deployment 6, Suggested SLO Targets.
 
-    window: the recording rules' window, such as `1m`. The observation's start is the fact `observed_from`.
+    window: the recording rules' window, such as `1m`. The observation's start is the fact `observed_from`; its end is now, so that
+    requests which come while too few are waited for count too.
     """
 
     service: str
@@ -56,6 +120,37 @@ class SteadyState:
     max_latency_p95_s: float
     min_requests: int
     kind: Literal["steady_state"] = "steady_state"
+
+    async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
+        begun = scene.facts.get("observed_from")
+        if not isinstance(begun, str):
+            reason = "no observation is on record for this run"
+            return (Verdict.no_data(ERRORS_GATE, "metrics.no_observation", reason),), True
+        at = scene.ports.clock.now()
+        observed_s = (at - datetime.fromisoformat(begun)).total_seconds()
+        queries = steady_queries(self.service, scene.environment.value, self.window, observed_s)
+        answers = await asyncio.gather(
+            self._read(scene, ERRORS_GATE, queries.requests, at),
+            self._read(scene, ERRORS_GATE, queries.errors, at),
+            self._read(scene, LATENCY_GATE, queries.p95, at),
+        )
+        (requests, _), (errors, _), (p95_s, _) = answers
+        limits = SteadyLimits(
+            max_error_ratio=self.max_error_ratio,
+            max_latency_p95_s=self.max_latency_p95_s,
+            min_requests=self.min_requests,
+        )
+        verdicts = judge_steady(requests, errors, p95_s, limits, queries, observed_s)
+        return verdicts, all(passing for _, passing in answers)
+
+    async def _read(self, scene: Scene, gate: str, query: str, at: datetime) -> tuple[Reading, bool]:
+        """(reading, False when an error lies behind it that won't pass by itself)."""
+        try:
+            return read_single(gate, await scene.ports.metrics[scene.environment].query(query, at), query), True
+        except Temporary as error:
+            return read_error(gate, error, query), True
+        except Permanent as error:
+            return read_error(gate, error, query), False
 
 
 AnyCheck = Annotated[CandidateTag | CiGreen | Deployable | SteadyState, Field(discriminator="kind")]
@@ -69,3 +164,27 @@ class Gate(Work):
     checks: tuple[AnyCheck, ...] = field(default=())
     patience_s: float = 0.0
     every_s: float = 15.0
+
+    async def perform(self, scene: Scene) -> Result:
+        """Asks until nothing is missing any more or the patience, counted from the step's first beginning, has run out."""
+        clock = scene.ports.clock
+        patience_ends = scene.begun_at + timedelta(seconds=self.patience_s)
+        errors_from: datetime | None = None
+        while True:
+            scene.doing(f"asking: {self.title}")
+            verdicts, may_pass = await self._ask(scene)
+            outcome = worst(v.outcome for v in verdicts)
+            now = clock.now()
+            errors_from = (errors_from or now) if outcome == Outcome.ERROR else None
+            tolerated = errors_from is None or (now - errors_from).total_seconds() < ERRORS_TOLERATED_S
+            waitable = outcome == Outcome.NO_DATA or (outcome == Outcome.ERROR and may_pass and tolerated)
+            if not waitable or now >= patience_ends:
+                return Result(verdicts)
+            missing = next(v for v in verdicts if v.outcome == outcome)
+            left = duration(round((patience_ends - now).total_seconds()))
+            scene.doing(f"{missing.reason}; asked again every {duration(self.every_s)}, for {left} at most")
+            await clock.sleep_until(min(patience_ends, now + timedelta(seconds=self.every_s)))
+
+    async def _ask(self, scene: Scene) -> tuple[Verdicts, bool]:
+        answers = await asyncio.gather(*(check.ask(scene) for check in self.checks))
+        return tuple(v for found, _ in answers for v in found), all(may_pass for _, may_pass in answers)

@@ -1,0 +1,78 @@
+"""Looks at a version's tag, signature and images through ports, and judges them. Used when a plan is made and when its gate asks again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runbook.policy import Service, Workload
+from runbook.ports import Ports, SignatureCheck, Tag
+from runbook.rules.tags import judge_images, judge_tag
+from runbook.rules.versions import nearest_candidates
+from runbook.values import FrozenImage, Release
+from runbook.verdicts import Outcome, Verdict
+
+
+@dataclass(frozen=True)
+class TagSight:
+    """A tag as it is now. check: of its signature, None without one."""
+
+    tag: Tag | None
+    check: SignatureCheck | None
+    verdict: Verdict
+
+
+async def look_at_tag(ports: Ports, repository: str, version: str, first_seen: tuple[str, str] | None) -> TagSight:
+    """first_seen: (tag object, commit) that the tag must still have. Raises `runbook.errors` when it could not ask."""
+    tag = await ports.code.tag(repository, version)
+    if tag is None:
+        nearest = nearest_candidates(version, await ports.code.tag_names(repository, "v"))
+        return TagSight(None, None, judge_tag(None, None, first_seen, version, nearest))
+    check = None
+    if tag.signature is not None:
+        check = await ports.signatures.verify(tag.payload, tag.signature)
+    return TagSight(tag, check, judge_tag(tag, check, first_seen, version))
+
+
+async def look_at_images(
+    ports: Ports, asked: Sequence[tuple[str, str]], version: str, frozen: Sequence[FrozenImage] = ()
+) -> tuple[dict[str, str | None], tuple[Verdict, ...]]:
+    """(digest by repository, verdicts). asked: (workload, repository). Raises `runbook.errors` when it could not ask."""
+    repositories = sorted({repository for _, repository in asked})
+    answers = await asyncio.gather(*(ports.images.digest(repository, version) for repository in repositories))
+    digests = dict(zip(repositories, answers, strict=True))
+    return digests, judge_images(asked, digests, version, frozen)
+
+
+async def look_at_release(ports: Ports, service: Service, version: str) -> tuple[Release | None, tuple[Verdict, ...]]:
+    """The release as it would be frozen now, or None with every obstacle; remembers the tag when it is first seen with a good signature.
+
+    Raises `runbook.errors` when it could not ask.
+    """
+    first_seen = await ports.memory.first_seen(service.name, version)
+    asked = [(workload.name, workload.image) for workload in service.workloads]
+    sight, (digests, image_verdicts) = await asyncio.gather(
+        look_at_tag(ports, service.repository, version, first_seen), look_at_images(ports, asked, version)
+    )
+    verdicts = (sight.verdict, *image_verdicts)
+    tag, check = sight.tag, sight.check
+    if sight.verdict.outcome != Outcome.PASS or tag is None or tag.tag_object is None or check is None:
+        return None, verdicts
+    if first_seen is None:
+        await ports.memory.remember_tag(service.name, version, tag.tag_object, tag.commit)
+    if any(verdict.outcome != Outcome.PASS for verdict in image_verdicts):
+        return None, verdicts
+    release = Release(
+        service=service.name,
+        version=version,
+        tag_object=tag.tag_object,
+        commit=tag.commit,
+        signer=check.signer,
+        images=tuple(_frozen(workload, version, digests) for workload in service.workloads),
+    )
+    return release, verdicts
+
+
+def _frozen(workload: Workload, version: str, digests: dict[str, str | None]) -> FrozenImage:
+    return FrozenImage(workload.name, workload.container, workload.image, version, digests[workload.image] or "")
