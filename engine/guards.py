@@ -25,7 +25,7 @@ from runbook.errors import ForgeError, StoreUnavailable
 from runbook.plan import Guard, to_json
 from runbook.ports import Metrics, Ports, Sample, Series
 from runbook.rules.guards import GuardState, judge_guard, next_guard, replay
-from runbook.rules.readings import Reading, read_single, unanswered
+from runbook.rules.readings import Reading, read_error, read_single
 from runbook.values import Environment, Role
 from runbook.verdicts import Outcome, Verdict
 
@@ -197,7 +197,7 @@ class GuardEvaluator:
                 series = ranges[watch.span.environment, guard.metric].get((watch.span.service, guard.track), [])
                 if len(series) == 1:
                     samples = [s for s in series[0].samples if s.at >= watch.span.since]
-                    watch.states[guard.name] = replay(GuardState(), guard, samples, interval_s)
+                    watch.states[guard.name] = replay(guard, samples, interval_s)
 
     def _missed(self, watch: Watch) -> bool:
         interval_s = self._settings.current.policy.metrics.interval_s
@@ -223,8 +223,8 @@ class Answer:
 
     def reading(self, service: str, guard: Guard) -> Reading:
         if self.error is not None:
-            return unanswered(guard.name, self.error, guard.metric)
-        return read_single(guard.name, guard.metric, self.series.get((service, guard.track), []))
+            return read_error(guard.name, self.error, guard.metric)
+        return read_single(guard.name, self.series.get((service, guard.track), []), guard.metric)
 
     def at(self, service: str, guard: Guard) -> datetime | None:
         found = self.series.get((service, guard.track), [])

@@ -17,6 +17,7 @@ import structlog
 
 from engine.ports import Chat, Ledger, Message, Placed, Renderer, Store
 from engine.records import Outgoing, Posted, Received
+from engine.wakes import wait_for_bell
 from runbook.errors import ForgeError, Permanent, StoreUnavailable, Temporary
 from runbook.ports import Clock
 
@@ -80,12 +81,8 @@ class Outbox:
             except StoreUnavailable as error:
                 log.error("outbox.store", code=error.code)
                 pause_s = 1.0
-            try:
-                await asyncio.wait_for(
-                    bell.wait(), pause_s
-                ) if pause_s is None or not self.trouble else await asyncio.sleep(pause_s)
-            except TimeoutError:
-                continue
+            until = None if pause_s is None else self._clock.now() + timedelta(seconds=pause_s)
+            await wait_for_bell(bell, self._clock, until)
 
     async def _send_all(self, lane: str) -> float | None:
         """Until nothing is due. Returns the seconds until something is, or None."""
