@@ -16,7 +16,7 @@ from sandbox.kubernetes.scale import apply_scale, scale_of
 from sandbox.kubernetes.selectors import Predicate, field_predicate, label_predicate
 from sandbox.kubernetes.target import Target
 from sandbox.kubernetes.watching import Watches
-from sandbox.kubernetes.wire import Form, answer, media_type, read_object, read_value
+from sandbox.kubernetes.wire import Form, answer, is_yes, media_type, read_object, read_value
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
@@ -67,7 +67,7 @@ class Api:
 
     async def _list_or_watch(self, request: web.Request, target: Target) -> web.StreamResponse:
         wanted = self._selection(request, target)
-        if request.query.get("watch") in ("true", "1"):
+        if is_yes(request, "watch"):
             return await self._watches.serve(request, target.resource, target.namespace, wanted)
         version = request.query.get("resourceVersion", "")
         if version.isdigit() and int(version) > self._cluster.store.version:

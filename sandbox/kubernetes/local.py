@@ -33,7 +33,7 @@ from sandbox.kubernetes.status import ApiError
 from sandbox.kubernetes.store import Change
 from sandbox.kubernetes.target import parse
 from sandbox.kubernetes.watching import Watches
-from sandbox.kubernetes.wire import answer, failure, media_type, read_object
+from sandbox.kubernetes.wire import answer, failure, is_yes, media_type, read_object
 from sandbox.runtime import Crash, Runtime
 from sandbox.serving import listen
 
@@ -238,7 +238,7 @@ class LocalKubernetes:
         if review is not None:
             return answer(review, 201)
         target = parse(self.cluster.resources, path)
-        is_watch = request.query.get("watch") in ("true", "1")
+        is_watch = is_yes(request, "watch")
         self.access.check(user, target.ask(request.method, is_watch=is_watch))
         return await self._api.serve(request, target)
 

@@ -12,6 +12,7 @@ from sandbox.kubernetes.node.container import ContainerWorker
 from sandbox.kubernetes.node.kubelet import Kubelet
 from sandbox.kubernetes.objects import Obj
 from sandbox.kubernetes.target import Target
+from sandbox.kubernetes.wire import is_yes
 
 POLL_S = 0.1
 
@@ -28,7 +29,7 @@ class PodLogs:
         worker = self._kubelet.container(target.place, target.name, name)
         if worker is None or (not worker.lines and not worker.previous_lines):
             raise status.bad_request(f'container "{name}" in pod "{target.name}" is waiting to start: {_why(worker)}')
-        if request.query.get("previous") == "true":
+        if is_yes(request, "previous"):
             if not worker.previous_lines:
                 said = f'previous terminated container "{name}" in pod "{target.name}" not found'
                 raise status.bad_request(said)
@@ -36,7 +37,7 @@ class PodLogs:
         lines = list(worker.lines or worker.previous_lines)
         tail = request.query.get("tailLines")
         lines = lines[max(0, len(lines) - int(tail)) :] if tail else lines
-        if request.query.get("follow") == "true":
+        if is_yes(request, "follow"):
             return await self._follow(request, worker, lines)
         return web.Response(text=_text(lines))
 

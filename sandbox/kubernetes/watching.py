@@ -13,7 +13,7 @@ from sandbox.kubernetes.pace import Pace
 from sandbox.kubernetes.resources import Resource
 from sandbox.kubernetes.selectors import Predicate
 from sandbox.kubernetes.store import Change, Store
-from sandbox.kubernetes.wire import Form
+from sandbox.kubernetes.wire import Form, is_yes
 
 LONGEST_S, BOOKMARK_EVERY_S = 1800.0, 60.0
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
@@ -69,7 +69,7 @@ class Watches:
     def _backlog(self, request: web.Request, resource: Resource) -> tuple[list[Change] | None, Obj | None]:
         """(changes since the asked version, None for a fresh start) and the Status for a forgotten version."""
         text = request.query.get("resourceVersion", "")
-        if text in ("", "0") or request.query.get("sendInitialEvents") == "true":
+        if text in ("", "0") or is_yes(request, "sendInitialEvents"):
             return None, None
         if not text.isdigit():
             raise status.bad_request(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax')
@@ -122,8 +122,8 @@ class _Stream:
         self._namespace = namespace
         self._wanted = wanted
         self._form = Form(request)
-        self._takes_bookmarks = request.query.get("allowWatchBookmarks") in ("true", "1")
-        self._wants_initial_end = request.query.get("sendInitialEvents") == "true"
+        self._takes_bookmarks = is_yes(request, "allowWatchBookmarks")
+        self._wants_initial_end = is_yes(request, "sendInitialEvents")
         self._last_bookmark = 0
         self.timeout_s = float(request.query.get("timeoutSeconds") or 0)
 

@@ -23,6 +23,12 @@ def media_type(request: web.Request) -> str:
     return request.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower()
 
 
+def is_yes(request: web.Request, name: str) -> bool:
+    """A truth value of the query as the API server reads it: anything but `false` and `0` (clients send `True`)."""
+    value = request.query.get(name)
+    return value is not None and value.lower() not in ("false", "0")
+
+
 async def read_value(request: web.Request, accepted: Sequence[str] = ACCEPTED) -> Any:
     """The body as a JSON value; None when it is empty. Raises ApiError 400, 415."""
     raw = await request.read()
