@@ -1,0 +1,64 @@
+"""Fixtures for whoever needs a store: every test that asks for `store` or `new_store` runs on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sandbox.postgres import LocalPostgres
+from state.store import SqlStore, open_store
+
+NewStore = Callable[..., SqlStore]
+TEMPLATE = "forge_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    """One server for each worker, with a template that has today's schema."""
+    with LocalPostgres() as server:
+        url = server.create_database(TEMPLATE)
+        open_store(url, data_dir=tmp_path_factory.mktemp("template")).close()
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: LocalPostgres) -> Iterator[str]:
+    """A database of its own, schema and all, gone after the test."""
+    name = f"forge_{next(_numbers)}"
+    yield postgres.create_database(name, TEMPLATE)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'data' / 'forge.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def new_store(database_url: str, tmp_path: Path) -> Iterator[NewStore]:
+    """Opens the test's database; arguments go to `open_store`. What is left open is closed in the end."""
+    with ExitStack() as stack:
+
+        def new(url: str = database_url, **arguments: object) -> SqlStore:
+            settings = {"data_dir": tmp_path / "data", "ballast_bytes": 64 * 1024, "probe_s": 0.05, **arguments}
+            store = open_store(url, **settings)  # type: ignore[arg-type]
+            stack.callback(store.close)
+            return store
+
+        yield new
+
+
+@pytest.fixture
+def store(new_store: NewStore) -> SqlStore:
+    return new_store()
