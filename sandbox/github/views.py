@@ -81,7 +81,7 @@ class Views:
             "tag": tag.name,
             "sha": tag.sha,
             "url": f"{self.base}/git/tags/{tag.sha}",
-            # git keeps the signature behind the message, and GitHub's `message` shows both
+            # to git the signature is the end of the message: a client must not take it for words of a person
             "message": tag.message + ("\n" + tag.signature if tag.signature else ""),
             "tagger": signed_off(tag.tagger, tag.at),
             "object": self._object(tag.target),

@@ -43,6 +43,7 @@ class Served(ABC):
         self.url = ""
         self._own_folder = tempfile.TemporaryDirectory(prefix=f"forge-{name}-") if folder is None else None
         self.folder = folder or Path(self._own_folder.name if self._own_folder else "")
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.port = 0
         self._process: asyncio.subprocess.Process | None = None
 

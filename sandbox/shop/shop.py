@@ -62,9 +62,13 @@ class Shop(Stand):
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen on all addresses (the endpoints keep their ports over a restart); returns that of metrics and controls."""
-        for endpoint in self.endpoints.values():
-            await endpoint.start(host, int(endpoint.url.rpartition(":")[2] or 0) if endpoint.url else 0)
-        return await super().start(host, port)
+        try:
+            for endpoint in self.endpoints.values():
+                await endpoint.start(host, int(endpoint.url.rpartition(":")[2] or 0))
+            return await super().start(host, port)
+        except OSError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         for endpoint in self.endpoints.values():

@@ -261,3 +261,12 @@ async def test_endpoints_keep_their_addresses_over_a_restart(shop: Shop) -> None
     await shop.stop()
     await shop.start()
     assert shop.endpoint_url("staging", "web") == before
+
+
+async def test_a_taken_port_leaves_no_endpoint_listening(shop: Shop) -> None:
+    other = Shop(environments=("dev",))
+    with pytest.raises(OSError, match="address already in use"):
+        await other.start(port=int(shop.url.rpartition(":")[2]))
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get(other.endpoint_url("dev", "web"))
