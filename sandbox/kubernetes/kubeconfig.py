@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 
-def write_kubeconfig(path: Path, url: str, contexts: Mapping[str, str], token: str | None) -> Path:
-    """contexts: name -> namespace; the first one is current. The file is readable by its owner alone."""
+def write_kubeconfig(
+    path: Path, url: str, contexts: Mapping[str, str], token: str | None, certificate: bytes | None
+) -> Path:
+    """contexts: name -> namespace; the first one is current. certificate: PEM to trust, None for plain HTTP.
+
+    The file is readable by its owner alone.
+    """
     user = {"token": token} if token else {}
+    cluster = {"server": url}
+    if certificate is not None:
+        cluster["certificate-authority-data"] = base64.b64encode(certificate).decode()
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "sandbox", "cluster": {"server": url}}],
+        "clusters": [{"name": "sandbox", "cluster": cluster}],
         "users": [{"name": "sandbox", "user": user}],
         "contexts": [
             {"name": name, "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}}

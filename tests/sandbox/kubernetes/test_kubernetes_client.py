@@ -18,16 +18,16 @@ JSON = "application/json-patch+json"
 
 
 def body_of(error: pytest.ExceptionInfo[ApiException]) -> dict[str, Any]:
-    return dict(json.loads(error.value.body))
+    return dict(json.loads(error.value.body or b""))
 
 
 @pytest.fixture
-def apps(api: client.ApiClient) -> client.AppsV1Api:
+def apps(api: client.ApiClient) -> Any:
     return client.AppsV1Api(api)
 
 
 @pytest.fixture
-def core(api: client.ApiClient) -> client.CoreV1Api:
+def core(api: client.ApiClient) -> Any:
     return client.CoreV1Api(api)
 
 
@@ -201,7 +201,8 @@ async def test_an_unknown_patch_type_and_a_strategic_merge_of_a_custom_kind_are_
             "spec": {"a": 1},
         }
     )
-    custom, where = client.CustomObjectsApi(api), ("gateway.networking.k8s.io", "v1", "default", "httproutes", "web")
+    custom: Any = client.CustomObjectsApi(api)
+    where = ("gateway.networking.k8s.io", "v1", "default", "httproutes", "web")
     with pytest.raises(ApiException) as error:
         await custom.patch_namespaced_custom_object(*where, {}, _content_type=STRATEGIC, _request_timeout=5)
     assert error.value.status == 415
@@ -209,7 +210,7 @@ async def test_an_unknown_patch_type_and_a_strategic_merge_of_a_custom_kind_are_
         *where, {"spec": {"a": 2}}, _content_type=MERGE, _request_timeout=5
     )
     assert (patched["metadata"]["generation"], patched["spec"]) == (2, {"a": 2})
-    status = {"status": {"parents": []}}
+    status: dict[str, Any] = {"status": {"parents": []}}
     with_status = await custom.patch_namespaced_custom_object_status(
         *where, status, _content_type=MERGE, _request_timeout=5
     )
@@ -310,7 +311,7 @@ async def test_a_deletion_with_a_foreign_uid_is_refused(apps: Any, kubernetes: L
 
 
 async def test_a_lease_is_taken_over_by_one_of_two_writers(api: Any) -> None:
-    leases = client.CoordinationV1Api(api)
+    leases: Any = client.CoordinationV1Api(api)
     body = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15}}
     await leases.create_namespaced_lease("default", body, _request_timeout=5)
     seen = await leases.read_namespaced_lease("leader", "default", _request_timeout=5)
@@ -366,7 +367,7 @@ class TestAccess:
         kubernetes.apply(deployment())
         kubernetes.access.tokens = {"secret": self.READER}
         async with await self._client(kubernetes, "secret") as api:
-            apps = client.AppsV1Api(api)
+            apps: Any = client.AppsV1Api(api)
             assert len((await apps.list_namespaced_deployment("dev", _request_timeout=5)).items) == 1
             with pytest.raises(ApiException) as error:
                 await apps.patch_namespaced_deployment(
@@ -383,7 +384,7 @@ class TestAccess:
     async def test_access_reviews_say_what_is_allowed(self, kubernetes: LocalKubernetes) -> None:
         kubernetes.access.tokens = {"secret": self.READER}
         async with await self._client(kubernetes, "secret") as api:
-            reviews = client.AuthorizationV1Api(api)
+            reviews: Any = client.AuthorizationV1Api(api)
             allowed = {}
             for verb in ("get", "patch"):
                 attributes = {"verb": verb, "group": "apps", "resource": "deployments", "namespace": "dev"}

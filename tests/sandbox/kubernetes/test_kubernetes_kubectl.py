@@ -36,11 +36,11 @@ async def web(kubernetes: LocalKubernetes) -> LocalKubernetes:
 async def test_get_shows_the_columns_of_a_real_cluster(web: LocalKubernetes, kubectl: Kubectl) -> None:
     text = await kubectl.ok("get", "deploy,rs,pods", "-o", "wide")
     lines = [line.split() for line in text.splitlines() if line]
-    assert lines[0] == "NAME READY UP-TO-DATE AVAILABLE AGE CONTAINERS IMAGES SELECTOR".split()
+    assert lines[0] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE", "CONTAINERS", "IMAGES", "SELECTOR"]
     assert lines[1][:4] == ["deployment.apps/web", "3/3", "3", "3"]
     assert lines[1][5:] == ["web,proxy", f"{GOOD},{SIDECAR}", "app=web"]
-    assert lines[2][:5] == "NAME DESIRED CURRENT READY AGE".split()
-    assert lines[4][:5] == "NAME READY STATUS RESTARTS AGE".split()
+    assert lines[2][:5] == ["NAME", "DESIRED", "CURRENT", "READY", "AGE"]
+    assert lines[4][:5] == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     assert all(line[1:4] == ["2/2", "Running", "0"] for line in lines[5:])
     assert len(lines) == 8
 
@@ -185,25 +185,27 @@ async def test_an_invalid_manifest_is_refused_in_the_real_words(kubernetes: Loca
     )
 
 
-async def test_rights_are_asked_and_refusals_are_told(kubernetes: LocalKubernetes, tmp_path: Path) -> None:
-    kubernetes.apply(deployment())
+async def test_rights_are_asked_and_refusals_are_told(tmp_path: Path) -> None:
     reading = Rule(("get", "list", "watch"), ("deployments", "pods", "replicasets"), ("apps", ""), ("dev",))
-    kubernetes.access.tokens = {"t0ken": User("jane", rules=(reading,))}
-    kubectl = Kubectl(kubernetes.kubeconfig(tmp_path / "jane", token="t0ken"))
-    assert await kubectl.ok("auth", "can-i", "get", "pods") == "yes\n"
-    denied = await kubectl("auth", "can-i", "patch", "deployments.apps")
-    assert (denied.code, denied.text) == (1, "no\n")
-    assert "jane" in await kubectl.ok("auth", "whoami")
-    assert "deployments" in await kubectl.ok("auth", "can-i", "--list")
-    refused = await kubectl("set", "image", WEB, f"web={BETTER}")
-    assert refused.code == 1
-    assert (
-        'User "jane" cannot patch resource "deployments" in API group "apps" in the namespace "dev"' in refused.errors
-    )
-    stranger = Kubectl(kubernetes.kubeconfig(tmp_path / "stranger", token="wrong"))
-    unknown = await stranger("get", "pods")
-    assert unknown.code == 1
-    assert "You must be logged in to the server" in unknown.errors
+    kubernetes = LocalKubernetes(tokens={"t0ken": User("jane", rules=(reading,))}, tls=True)
+    await kubernetes.start()
+    try:
+        kubernetes.apply(deployment())
+        kubectl = Kubectl(kubernetes.kubeconfig(tmp_path / "jane", token="t0ken"))
+        assert await kubectl.ok("auth", "can-i", "get", "pods") == "yes\n"
+        denied = await kubectl("auth", "can-i", "patch", "deployments.apps")
+        assert (denied.code, denied.text) == (1, "no\n")
+        assert "jane" in await kubectl.ok("auth", "whoami")
+        assert "deployments" in await kubectl.ok("auth", "can-i", "--list")
+        refused = await kubectl("set", "image", WEB, f"web={BETTER}")
+        assert refused.code == 1
+        assert 'User "jane" cannot patch resource "deployments" in API group "apps"' in refused.errors
+        stranger = Kubectl(kubernetes.kubeconfig(tmp_path / "stranger", token="wrong"))
+        unknown = await stranger("get", "pods")
+        assert unknown.code == 1
+        assert "You must be logged in to the server" in unknown.errors
+    finally:
+        await kubernetes.stop()
 
 
 async def test_contexts_lead_to_their_namespaces(web: LocalKubernetes, kubectl: Kubectl) -> None:
