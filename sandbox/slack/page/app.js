@@ -3,8 +3,9 @@
 import { composer } from "./composer.js";
 import { drawModal } from "./dialogs.js";
 import { avatar, byId, el } from "./dom.js";
-import { drawMessages } from "./message.js";
+import { drawMessages, stayAtEnd } from "./message.js";
 import { drawPanel } from "./panel.js";
+import { sign } from "./signs.js";
 import {
   changed, channelMessages, latest, listen, onChange, persons, store, threadMessages, unread, userOf,
 } from "./store.js";
@@ -122,8 +123,8 @@ function draw() {
 
 function drawConnection() {
   const words = {
-    connected: `forge is connected (${store.connection.sockets} ${store.connection.sockets === 1 ? "socket" : "sockets"})`,
-    http: "forge is called over HTTP", deaf: "forge is connected, but deaf", offline: "forge is offline",
+    connected: `forge connected · ${store.connection.sockets} ${store.connection.sockets === 1 ? "socket" : "sockets"}`,
+    http: "forge called over HTTP", deaf: "forge connected, but deaf", offline: "forge offline",
     down: "Slack is down", lost: "This page lost the workspace",
   };
   const node = byId("connection");
@@ -145,12 +146,12 @@ function drawChannels() {
   const mine = store.channels.filter((channel) => !channel.is_im || channel.members.includes(store.me));
   const rows = mine.map((channel) => ({
     id: channel.id, isOpen: channel.id === store.channel, count: channel.id === store.channel ? 0 : unread(channel.id),
-    name: channel.is_im ? store.bot.name : channel.name, sign: channel.is_im ? "●" : channel.is_private ? "🔒" : "#",
+    name: channel.is_im ? store.bot.name : channel.name, sign: channel.is_im ? "●" : channel.is_private ? "ui-lock" : "#",
   }));
   fill(byId("channels"), rows, () => rows.map((row) => el("li", {}, el("button", {
     type: "button", class: `channel ${row.count ? "unread" : ""}`, "aria-current": row.isOpen ? "page" : null, data: { key: row.id },
     onclick: () => openChannel(row.id),
-  }, el("span", { class: "sign", "aria-hidden": "true" }, row.sign), el("span", { class: "name" }, row.name),
+  }, el("span", { class: "sign", "aria-hidden": "true" }, sign(row.sign) || row.sign), el("span", { class: "name" }, row.name),
   row.count > 0 && el("span", { class: "count", "aria-label": `${row.count} unread` }, String(row.count))))));
 }
 
@@ -200,7 +201,7 @@ function drawConversation() {
   list.querySelector(".nothing")?.remove();
   drawMessages(list, messages, "channel", openThread);
   if (!messages.length) list.append(el("li", { class: "nothing" }, "Nothing here yet. Type / below to see what forge can do."));
-  if (wasEmpty && !sought) list.scrollTop = list.scrollHeight;
+  if (wasEmpty && !sought) stayAtEnd(list);
 }
 
 function drawDock() {
@@ -221,10 +222,14 @@ function drawDock() {
   else { drawPanel(panelHolder, store.panel); mount(panelHolder); }
 }
 
+let threadShown = null;
+
 function drawThread() {
   mount(threadList, reply.node);
   reply.setPlaceholder("Reply…");
   drawMessages(threadList, threadMessages(store.channel, store.thread), "thread", openThread);
+  if (threadShown !== store.thread) stayAtEnd(threadList);
+  threadShown = store.thread;
 }
 
 function mount(...nodes) {

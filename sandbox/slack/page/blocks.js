@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { element } from "./elements.js";
-import { channelMention, dateNode, emojiNode, groupMention, linkNode, mrkdwn, plain, textObject, userMention } from "./mrkdwn.js";
+import { channelMention, dateNode, emojiNode, groupMention, linkNode, literal, mrkdwn, plain, textObject, userMention } from "./mrkdwn.js";
 
 export function blockNodes(blocks, context) {
   return blocks.map((block) => {
@@ -73,7 +73,7 @@ function leaf(item) {
 
 const brokenLines = (text) => text.split("\n").flatMap((line, place) => (place ? [el("br"), line] : [line]));
 const LEAF = {
-  text: (item) => el("span", {}, brokenLines(item.text)),
+  text: (item) => el("span", {}, brokenLines(item.text).map((part) => (typeof part === "string" ? literal(part) : part))),
   link: (item) => linkNode(item.url, item.text),
   user: (item) => userMention(item.user_id),
   channel: (item) => channelMention(item.channel_id),

@@ -2,10 +2,12 @@
 
 import { complain } from "./dialogs.js";
 import { el, toast } from "./dom.js";
+import { sign } from "./signs.js";
 import { post, store, userOf } from "./store.js";
 
 const COMMAND = "/forge";
-const MOST_SUGGESTIONS = 8;
+const COMMAND_ITSELF = { insert: `${COMMAND} `, title: COMMAND, help: "The release bot" };
+const MOST_SUGGESTIONS = 30;
 const history = [];
 
 // where(): { channel, thread_ts? } to write to. A thread takes no commands, as in real Slack.
@@ -13,6 +15,7 @@ export function composer(id, where, { isThread = false } = {}) {
   let suggestions = [];
   let chosen = 0;
   let recall = 0;
+  let isPicking = false; // the arrow keys were used: Enter takes the suggestion instead of sending
   const listId = `${id}-suggestions`;
   const list = el("ul", { class: "suggestions", role: "listbox", id: listId, "aria-label": "Commands", hidden: true });
   const usage = el("div", { class: "usage", hidden: true });
@@ -22,7 +25,7 @@ export function composer(id, where, { isThread = false } = {}) {
     role: "combobox", "aria-expanded": "false", "aria-controls": listId, "aria-autocomplete": "list", "aria-label": "Message",
     oninput: () => { grow(); suggest(); }, onkeydown: onKey, onblur: () => setTimeout(() => show([]), 150), onfocus: suggest,
   });
-  const sendButton = el("button", { type: "button", class: "send", "aria-label": "Send", onclick: send }, "➤");
+  const sendButton = el("button", { type: "button", class: "send", "aria-label": "Send", onclick: send }, sign("ui-send"));
   const box = el("div", { class: "composer-box" }, list, usage, el("div", { class: "composer-row" }, input, sendButton));
 
   function grow() {
@@ -35,7 +38,7 @@ export function composer(id, where, { isThread = false } = {}) {
     usage.hidden = true;
     if (isThread || !text.startsWith("/")) return show(mentions(text));
     if (!text.startsWith(`${COMMAND} `)) {
-      return show(COMMAND.startsWith(text) ? [{ insert: `${COMMAND} `, title: COMMAND, help: "Deploy, approve, roll back: type a space for the commands" }] : []);
+      return show(COMMAND.startsWith(text) ? [COMMAND_ITSELF, ...commandsLike("")] : []);
     }
     const words = text.slice(COMMAND.length + 1).split(/ +/);
     if (words.length === 1) return show(commandsLike(words[0]));
@@ -52,7 +55,7 @@ export function composer(id, where, { isThread = false } = {}) {
 
   function commandsLike(start) {
     return store.hints.filter((hint) => hint.name.startsWith(start.toLowerCase()))
-      .map((hint) => ({ insert: `${COMMAND} ${hint.name} `, title: hint.name, usage: hint.usage, help: hint.help }));
+      .map((hint) => ({ insert: `${COMMAND} ${hint.name} `, title: `${COMMAND} ${hint.name}`, usage: hint.usage, help: hint.help }));
   }
 
   function longestHint(words) {
@@ -80,6 +83,7 @@ export function composer(id, where, { isThread = false } = {}) {
   function show(found) {
     suggestions = found.slice(0, MOST_SUGGESTIONS);
     chosen = 0;
+    isPicking = false;
     list.hidden = !suggestions.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
     draw();
@@ -107,6 +111,7 @@ export function composer(id, where, { isThread = false } = {}) {
     const isOpen = !list.hidden;
     if (isOpen && ["ArrowDown", "ArrowUp"].includes(event.key)) {
       event.preventDefault();
+      isPicking = true;
       chosen = (chosen + (event.key === "ArrowDown" ? 1 : suggestions.length - 1)) % suggestions.length;
       draw();
     } else if (isOpen && event.key === "Tab" && !event.shiftKey) {
@@ -117,7 +122,8 @@ export function composer(id, where, { isThread = false } = {}) {
       show([]);
     } else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      send();
+      if (isOpen && isPicking) take(chosen);
+      else send();
     } else if (event.key === "ArrowUp" && (!input.value || recall) && history.length) {
       event.preventDefault();
       recall = Math.min(recall + 1, history.length);

@@ -38,6 +38,6 @@ export function toast(text, kind = "") {
 }
 
 export function clock(ts, withSeconds = false) {
-  const options = { hour: "2-digit", minute: "2-digit", ...(withSeconds ? { second: "2-digit" } : {}) };
+  const options = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(withSeconds ? { second: "2-digit" } : {}) };
   return new Date(Number(ts) * 1000).toLocaleTimeString([], options);
 }

@@ -18,6 +18,15 @@ one 1️⃣|two 2️⃣|three 3️⃣|mega 📣|loudspeaker 📢|phone ☎️|pa
 
 const MAP = new Map(TABLE.trim().split(/[|\n]/).map((entry) => entry.trim().split(" ")));
 
+// Longest first, so that a sign with a variation selector is found whole.
+export const LITERAL = new RegExp([...MAP.values()].sort((a, b) => b.length - a.length)
+  .map((sign) => sign.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|"), "gu");
+const NAMES = new Map([...MAP].reverse().map(([name, sign]) => [sign, name]));
+
+export function nameOf(sign) {
+  return NAMES.get(sign) || "";
+}
+
 export function emoji(name) {
   return MAP.get(name.replace(/::skin-tone-\d$/, "")) || null;
 }

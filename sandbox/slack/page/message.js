@@ -4,6 +4,7 @@ import { attachmentNodes, blockNodes } from "./blocks.js";
 import { complain } from "./dialogs.js";
 import { avatar, clock, el, toast } from "./dom.js";
 import { emojiNode, mrkdwn } from "./mrkdwn.js";
+import { sign } from "./signs.js";
 import { post, store, userOf } from "./store.js";
 
 // where: "channel" or "thread"
@@ -40,8 +41,8 @@ export function messageNode(message, where, openThread) {
       el("span", { class: "reaction" }, emojiNode(item.name) || `:${item.name}:`, ` ${item.count}`)))),
     where === "channel" && message.reply_count && repliesLink(message, openThread)),
   el("div", { class: "tools" },
-    where === "channel" && !message.ephemeral_for && tool("Reply in thread", "💬", () => openThread(rootOf(message))),
-    tool("Copy link", "🔗", () => {
+    where === "channel" && !message.ephemeral_for && tool("Reply in thread", "ui-reply", () => openThread(rootOf(message))),
+    tool("Copy link", "ui-link", () => {
       navigator.clipboard?.writeText(location.origin + permalink(message));
       toast("Link copied.");
     })));
@@ -49,8 +50,8 @@ export function messageNode(message, where, openThread) {
 
 const rootOf = (message) => message.thread_ts || message.ts;
 
-function tool(label, sign, onclick) {
-  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick }, sign);
+function tool(label, icon, onclick) {
+  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick }, sign(icon));
 }
 
 export function permalink(message) {
@@ -61,7 +62,7 @@ export function permalink(message) {
 
 function marks(message, where, openThread) {
   if (message.ephemeral_for) {
-    return el("div", { class: "mark" }, "👁 Only visible to you · ", el("button", {
+    return el("div", { class: "mark" }, sign("ui-eye"), " Only visible to you · ", el("button", {
       type: "button", class: "text-button",
       onclick: () => post("dismiss", { user: store.me, ts: message.ts }),
     }, "Dismiss"));
@@ -73,7 +74,7 @@ function marks(message, where, openThread) {
       type: "button", class: "text-button", onclick: () => openThread(message.thread_ts),
     }, parent.length > 60 ? `${parent.slice(0, 60)}…` : parent));
   }
-  return message.is_pinned ? el("div", { class: "mark" }, "📌 Pinned") : null;
+  return message.is_pinned ? el("div", { class: "mark" }, sign("ui-pin"), " Pinned") : null;
 }
 
 function content(message, context) {
@@ -93,7 +94,7 @@ function files(message) {
       el("figcaption", {}, file.title || file.name),
       isPicture
         ? el("a", { href: source, target: "_blank", rel: "noopener" }, el("img", { class: "picture", src: source, alt: file.alt_txt || file.title }))
-        : el("a", { href: source, class: "file-link", download: file.name }, `📄 ${file.name} · ${size(file.size)}`));
+        : el("a", { href: source, class: "file-link", download: file.name }, sign("ui-file"), ` ${file.name} · ${size(file.size)}`));
   });
 }
 
@@ -130,7 +131,15 @@ export function drawMessages(list, messages, where, openThread) {
   wanted.forEach((node, place) => {
     if (list.children[place] !== node) list.insertBefore(node, list.children[place] || null);
   });
-  if (isAtEnd) list.scrollTop = list.scrollHeight;
+  if (isAtEnd) stayAtEnd(list);
+}
+
+// Pictures that load later make the list longer.
+export function stayAtEnd(list) {
+  list.scrollTop = list.scrollHeight;
+  for (const image of list.querySelectorAll("img")) {
+    if (!image.complete) image.addEventListener("load", () => { list.scrollTop = list.scrollHeight; }, { once: true });
+  }
 }
 
 function dayNode(list, key, ts) {

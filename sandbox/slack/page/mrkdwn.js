@@ -1,7 +1,8 @@
 // Slack's mrkdwn to DOM nodes.
 
 import { el } from "./dom.js";
-import { emoji } from "./emoji.js";
+import { LITERAL, emoji, nameOf } from "./emoji.js";
+import { sign } from "./signs.js";
 import { store, userOf } from "./store.js";
 
 const unescape = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
@@ -56,12 +57,23 @@ function inline(text) {
   const nodes = [];
   let end = 0;
   for (const match of text.matchAll(INLINE)) {
-    if (match.index > end) nodes.push(unescape(text.slice(end, match.index)));
+    if (match.index > end) nodes.push(...literal(unescape(text.slice(end, match.index))));
     nodes.push(...span(match));
     end = match.index + match[0].length;
   }
-  if (end < text.length) nodes.push(unescape(text.slice(end)));
+  if (end < text.length) nodes.push(...literal(unescape(text.slice(end))));
   return nodes;
+}
+
+// Text in which emoji stand as characters.
+export function literal(text) {
+  const nodes = [];
+  let end = 0;
+  for (const match of text.matchAll(LITERAL)) {
+    nodes.push(text.slice(end, match.index), emojiNode(nameOf(match[0])));
+    end = match.index + match[0].length;
+  }
+  return [...nodes, text.slice(end)].filter(Boolean);
 }
 
 function span([whole, code, entity, shortcode, bold, italic, strike]) {
@@ -74,8 +86,9 @@ function span([whole, code, entity, shortcode, bold, italic, strike]) {
 }
 
 export function emojiNode(name) {
-  const sign = emoji(name);
-  return sign ? el("span", { class: "emoji", role: "img", "aria-label": name.replaceAll("_", " ") }, sign) : null;
+  const label = name.replaceAll("_", " ");
+  const character = emoji(name);
+  return sign(name, label) || (character ? el("span", { class: "emoji", role: "img", "aria-label": label }, character) : null);
 }
 
 function entityNode(entity) {
@@ -135,8 +148,8 @@ const DATE = {
   date_pretty: pretty(NORMAL),
   date_short_pretty: pretty(SHORT),
   date_long_pretty: pretty(LONG),
-  time: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
-  time_secs: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+  time: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+  time_secs: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
   ago: (date) => {
     const minutes = Math.round((date - Date.now()) / 60000);
     const words = new Intl.RelativeTimeFormat([], { numeric: "auto" });
@@ -162,5 +175,5 @@ export function textObject(object) {
 export function plain(text, withEmoji = true) {
   const decoded = unescape(String(text ?? ""));
   if (!withEmoji) return [decoded];
-  return decoded.split(/:([a-z0-9_+'-]+):/).map((part, place) => (place % 2 ? emojiNode(part) || `:${part}:` : part));
+  return decoded.split(/:([a-z0-9_+'-]+):/).flatMap((part, place) => (place % 2 ? emojiNode(part) || `:${part}:` : literal(part)));
 }

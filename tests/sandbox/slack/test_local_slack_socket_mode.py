@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 
@@ -273,7 +274,7 @@ async def test_while_slack_is_down_calls_fail_and_sockets_break_and_afterwards_a
     await connect(1, ping_interval=0.2)
     slack.go_down()
     await slack.until(lambda: not slack.sockets.connections)
-    with pytest.raises(Exception, match="disconnected|reset|Connection"):
+    with pytest.raises(aiohttp.ClientError):
         await client.api_test()
     slack.go_down("503")
     with pytest.raises(SlackApiError) as refusal:
@@ -306,7 +307,6 @@ async def test_an_event_that_nobody_acknowledges_is_sent_again_with_the_same_eve
 
 
 async def test_more_than_ten_connections_are_turned_away(slack, app, connect, client):
-    import aiohttp
 
     async with aiohttp.ClientSession() as session:
         sockets = []
