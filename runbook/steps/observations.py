@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
-from runbook.plan import Work
+from runbook.errors import Permanent, Temporary
+from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, HealthPolicy, SmokeRequest
+from runbook.rules.readings import read_error
+from runbook.rules.smoke import judge_answer
+from runbook.steps.requests import http_request, url_of
+from runbook.steps.watching import Watching
+from runbook.verdicts import Outcome, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +31,28 @@ class SmokeTest(Work):
     requests: tuple[SmokeRequest, ...]
     attempts: int = 3
     wait_s: float = 2.0
+
+    async def perform(self, scene: Scene) -> Result:
+        scene.doing(f"sending {len(self.requests)} smoke requests to {self.base_url}")
+        verdicts = await asyncio.gather(*(self._until_right(scene, request) for request in self.requests))
+        return Result(tuple(verdicts))
+
+    async def _until_right(self, scene: Scene, request: SmokeRequest) -> Verdict:
+        clock = scene.ports.clock
+        for attempt in range(self.attempts):
+            if attempt:
+                await clock.sleep_until(clock.now() + timedelta(seconds=self.wait_s))
+            verdict = await self._send(scene, request)
+            if verdict.outcome == Outcome.PASS:
+                break
+        return verdict
+
+    async def _send(self, scene: Scene, request: SmokeRequest) -> Verdict:
+        try:
+            answer = await scene.ports.probes.send(http_request(self.service, self.base_url, request))
+        except (Temporary, Permanent) as error:  # ours, not the subject's: a token that is not configured
+            return read_error(f"smoke: {request.name}", error)
+        return judge_answer(request, answer, url_of(self.base_url, request.path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +71,7 @@ class Observe(Work):
     acceptance: HealthPolicy
     smoke: tuple[SmokeRequest, ...]
     smoke_every_s: float
+
+    async def perform(self, scene: Scene) -> Result:
+        """Goes on from the saved progress after a restart; FAIL as soon as a limit is certainly missed."""
+        return await Watching(self, scene).whole()

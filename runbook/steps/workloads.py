@@ -92,7 +92,7 @@ class ReturnWorkload(Work):
         """What could not be done is a verdict that carries the command for a person's hand."""
         command = self._command(scene.ports.clusters[scene.environment])
         try:
-            # Troubles aren't judged early on the way back: there is nothing better to go to than waiting for it.
+            # Patient with slow starts: on the way back there is nowhere better to go.
             verdict = await _roll_out(scene, self.workload, dict(self.images), self.timeout_s, self.timeout_s)
         except (Temporary, Permanent) as error:
             verdict = read_error(self.title, error)
