@@ -1,0 +1,135 @@
+"""The one place where integrations are built from the configuration's addresses and secrets: lazily, closed together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from bot.configuration.connections import ClusterConnection, Connections, Secret
+from runbook.ports import Clock, Memory, Ports
+from runbook.values import Environment
+
+if TYPE_CHECKING:
+    from integrations.github import GitHub
+    from integrations.http_probes import AiohttpProbes
+    from integrations.kubernetes import Credentials, KubernetesCluster
+    from integrations.prometheus import PrometheusMetrics
+    from integrations.registry import OciRegistry
+    from integrations.signatures.git_signatures import GitSignatures
+    from integrations.slack.web import SlackWeb
+
+
+class _Closing(Protocol):
+    async def aclose(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closing)
+
+
+class Adapters:
+    """Each integration is made when it is first asked for. Use inside a running event loop; `aclose` ends them all."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._open: list[_Closing] = []
+
+    @cached_property
+    def clusters(self) -> dict[Environment, KubernetesCluster]:
+        from integrations.kubernetes import KubernetesCluster
+
+        return {
+            env: self._kept(KubernetesCluster(credentials_of(cluster), cluster.namespace))
+            for env, cluster in self._connections.clusters.items()
+        }
+
+    @cached_property
+    def metrics(self) -> dict[Environment, PrometheusMetrics]:
+        """Environments with the same Prometheus share its connections."""
+        from integrations.prometheus import PrometheusMetrics
+
+        distinct = {
+            place: self._kept(PrometheusMetrics(place.url, _reader(place.token)))
+            for place in dict.fromkeys(self._connections.prometheus.values())
+        }
+        return {env: distinct[place] for env, place in self._connections.prometheus.items()}
+
+    @cached_property
+    def code(self) -> GitHub:
+        from integrations.github import GitHub
+
+        github = self._connections.github
+        return self._kept(GitHub(github.api_url, _reader(github.token), web_url=github.web_url))
+
+    @cached_property
+    def images(self) -> OciRegistry:
+        from integrations.registry import OciRegistry
+
+        registry = self._connections.registry
+        return self._kept(
+            OciRegistry(
+                docker_config=registry.docker_config,
+                insecure_hosts=registry.insecure_hosts,
+                trusted_realms=registry.trusted_realms,
+            )
+        )
+
+    @cached_property
+    def signatures(self) -> GitSignatures:
+        """Raises Permanent for a signer's key that is none."""
+        from integrations.signatures.git_signatures import GitSignatures
+
+        return GitSignatures(ssh=self._connections.signers.ssh, gpg=self._connections.signers.gpg)
+
+    @cached_property
+    def probes(self) -> AiohttpProbes:
+        from integrations.http_probes import AiohttpProbes
+
+        return self._kept(AiohttpProbes(self._connections.service_token))
+
+    @cached_property
+    def slack(self) -> SlackWeb:
+        """Raises Permanent where the bot token has no value."""
+        from integrations.slack.web import SlackWeb
+
+        slack = self._connections.slack
+        return SlackWeb(slack.bot_token.reveal(), api_url=slack.api_url)
+
+    def ports(self, clock: Clock, memory: Memory) -> Ports:
+        """Everything that the domain asks of the outside world."""
+        return Ports(
+            clock=clock,
+            clusters=self.clusters,
+            metrics=self.metrics,
+            code=self.code,
+            images=self.images,
+            signatures=self.signatures,
+            probes=self.probes,
+            memory=memory,
+        )
+
+    async def aclose(self) -> None:
+        closing = [adapter.aclose() for adapter in self._open]
+        if "slack" in self.__dict__:
+            closing.append(self.slack.close())
+        await asyncio.gather(*closing, return_exceptions=True)
+        self._open.clear()
+
+    def _kept(self, adapter: C) -> C:
+        self._open.append(adapter)
+        return adapter
+
+
+def credentials_of(cluster: ClusterConnection) -> Credentials:
+    from integrations.kubernetes import Direct, InCluster, Kubeconfig
+
+    if cluster.in_cluster:
+        return InCluster()
+    if cluster.host:
+        return Direct(cluster.host, _reader(cluster.token), cluster.ca_file)
+    return Kubeconfig(cluster.kubeconfig, cluster.context)
+
+
+def _reader(secret: Secret | None) -> Callable[[], str] | None:
+    return None if secret is None else secret.reveal

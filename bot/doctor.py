@@ -1,0 +1,81 @@
+"""`forge doctor`: all checks at once, each bounded and on its own, so that one that hangs hides none of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.adapters import Adapters
+from bot.checks import machine, surroundings, workspace
+from bot.checks.findings import Check, Finding, State, carry_out, fail
+from bot.configuration.loading import Configuration, load
+from bot.configuration.problems import ConfigurationError
+
+LIMIT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Report:
+    findings: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> bool:
+        return any(finding.state is State.FAIL for finding in self.findings)
+
+    def as_json(self) -> dict[str, object]:
+        return {"ok": not self.failed, "findings": [finding.as_json() for finding in self.findings]}
+
+
+async def examine(path: Path | None, environ: Mapping[str, str], *, limit_s: float = LIMIT_S) -> Report:
+    """limit_s: for each check. Without a usable configuration its problems are the report."""
+    try:
+        configuration = load(path, environ)
+    except ConfigurationError as error:
+        return Report(tuple(fail("configuration", str(problem)) for problem in error.problems))
+    adapters = Adapters(configuration.connections)
+    try:
+        checks = checks_of(configuration, adapters)
+        found = await asyncio.gather(*(carry_out(name, check, limit_s) for name, check in checks.items()))
+    finally:
+        await adapters.aclose()
+    return Report(tuple(finding for findings in found for finding in findings))
+
+
+def checks_of(configuration: Configuration, adapters: Adapters) -> dict[str, Check]:
+    connections, setting = configuration.connections, configuration.setting
+    slack = connections.slack
+    checks: dict[str, Check] = {
+        "configuration": lambda: machine.check_configuration(configuration),
+        "data folder": lambda: machine.check_data_dir(connections.data_dir),
+        "database": lambda: machine.check_database(connections),
+        "audit key": lambda: machine.check_audit_key(connections),
+        "signers": lambda: machine.check_signers(connections),
+        "slack.token": lambda: workspace.check_bot(adapters, slack),
+        "slack.app_token": lambda: workspace.check_second_token(adapters, slack),
+        "slack.channel": lambda: workspace.check_channel(adapters, slack),
+        "slack.groups": lambda: workspace.check_groups(adapters, setting.roles),
+        "github": lambda: surroundings.check_code(adapters, setting),
+        "registry": lambda: surroundings.check_registry(adapters, setting),
+    }
+    for env in connections.clusters:
+        checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]
+        checks[f"{env}.prometheus"] = lambda env=env: surroundings.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]
+    return checks
+
+
+_SIGNS = {State.OK: ("ok  ", "32"), State.WARN: ("warn", "33"), State.FAIL: ("FAIL", "31")}
+
+
+def as_text(report: Report, *, color: bool) -> str:
+    lines = []
+    for finding in report.findings:
+        word, paint = _SIGNS[finding.state]
+        sign = f"\x1b[{paint}m{word}\x1b[0m" if color else word
+        lines.append(f"{sign}  {finding.check}: {finding.text}")
+        if finding.remedy and finding.state is not State.OK:
+            lines.append(f"      → {finding.remedy}")
+    counts = {state: sum(finding.state is state for finding in report.findings) for state in State}
+    lines.append(f"{counts[State.OK]} ok, {counts[State.WARN]} warnings, {counts[State.FAIL]} failed")
+    return "\n".join(lines)
