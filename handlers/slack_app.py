@@ -80,9 +80,8 @@ class SlackListeners:
         fate = await self._keep(COMMAND, body, kept)
         if fate in (Fate.LOST, Fate.UNSURE):
             await ack(response_type="ephemeral", **self._shown(_not_kept(fate)))
-        elif fate is Fate.KEPT and kept.text.strip().split(" ", 1)[0] in _SLOW_STARTERS:
-            # The checks of a deployment take seconds; without a word the person types it again.
-            await ack(response_type="ephemeral", text=f"Looking at {esc(kept.text, 100)} …")
+        elif fate is Fate.KEPT and (looking := _looking_at(kept)):
+            await ack(response_type="ephemeral", text=looking)
         else:
             await ack()
 
@@ -261,6 +260,14 @@ def _listener(method: Callable[[AsyncAck, Json], Awaitable[None]]) -> Callable[.
         await method(ack, body)
 
     return listen
+
+
+def _looking_at(kept: Kept) -> str:
+    """A first word for what takes seconds to check, without which the person types it again; empty for the rest."""
+    intent = intent_of(COMMAND, kept)
+    if isinstance(intent, Answer) or intent.name not in _SLOW_STARTERS:
+        return ""
+    return f"Looking at {esc(' '.join([intent.name, intent.environment or '', intent.version]), 100)} …"
 
 
 def _not_kept(fate: Fate) -> Answer:

@@ -36,6 +36,7 @@ _USER = re.compile(r"[UW][A-Z0-9]{1,30}")
 _GROUP = re.compile(r"S[A-Z0-9]{1,30}")
 # Marks that would format: at a word's edge only, so that `error_ratio` stays what it is.
 _EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
+_COMMAND = re.compile(r"`(/?forge [a-z0-9. -]{1,80})`")
 _EMOJI = re.compile(r":(?=[a-z0-9_+-]*[a-z][a-z0-9_+-]*:)")
 _LOOK_ALIKES = str.maketrans({"*": "\u2217", "~": "\u223c", "`": "\u02cb"})
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -57,9 +58,14 @@ def shorten(text: str, limit: int) -> str:
 
 def esc(text: object, limit: int = MAX_LINE) -> Markup:
     """Untrusted text within mrkdwn: it formats nothing, links nothing, mentions nobody, shows no emoji."""
-    shown = _EDGE.sub("\u02cd", plain(text, limit).translate(_LOOK_ALIKES))
-    shown = _EMOJI.sub("\ua789", shown)
-    return Markup(shown.translate(_ESCAPES))
+    # A command that is quoted in a sentence may be code: it holds nothing but letters, and code does nothing.
+    pieces = _COMMAND.split(plain(text, limit))
+    return Markup("".join(f"`{piece}`" if place % 2 else _inert(piece) for place, piece in enumerate(pieces)))
+
+
+def _inert(text: str) -> str:
+    shown = _EDGE.sub("\u02cd", text.translate(_LOOK_ALIKES))
+    return _EMOJI.sub("\ua789", shown).translate(_ESCAPES)
 
 
 def code(text: object, limit: int = 200) -> Markup:

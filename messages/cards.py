@@ -87,8 +87,7 @@ def _origin(view: RunView) -> list[Markup]:
 def _why(view: RunView) -> Markup:
     if view.state == RunState.ENDED:
         return esc(view.ending_reason)
-    queued = join("It is behind", bold(esc(view.behind)) + ".") if view.behind else ""
-    return join(esc(view.why), queued)
+    return esc(view.why) if view.why or not view.behind else join("It is behind", bold(esc(view.behind)))
 
 
 def _headline_text(view: RunView) -> str:

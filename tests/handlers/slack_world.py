@@ -1,0 +1,150 @@
+"""A local Slack, the real Bolt app over two sockets, and an engine of twenty lines that records what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.answers import Answer, done
+from engine.intents import Intent
+from engine.ports import Message
+from engine.records import Received
+from handlers.consumer import SlackConsumer
+from handlers.slack_app import SlackListeners, build_app
+from integrations.slack.chat import SlackChat
+from integrations.slack.directory import SlackDirectory
+from integrations.slack.sockets import Sockets
+from integrations.slack.web import SlackWeb
+from messages.blocks import actions, button
+from messages.render import Messages
+from runbook.errors import StoreUnavailable
+from runbook.values import Actor, Role
+from sandbox.slack import LocalSlack
+
+CHANNEL = "C0RELEASE"
+ROLES: dict[Role, tuple[str, ...]] = {Role.RELEASE_ENGINEER: ("U0ALICE",), Role.SERVICE_OWNER: ("S0OWNERS",)}
+
+
+@dataclass
+class FakeOperations:
+    """Keeps what it receives, works it off at once by the consumer, and answers `result` to everything."""
+
+    chat: SlackChat | None = None
+    consumer: SlackConsumer | None = None
+    refuses_to_keep: bool = False
+    keeping: asyncio.Event | None = None
+    crash: Exception | None = None
+    result: Answer = field(default_factory=lambda: done("ok", "It is done."))
+    preview_result: Answer | None = None
+    rows: dict[str, Received] = field(default_factory=dict)
+    acted: list[tuple[Intent, Actor]] = field(default_factory=list)
+    answered: list[tuple[Answer, Actor | None]] = field(default_factory=list)
+    previewed: list[tuple[Intent, Actor]] = field(default_factory=list)
+    working: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def receive(self, dedup: str, kind: str, payload: object) -> Received | None:
+        if self.crash is not None:
+            raise self.crash
+        if self.keeping is not None:
+            await self.keeping.wait()
+        if self.refuses_to_keep:
+            raise StoreUnavailable("disk_full", "the disk is full", "Free some space.")
+        if dedup in self.rows:
+            return None
+        row = Received(id=len(self.rows) + 1, dedup=dedup, kind=kind, payload=payload, received_at=datetime.now(UTC))
+        self.rows[dedup] = row
+        if self.consumer is not None:
+            task = asyncio.ensure_future(self.consumer(row))
+            self.working.add(task)
+            task.add_done_callback(self.working.discard)
+        return row
+
+    async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
+        self.acted.append((intent, actor))
+        if received is not None:
+            await self._send(received, self.result)
+        return self.result
+
+    async def answer(self, received: Received, answer: Answer, actor: Actor | None = None) -> None:
+        self.answered.append((answer, actor))
+        await self._send(received, answer)
+
+    async def preview(self, intent: Intent, actor: Actor) -> Answer:
+        self.previewed.append((intent, actor))
+        return self.preview_result or done("ok", "may")
+
+    async def _send(self, received: Received, answer: Answer) -> None:
+        assert self.chat is not None
+        await self.chat.respond(received.payload["response_url"], Messages().answer(answer))
+
+
+@dataclass
+class World:
+    slack: LocalSlack
+    operations: FakeOperations
+    web: SlackWeb
+    chat: SlackChat
+    directory: SlackDirectory
+    sockets: Sockets
+    listeners: SlackListeners
+
+    async def post_buttons(self, *names: str, run: str = "staging-12") -> str:
+        """A message with these buttons, as a headline has them; returns its ts."""
+        made = [button(name, name, f"btn-{name}") for name in names]
+        blocks = [actions(made, block_id=f"run:{run}")]
+        return (await self.chat.post(CHANNEL, Message("buttons", blocks), "m-1")).ts
+
+    def told(self, user: str) -> str:
+        """Everything that this person alone was shown."""
+        return "\n".join(shown_text(dataclasses.asdict(message)) for message in self.slack.ephemerals(user))
+
+
+def shown_text(value: Any) -> str:
+    """All texts within blocks and messages."""
+    if isinstance(value, dict):
+        own = [str(value["text"])] if isinstance(value.get("text"), str) else []
+        return "\n".join([*own, *(shown_text(item) for item in value.values() if isinstance(item, dict | list))])
+    return "\n".join(shown_text(item) for item in value) if isinstance(value, list) else ""
+
+
+def furnish(slack: LocalSlack) -> None:
+    slack.add_user("U0ALICE", "alice")
+    slack.add_user("U0OLGA", "olga")
+    slack.add_user("U0GUEST", "greta", is_restricted=True)
+    slack.add_user("U0SINGLE", "sina", is_ultra_restricted=True)
+    slack.add_user("U0GONE", "gustav", deleted=True)
+    slack.add_user("U0ROBOT", "robot", is_bot=True)
+    slack.add_user("U0OTHER", "otto", team_id="T0OTHER", is_stranger=True)
+    everyone = ["U0ALICE", "U0OLGA", "U0GUEST", "U0SINGLE", "U0GONE", "U0ROBOT", "U0OTHER"]
+    slack.add_channel(CHANNEL, "release", everyone)
+    slack.add_usergroup("S0OWNERS", "owners", ["U0OLGA"])
+
+
+@contextlib.asynccontextmanager
+async def slack_world(**settings: Any) -> AsyncIterator[World]:
+    """settings: of `Sockets`. The world is connected when it is entered."""
+    slack = LocalSlack(ping_interval_s=0.2)
+    furnish(slack)
+    await slack.start()
+    web = SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=3.0)
+    chat = SlackChat(web, bot_id=slack.workspace.bot_id)
+    directory = SlackDirectory(web, team_id=slack.workspace.team_id, roles=lambda: ROLES)
+    operations = FakeOperations(chat=chat)
+    operations.consumer = SlackConsumer(operations, directory)
+    listeners = SlackListeners(operations, directory, chat, Messages())
+    app = build_app(listeners, bot_token=slack.bot_token, client=web.sdk_client(), signing_secret=slack.signing_secret)
+    sockets = Sockets(app, slack.app_token, web.sdk_client(), **({"ping_interval_s": 0.5} | settings))
+    await sockets.start()
+    try:
+        await sockets.wait_connected(10)
+        yield World(slack, operations, web, chat, directory, sockets, listeners)
+    finally:
+        await sockets.stop(drain_s=0.5)
+        await listeners.close()
+        await web.close()
+        await slack.stop()
