@@ -45,6 +45,13 @@ class Courier:
         self._on_change()
         return delivery
 
+    async def verify_request_url(self) -> bool:
+        """HTTP mode: Slack's check when the address is entered; the app must answer with the challenge."""
+        challenge = secrets.token_hex(16)
+        payload = {"token": "local-verification", "challenge": challenge, "type": "url_verification"}
+        delivery = await self.http.deliver(self.request_url or "", "events_api", payload)
+        return delivery.acked and challenge in str(delivery.response)
+
     async def redeliver(self, envelope_id: str | None = None) -> Delivery:
         """The same payload once more in a new envelope: trigger_id, event_id and response_url stay. None: the last one."""
         for delivery in reversed(self.sent):

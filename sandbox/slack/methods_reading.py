@@ -10,6 +10,7 @@ from sandbox.slack.webapi import Method, flag, page_of
 from sandbox.slack.workspace import Workspace
 
 Json = dict[str, Any]
+_SCOPE_OF = {"public_channel": "channels", "private_channel": "groups", "im": "im", "mpim": "mpim"}
 ANY_READ = ("channels:read", "groups:read", "im:read", "mpim:read")
 ANY_HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
 
@@ -53,11 +54,18 @@ def team_info(workspace: Workspace, _: Json) -> Json:
     return {"team": {"id": workspace.team_id, "name": workspace.team_name, "domain": domain, "email_domain": ""}}
 
 
-def _readable(workspace: Workspace, reference: object) -> Channel:
+def _readable(workspace: Workspace, reference: object, *, to: str = "read") -> Channel:
+    """to: `read` or `history`. Each kind of channel has a scope of its own."""
     channel = workspace.channel(reference)
     if channel.is_private and workspace.bot_user not in channel.members:
         raise SlackError("channel_not_found")
+    _need_scope(workspace, f"{_SCOPE_OF[_kind(channel)]}:{to}")
     return channel
+
+
+def _need_scope(workspace: Workspace, scope: str) -> None:
+    if scope not in workspace.scopes:
+        raise SlackError("missing_scope", needed=scope, provided=",".join(sorted(workspace.scopes)))
 
 
 def conversations_info(workspace: Workspace, arguments: Json) -> Json:
@@ -69,7 +77,11 @@ def conversations_info(workspace: Workspace, arguments: Json) -> Json:
 
 
 def conversations_list(workspace: Workspace, arguments: Json) -> Json:
-    kinds = str(arguments.get("types") or "public_channel").split(",")
+    kinds = [kind.strip() for kind in str(arguments.get("types") or "public_channel").split(",")]
+    for kind in kinds:
+        if kind not in _SCOPE_OF:
+            raise SlackError("invalid_types")
+        _need_scope(workspace, f"{_SCOPE_OF[kind]}:read")
     found = [
         channel.shown(workspace.bot_user)
         for channel in workspace.channels.values()
@@ -103,14 +115,16 @@ def conversations_open(workspace: Workspace, arguments: Json) -> Json:
 
 
 def conversations_join(workspace: Workspace, arguments: Json) -> Json:
-    channel = _readable(workspace, arguments.get("channel"))
+    channel = workspace.channel(arguments.get("channel"))
+    if channel.is_private:
+        raise SlackError("method_not_supported_for_channel_type")
     if workspace.bot_user not in channel.members:
         channel.members.append(workspace.bot_user)
     return {"channel": channel.shown(workspace.bot_user)}
 
 
 def _member_channel(workspace: Workspace, arguments: Json) -> Channel:
-    channel = _readable(workspace, arguments.get("channel"))
+    channel = _readable(workspace, arguments.get("channel"), to="history")
     if workspace.bot_user not in channel.members:
         raise SlackError("not_in_channel")
     return channel

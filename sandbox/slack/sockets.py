@@ -22,6 +22,7 @@ Reason = Literal["warning", "refresh_requested", "link_disabled", "too_many_webs
 MAX_CONNECTIONS = 10
 ACK_WITHIN_S = 3.0
 CLOSE_AFTER_S = 0.3
+MAX_LATE = 1_000
 
 
 @dataclass
@@ -187,6 +188,8 @@ class Sockets:
         except (TimeoutError, ConnectionError):
             delivery.outcome = "operation_timeout"
             self._late[delivery.envelope_id] = delivery
+            while len(self._late) > MAX_LATE:
+                del self._late[next(iter(self._late))]
         finally:
             del self._waiting[delivery.envelope_id]
         return delivery

@@ -33,6 +33,7 @@ DEFAULT_SCOPES = (
     "groups:history",
     "groups:read",
     "im:history",
+    "im:read",
     "im:write",
     "pins:write",
     "reactions:write",
@@ -96,6 +97,8 @@ class Workspace:
     watchers: list[Watcher] = field(default_factory=list)
     clock: Callable[[], float] = time.time
     _last_ts: int = 0
+    _by_ts: dict[tuple[str, str], Message] = field(default_factory=dict)
+    _replies: dict[tuple[str, str], list[Message]] = field(default_factory=dict)
 
     # --- news
 
@@ -139,12 +142,10 @@ class Workspace:
         return channel
 
     def message(self, channel_id: str, ts: str) -> Message | None:
-        return next((message for message in self.messages.get(channel_id, []) if message.ts == ts), None)
+        return self._by_ts.get((channel_id, ts))
 
     def thread(self, channel_id: str, ts: str) -> list[Message]:
-        return [
-            message for message in self.messages.get(channel_id, []) if message.thread_ts == ts and message.ts != ts
-        ]
+        return list(self._replies.get((channel_id, ts), ()))
 
     def shown(self, message: Message, *, with_metadata: bool = True) -> Json:
         """As history gives it: a parent carries the figures of its thread."""
@@ -170,17 +171,27 @@ class Workspace:
 
     def add(self, message: Message) -> Message:
         self.messages.setdefault(message.channel, []).append(message)
-        self.tell("message", message=self.page_message(message))
+        self._by_ts[message.channel, message.ts] = message
+        if message.is_reply:
+            self._replies.setdefault((message.channel, str(message.thread_ts)), []).append(message)
+        self._tell_of(message)
         self._tell_parent(message)
         return message
 
     def changed(self, message: Message) -> None:
-        self.tell("message", message=self.page_message(message))
+        self._tell_of(message)
 
     def remove(self, message: Message) -> None:
         self.messages[message.channel].remove(message)
+        del self._by_ts[message.channel, message.ts]
+        if message.is_reply:
+            self._replies[message.channel, str(message.thread_ts)].remove(message)
         self.tell("gone", channel=message.channel, ts=message.ts)
         self._tell_parent(message)
+
+    def _tell_of(self, message: Message) -> None:
+        if self.watchers:
+            self.tell("message", message=self.page_message(message))
 
     def _tell_parent(self, message: Message) -> None:
         parent = self.message(message.channel, str(message.thread_ts)) if message.is_reply else None
@@ -189,7 +200,7 @@ class Workspace:
 
     def add_ephemeral(self, message: Message) -> Message:
         self.ephemerals.append(message)
-        self.tell("message", message=self.page_message(message))
+        self._tell_of(message)
         return message
 
     def remove_ephemeral(self, message: Message) -> None:
@@ -212,6 +223,7 @@ class Workspace:
             f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}", user, self.clock(), view
         )
         self.triggers[trigger.id] = trigger
+        _forget_oldest(self.triggers)
         return trigger
 
     def exchange(self, trigger_id: object) -> Trigger:
@@ -232,6 +244,7 @@ class Workspace:
         kind = "commands" if message_ts is None else "actions"
         leave = ResponseUrl(secrets.token_hex(12), user, channel, self.clock(), message_ts, thread_ts)
         self.response_urls[leave.secret] = leave
+        _forget_oldest(self.response_urls)
         return f"{self.base_url}/{kind}/{self.team_id}/{secrets.randbelow(10**13)}/{leave.secret}"
 
     # --- modals
@@ -283,3 +296,9 @@ class Workspace:
     def record(self, call: ApiCall) -> None:
         self.calls.append(call)
         del self.calls[:-MAX_AUDIT]
+
+
+def _forget_oldest(kept: dict[str, Any]) -> None:
+    """A long-running sandbox must not grow for ever; what is dropped expired long ago."""
+    while len(kept) > MAX_AUDIT:
+        del kept[next(iter(kept))]

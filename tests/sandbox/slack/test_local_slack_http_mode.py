@@ -44,6 +44,12 @@ async def test_payloads_are_signed_so_that_bolt_accepts_them(slack, client, sign
     await slack.until(lambda: any(message.text == "gone" for message in slack.ephemerals("U0ADA")))
 
 
+async def test_the_request_url_answers_the_challenge(slack, signed_app):
+    assert await slack.courier.verify_request_url()
+    slack.courier.http.signing_secret = "not this"
+    assert not await slack.courier.verify_request_url()
+
+
 @pytest.mark.parametrize("wrong", ["secret", "old", "future"])
 async def test_a_wrong_signature_or_an_old_timestamp_is_refused_by_bolt(slack, signed_app, wrong):
     @signed_app.command("/forge")

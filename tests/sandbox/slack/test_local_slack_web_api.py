@@ -69,6 +69,18 @@ async def test_a_missing_scope_is_named(slack, client):
     assert "usergroups:read" not in refused["provided"]
 
 
+async def test_private_channels_have_scopes_of_their_own(slack, client):
+    slack.add_channel("C0SECRET", "secret", ["U0ADA"], is_private=True)
+    slack.add_channel("C0HIDDEN", "hidden", ["U0ADA"], is_private=True, has_bot=False)
+    await client.conversations_history(channel="C0SECRET")
+    slack.scopes.difference_update({"groups:history", "groups:read"})
+    assert (await error_of(client.conversations_history(channel="C0SECRET")))["needed"] == "groups:history"
+    assert (await error_of(client.conversations_info(channel="C0SECRET")))["needed"] == "groups:read"
+    assert (await error_of(client.conversations_list(types="private_channel")))["needed"] == "groups:read"
+    assert (await error_of(client.conversations_info(channel="C0HIDDEN")))["error"] == "channel_not_found"
+    assert (await error_of(client.chat_postMessage(channel="C0HIDDEN", text="x")))["error"] == "channel_not_found"
+
+
 async def test_a_message_with_metadata_is_posted_found_updated_and_deleted(slack, client):
     metadata = {"event_type": "forge_message", "event_payload": {"id": "m-1"}}
     posted = await client.chat_postMessage(channel="C0REL", text="one", blocks=[section("*one*")], metadata=metadata)
