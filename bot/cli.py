@@ -73,7 +73,9 @@ def doctor(config: Path | None, as_json: bool) -> None:
     import asyncio
 
     from bot.doctor import as_text, examine
+    from bot.logs import silence
 
+    silence()
     report = asyncio.run(examine(config, os.environ))
     if as_json:
         print_json(report.as_json())
