@@ -1,0 +1,197 @@
+"""What people type, and what they meant: every text is an intent or a refusal with cause, remedy and the nearest valid word."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from engine.answers import Answer, AnswerKind
+from engine.intents import Intent
+from handlers.parser import MAX_CHARACTERS, clean_reason, parse_argv, parse_command
+from messages.render import Messages
+from runbook.commands import COMMANDS
+from runbook.values import Environment
+from tests.handlers.slack_world import shown_text
+
+
+def intent(text: str) -> Intent:
+    found = parse_command(text)
+    assert isinstance(found, Intent), found
+    return found
+
+
+def refusal(text: str) -> Answer:
+    found = parse_command(text)
+    assert isinstance(found, Answer), found
+    assert found.kind is AnswerKind.REFUSED
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deploy staging v1.4.0-rc.2",
+        "  deploy   staging  v1.4.0-rc.2 ",
+        "DEPLOY Staging v1.4.0-rc.2",
+        "deploy stage v1.4.0-rc.2",
+        "deploy\u00a0staging v1.4.0-rc.2",
+        "dep\u200bloy stag\u2060ing v1.4.0-rc.2\ufeff",
+        "deploy staging v1.4.0\u2011rc.2",
+        "ｄｅｐｌｏｙ staging ｖ1.4.0-rc.2",
+        "deploy staging\nv1.4.0-rc.2",
+        "deploy staging <http://v1.4.0-rc.2|v1.4.0-rc.2>",
+    ],
+)
+def test_a_deployment_is_understood_however_it_was_pasted(text: str) -> None:
+    found = intent(text)
+    assert (found.name, found.environment, found.version) == ("deploy", Environment.STAGING, "v1.4.0-rc.2")
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ('--reason "load test until noon"', "load test until noon"),
+        ("--reason “load test”", "load test"),
+        ("—reason ‘don’t touch’", "don't touch"),
+        ('--reason="a=b"', "a=b"),
+        ("--reason=quick", "quick"),
+        ('--reason "said \\"no\\""', 'said "no"'),
+        ('--reason "for <@U1|ann> &amp; <#C1|ops>"', "for @ann & #ops"),
+        ('--reason "<!channel> <!subteam^S1|@team> hi"', "@channel @team hi"),
+        ('--reason "see <https://example.org/a?b=1|there>"', "see there"),
+        ('--reason "&lt;!here&gt;"', "<!here>"),
+        ('--reason "--service is meant"', "--service is meant"),
+        ("--reason 'five o’clock'", "five o'clock"),
+    ],
+)
+def test_a_reason_is_kept_as_it_was_meant(typed: str, reason: str) -> None:
+    assert intent(f"lock staging {typed}").reason == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "remedy"),
+    [
+        ("deplyo staging v1.0.0", "parse.unknown_command", "Did you mean deploy?"),
+        ("ship it", "parse.unknown_command", "Did you mean deploy?"),
+        ("$(rm -rf)", "parse.unknown_command", "/forge help"),
+        ("; rm -rf /", "parse.unknown_command", "/forge help"),
+        ("deploy", "parse.missing", "Environments are dev, staging, prod"),
+        ("deploy v1.4.0-rc.2", "parse.unknown_environment", "Environments are dev, staging, prod"),
+        ("deploy staging", "parse.missing", "/forge deploy staging v1.4.0-rc.2"),
+        ("deploy productoin v1.4.0", "parse.unknown_environment", "Did you mean prod?"),
+        ("deploy stagign v1.4.0-rc.2", "parse.unknown_environment", "Did you mean staging?"),
+        ("deploy staging v1.4.0-rc2", "parse.bad_version", "Did you mean v1.4.0-rc.2?"),
+        ("deploy staging 1.4.0-rc.2", "parse.bad_version", "Did you mean v1.4.0-rc.2?"),
+        ("deploy staging V1.4.0", "parse.bad_version", "Did you mean v1.4.0?"),
+        ("deploy staging latest", "parse.bad_version", "Usage: /forge deploy"),
+        ("deploy staging v1.4.0 v1.5.0", "parse.too_many", "Usage: /forge deploy"),
+        ("lock staging --reason load test", "parse.too_many", "stands in quotes"),
+        ("lock staging --reason", "parse.missing_value", "Usage"),
+        ("lock staging --reason --service web", "parse.missing_value", "Usage"),
+        ("lock staging --resaon x", "parse.unknown_option", "Did you mean --reason?"),
+        ("lock staging --reason a --reason b", "parse.repeated_option", "Usage"),
+        ("lock staging --force", "parse.unknown_option", "Usage"),
+        ("audit --reason x", "parse.unknown_option", "Usage"),
+        ('lock staging --reason "open', "parse.open_quote", "stands in quotes"),
+        ("lock staging --service We_b", "parse.bad_service", "Usage"),
+        ("status staging12", "parse.bad_run", "Did you mean staging-12?"),
+        ("abort 12", "parse.bad_run", "Did you mean staging-12?"),
+        ("abort production-7", "parse.bad_run", "Did you mean prod-7?"),
+        ("abort staging-0", "parse.bad_run", "/forge status lists them"),
+        ("help deply", "parse.unknown_command", "Did you mean deploy?"),
+        ("status \x07", "parse.control_character", "instead of pasting"),
+        ("status \x1b[31m", "parse.control_character", "instead of pasting"),
+        ("x" * 10_000, "parse.too_long", "Keep the reason short"),
+        (f'lock staging --reason "{"y" * 600}"', "parse.reason_too_long", "Shorten it"),
+    ],
+)
+def test_what_cant_be_understood_is_refused_with_the_way_out(text: str, code: str, remedy: str) -> None:
+    found = refusal(text)
+    assert found.code == code
+    assert remedy in found.remedy
+    assert found.text
+
+
+def test_nothing_at_all_is_a_question_for_help() -> None:
+    assert intent("").name == "help"
+    assert intent("  ").name == "help"
+    assert intent("--help").name == "help"
+    assert (intent("deploy --help").name, intent("deploy --help").topic) == ("help", "deploy")
+
+
+def test_production_is_named_or_it_is_not_meant() -> None:
+    assert intent("deploy prod v1.4.0").environment is Environment.PROD
+    assert intent("deploy production v1.4.0").environment is Environment.PROD
+    for command in COMMANDS:
+        found = parse_command(command.name)
+        assert not isinstance(found, Intent) or found.environment is None
+
+
+def test_every_example_and_usage_of_the_table_is_understood() -> None:
+    for command in COMMANDS:
+        if command.example:
+            assert intent(command.example).name == command.name
+
+
+def test_the_command_line_is_the_same_grammar() -> None:
+    found = parse_argv(["lock", "staging", "--reason", "load test", "--service=web"])
+    assert isinstance(found, Intent)
+    assert (found.environment, found.reason, found.service) == (Environment.STAGING, "load test", "web")
+    wrong = parse_argv(["deploy", "productoin", "v1"])
+    assert isinstance(wrong, Answer)
+    assert "Usage: forge deploy" in wrong.remedy
+
+
+def test_a_dialogs_reason_follows_the_same_rules() -> None:
+    assert clean_reason("  two\nlines “quoted” ") == 'two lines "quoted"'
+    assert isinstance(clean_reason("x" * 501), Answer)
+    assert isinstance(clean_reason("\x00"), Answer)
+
+
+_MARKUP = st.sampled_from(
+    [
+        "<!channel>",
+        "<!here>",
+        "<@U1>",
+        "&lt;!everyone&gt;",
+        "`",
+        "*",
+        "--reason",
+        "--service",
+        '"',
+        "'",
+        "“",
+        "\u202e",
+        "\u200b",
+    ]
+)
+_WORDS = st.one_of(
+    st.sampled_from([command.name for command in COMMANDS]),
+    st.sampled_from(["staging", "prod", "v1.4.0-rc.2", "staging-12", "＜!channel＞"]),
+    _MARKUP,
+    st.text(max_size=30),
+)
+_MENTION = re.compile(r"<[!@#]|<https?:")
+
+
+@given(st.one_of(st.text(max_size=MAX_CHARACTERS + 5), st.lists(_WORDS, max_size=8).map(" ".join)))
+@example("deploy ＜!channel＞ v1")
+@example("--")
+@example("'")
+@example("help \ud800")
+@example("abort 99999999999999999999")
+@example("abort \u0663")
+def test_any_text_is_an_intent_or_a_refusal_that_mentions_nobody(text: str) -> None:
+    for found in (parse_command(text), parse_argv(text.split(" "))):
+        if isinstance(found, Intent):
+            found.text.encode()
+            assert len(found.text) <= 500
+            assert "\u200b" not in found.reason
+            continue
+        message = Messages().answer(found)
+        for shown in (message.text, shown_text(list(message.blocks))):
+            shown.encode()
+            assert not _MENTION.search(shown)
