@@ -58,7 +58,7 @@ def database_of(url: str, data_dir: Path) -> Database:
     remedy = "Write sqlite:////absolute/path/forge.db or postgresql://user@host/name"
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The library's own error quotes the text, which may hold a password.
         raise StoreUnavailable("url", "the database URL can't be read", remedy) from None
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
