@@ -55,7 +55,7 @@ def _digests(release: Mapping[str, Any]) -> dict[str, str]:
 
 def _step_changes(old: Plan, new: Plan) -> Iterator[str]:
     before, after = _by_title(old), _by_title(new)
-    for title in before.keys() - after.keys():
+    for title in (t for t in before if t not in after):
         yield f"step removed: {title}"
     for title in (t for t in after if t not in before):
         yield f"step added: {title}"

@@ -1,0 +1,289 @@
+"""Fakes of the ports: a world in memory, each about ten lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from runbook.errors import ForgeError
+from runbook.plan import Scene
+from runbook.policy import HealthPaths, Policy, Service, Setting, SmokeRequest, Workload
+from runbook.ports import (
+    CiCheck,
+    ContainerSpec,
+    Deployment,
+    HttpAnswer,
+    HttpRequest,
+    Ports,
+    Rollout,
+    Sample,
+    Series,
+    SignatureCheck,
+    Tag,
+)
+from runbook.values import Environment, FrozenImage, Release, Role
+from tests.fakes.clock import NOON, SimulatedClock
+
+COMMIT = "c" * 40
+TAG_OBJECT = "a" * 40
+VERSION = "v1.4.0-rc.2"
+
+
+def digest(letter: str) -> str:
+    return "sha256:" + letter * 64
+
+
+def signed_tag(name: str = VERSION, commit: str = COMMIT, tag_object: str = TAG_OBJECT) -> Tag:
+    payload = (
+        f"object {commit}\ntype commit\ntag {name}\ntagger Ann <ann@example.com> 1767000000 +0000\n\nA candidate\n"
+    )
+    return Tag(name, commit, tag_object, "Ann", payload, "-----BEGIN SSH SIGNATURE-----")
+
+
+SERVICE = Service(
+    name="shop",
+    repository="acme/shop",
+    workloads=(Workload("web", "app", "registry.example/acme/web"), Workload("worker", "app", "registry.example/acme/worker")),
+    urls={Environment.STAGING: "http://shop.staging"},
+    smoke=(SmokeRequest(name="order", path="/api/orders", method="POST", body={"item": 1}, token="shop-token", json_subset={"ok": True}),),
+)  # fmt: skip
+
+RELEASE = Release(
+    service="shop",
+    version=VERSION,
+    tag_object=TAG_OBJECT,
+    commit=COMMIT,
+    signer="ann@example.com",
+    images=(
+        FrozenImage("web", "app", "registry.example/acme/web", VERSION, digest("1")),
+        FrozenImage("worker", "app", "registry.example/acme/worker", VERSION, digest("2")),
+    ),
+)
+
+
+def setting(policy: Policy | None = None, service: Service = SERVICE) -> Setting:
+    return Setting(policy or Policy(), {service.name: service}, "hash", {Role.SERVICE_OWNER: ("U1",)})
+
+
+@dataclass
+class FakeCodeHost:
+    tags: dict[str, Tag] = field(default_factory=lambda: {VERSION: signed_tag()})
+    ci: list[CiCheck] = field(default_factory=lambda: [CiCheck("unit", "success")])
+    error: ForgeError | None = None
+
+    async def tag(self, repository: str, name: str) -> Tag | None:
+        self._fail()
+        return self.tags.get(name)
+
+    async def tag_names(self, repository: str, prefix: str) -> tuple[str, ...]:
+        self._fail()
+        return tuple(name for name in self.tags if name.startswith(prefix))
+
+    async def checks(self, repository: str, commit: str) -> tuple[CiCheck, ...]:
+        self._fail()
+        return tuple(self.ci)
+
+    def compare_url(self, repository: str, base: str, head: str) -> str:
+        return f"https://github.example/{repository}/compare/{base}...{head}"
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class FakeRegistry:
+    digests: dict[str, str] = field(default_factory=lambda: {i.repository: i.digest for i in RELEASE.images})
+    error: ForgeError | None = None
+
+    async def digest(self, repository: str, tag: str) -> str | None:
+        if self.error is not None:
+            raise self.error
+        return self.digests.get(repository)
+
+
+@dataclass
+class FakeSignatures:
+    check: SignatureCheck = field(default_factory=lambda: SignatureCheck(True, "ann@example.com"))
+
+    async def verify(self, payload: str, signature: str) -> SignatureCheck:
+        return self.check
+
+
+@dataclass
+class FakeMemory:
+    seen: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    go: Release | None = None
+
+    async def first_seen(self, service: str, tag: str) -> tuple[str, str] | None:
+        return self.seen.get((service, tag))
+
+    async def remember_tag(self, service: str, tag: str, tag_object: str, commit: str) -> None:
+        self.seen.setdefault((service, tag), (tag_object, commit))
+
+    async def last_go(self, service: str, environment: Environment) -> Release | None:
+        return self.go
+
+
+def deployment(name: str, image: str = "registry.example/acme/old@sha256:0", **changes: Any) -> Deployment:
+    container = ContainerSpec("app", image, "/health/live", "/health/ready")
+    return replace(Deployment(name, (container,), replicas=2, generation=1), **changes)
+
+
+GOOD_ROLLOUT = Rollout(generation=2, observed=True, desired=2, updated=2, available=2, total=2)
+BUSY_ROLLOUT = Rollout(generation=2, observed=True, desired=2, updated=1, available=1, total=3)
+
+
+@dataclass
+class FakeCluster:
+    """rollouts: what each look finds, by seconds since the image was set: the last entry at or before. errors: raised by calls in turn."""
+
+    clock: SimulatedClock
+    deployments: dict[str, Deployment] = field(default_factory=lambda: {n: deployment(n) for n in ("web", "worker")})
+    rollouts: Callable[[float], Rollout | ForgeError] = lambda _: GOOD_ROLLOUT
+    write_errors: list[ForgeError] = field(default_factory=list)
+    writes: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+    set_at: datetime = NOON
+    overwritten_by: str = ""
+    kubectl: str = "kubectl --context staging -n shop"
+
+    async def deployment(self, name: str) -> Deployment | None:
+        return self.deployments.get(name)
+
+    async def set_images(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
+        if self.write_errors:
+            raise self.write_errors.pop(0)
+        self.writes.append((name, dict(images), dict(annotations)))
+        found = self.deployments[name]
+        containers = tuple(
+            replace(c, image=self.overwritten_by or images.get(c.name, c.image)) for c in found.containers
+        )
+        self.deployments[name] = replace(found, containers=containers, generation=2)
+        self.set_at = self.clock.now()
+        return 2
+
+    async def rollout(self, name: str) -> Rollout:
+        found = self.rollouts((self.clock.now() - self.set_at).total_seconds())
+        if isinstance(found, ForgeError):
+            raise found
+        return found
+
+    async def missing_rights(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass
+class FakeMetrics:
+    """answer: by a word that the expression contains, the first that fits; a number, several series' numbers, None or an error."""
+
+    answers: dict[str, float | Sequence[float] | ForgeError | None] = field(default_factory=dict)
+    queries: list[str] = field(default_factory=list)
+
+    async def query(self, expression: str, at: datetime | None = None) -> tuple[Series, ...]:
+        self.queries.append(expression)
+        found = next((value for word, value in self.answers.items() if word in expression), None)
+        if isinstance(found, ForgeError):
+            raise found
+        if found is None:
+            return ()
+        values = [found] if isinstance(found, int | float) else found
+        return tuple(Series({"job": str(i)}, (Sample(at or NOON, value),)) for i, value in enumerate(values))
+
+    async def query_range(self, expression: str, start: datetime, end: datetime, step_s: float) -> tuple[Series, ...]:
+        return ()
+
+
+Respond = Callable[[HttpRequest, float], HttpAnswer]
+
+
+def well(request: HttpRequest, at_s: float) -> HttpAnswer:
+    return HttpAnswer(200, 0.01, '{"ok": true}')
+
+
+@dataclass
+class FakeProbes:
+    """respond: (request, seconds since the fake's beginning) -> answer; an infinite latency hangs until the request's time-out."""
+
+    clock: SimulatedClock
+    respond: Respond = well
+    sent: list[tuple[datetime, HttpRequest]] = field(default_factory=list)
+    open: int = 0
+    most_open: int = 0
+    honours_timeout: bool = True
+
+    async def send(self, request: HttpRequest) -> HttpAnswer:
+        begun = self.clock.now()
+        self.sent.append((begun, request))
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            answer = self.respond(request, (begun - NOON).total_seconds())
+            hangs = math.isinf(answer.latency_s)
+            wait_s = (request.timeout_s if self.honours_timeout else 1e6) if hangs else answer.latency_s
+            await self.clock.sleep_until(begun + seconds(wait_s))
+            return HttpAnswer(None, wait_s, error="timed out") if hangs else answer
+        finally:
+            self.open -= 1
+
+    def paths(self, path: str) -> list[datetime]:
+        return [at for at, request in self.sent if request.url.endswith(path)]
+
+
+def seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)
+
+
+class World:
+    """All ports together, and scenes of one run."""
+
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.code = FakeCodeHost()
+        self.images = FakeRegistry()
+        self.signatures = FakeSignatures()
+        self.memory = FakeMemory()
+        self.cluster = FakeCluster(self.clock)
+        self.metrics = FakeMetrics()
+        self.probes = FakeProbes(self.clock)
+        self.saved: list[Any] = []
+        self.said: list[str] = []
+        self.paused = False
+        self.ports = Ports(
+            clock=self.clock,
+            clusters={Environment.STAGING: self.cluster},
+            metrics={Environment.STAGING: self.metrics},
+            code=self.code,
+            images=self.images,
+            signatures=self.signatures,
+            probes=self.probes,
+            memory=self.memory,
+        )
+
+    def scene(
+        self, facts: Mapping[str, Any] | None = None, progress: Any = None, begun_at: datetime | None = None
+    ) -> Scene:
+        return Scene(
+            ports=self.ports,
+            run="staging-12",
+            index=3,
+            attempt=1,
+            environment=Environment.STAGING,
+            facts=facts or {},
+            begun_at=begun_at or self.clock.now(),
+            progress=progress,
+            save=self._save,
+            paused=lambda: self.paused,
+            doing=self.said.append,
+        )
+
+    async def _save(self, progress: Any) -> None:
+        self.saved.append(progress)
+
+    async def finish(self, work: Awaitable[Any]) -> Any:
+        return await self.clock.complete(work)
+
+
+HEALTH = HealthPaths()
