@@ -16,7 +16,7 @@ import aiohttp
 
 from integrations.http_calls import Limits, garbage, retrying, status_error, transport_error
 from integrations.kubernetes.credentials import Credentials, open_client
-from runbook.errors import ForgeError, Permanent
+from runbook.errors import ForgeError, Permanent, Temporary
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
@@ -97,6 +97,11 @@ class KubernetesCalls:
                     body = await _bounded(response, where)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise transport_error(SYSTEM, where, error, self._limits.timeout_s) from error
+        except RuntimeError as error:
+            if client is self._client:
+                raise
+            # Another call has just renewed the credential and closed the session under us.
+            raise Temporary(SYSTEM, "connection_lost", f"the session with {where} was renewed") from error
         if not 200 <= response.status < 300:
             raise self._refused(response.status, body, right, dict(response.headers))
         return body

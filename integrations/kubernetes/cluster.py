@@ -226,10 +226,10 @@ class KubernetesCluster:
             return []
 
     async def _log_tail(self, trouble: PodTrouble) -> str:
-        """The crashed container's last lines; of the run before where it has been restarted already."""
+        """The crashed container's last lines. It may be restarted at any moment: the run before is asked for first."""
         if not needs_log(trouble):
             return ""
-        for previous in (True, False) if trouble.restarts else (False,):
+        for previous in (True, False):
             try:
                 text = await self._calls.text(
                     "get pods/log",

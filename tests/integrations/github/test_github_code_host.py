@@ -16,7 +16,9 @@ from sandbox.signing import SshSigner
 
 REPO = "acme/shop"
 SECRET = "ghp_a-secret-nobody-may-see"
-QUICK = Limits(timeout_s=0.5, attempts=3, deadline_s=3.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+
+IMPATIENT = Limits(timeout_s=0.2, attempts=2, deadline_s=2.0, first_wait_s=0.01)
 
 
 @pytest.fixture
@@ -273,10 +275,11 @@ async def test_one_failure_is_asked_again(host: LocalGitHub, github: GitHub) -> 
     ("kind", "code"),
     [("hang", "github.timeout"), ("reset", "github.connection_lost"), ("after", "github.connection_lost")],
 )
-async def test_no_answer_is_temporary(host: LocalGitHub, github: GitHub, kind: Any, code: str) -> None:
-    commit = host.commit(REPO)
+async def test_no_answer_is_temporary(host: LocalGitHub, kind: Any, code: str) -> None:
+    github = GitHub(host.url, lambda: SECRET, limits=IMPATIENT if kind == "hang" else QUICK)
     host.faults.add(Fault(kind=kind, times=-1))
-    error = await refusal(github.checks(REPO, commit))
+    error = await refusal(github.tag(REPO, "v1.0.0"))
+    await github.aclose()
     assert isinstance(error, Temporary)
     assert error.code == code
 

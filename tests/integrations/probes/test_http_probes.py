@@ -53,7 +53,7 @@ async def test_an_answer_has_status_body_and_latency(serve: Any, probes: Aiohttp
 
     answer = await probes.send(HttpRequest(await serve(slow)))
     assert (answer.status, answer.body, answer.error) == (503, '{"status": "ok"}', "")
-    assert 0.05 <= answer.latency_s < 2
+    assert 0.05 <= answer.latency_s < 5
 
 
 async def test_method_headers_and_json_are_sent_and_the_token_is_looked_up(serve: Any, probes: AiohttpProbes) -> None:
@@ -120,7 +120,7 @@ async def test_hanging_is_an_answer_after_the_time_out(serve: Any, probes: Aioht
     answer = await probes.send(HttpRequest(await serve(hang), timeout_s=0.2))
     assert answer.status is None
     assert answer.error == "timed out after 0.2 s"
-    assert 0.2 <= answer.latency_s < 2
+    assert 0.2 <= answer.latency_s < 10
 
 
 async def test_a_dripping_body_is_bounded_too(serve: Any, probes: AiohttpProbes) -> None:
@@ -193,7 +193,7 @@ async def test_two_hundred_probes_at_once_are_cheap(serve: Any, probes: AiohttpP
     began = time.process_time()
     answers: list[HttpAnswer] = await asyncio.gather(*(probes.send(HttpRequest(url)) for _ in range(200)))
     assert {answer.status for answer in answers} == {200}
-    assert time.process_time() - began < 2  # about 0.2 s here, the server's half included
+    assert time.process_time() - began < 3  # about 0.2 s here, the server's half included
 
 
 @pytest.fixture
