@@ -52,6 +52,7 @@ def policy_of(section: PolicySection) -> Policy:
             smoke_every_s=staging.smoke_every,
             rollout_timeout_s=staging.rollout_timeout,
             trouble_within_s=staging.trouble_within,
+            traffic_wait_s=staging.traffic_wait,
             ci_wait_s=staging.ci_wait,
         ),
         health=HealthPolicy(health.success_ratio, health.window, health.p95, health.interval, health.timeout),

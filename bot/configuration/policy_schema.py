@@ -46,6 +46,10 @@ class Staging(Part):
     trouble_within: Duration = Field(
         default=_STAGING.trouble_within_s, description="Crash loops and failing probes are named within this time."
     )
+    traffic_wait: Duration = Field(
+        default=_STAGING.traffic_wait_s,
+        description="How long after the observation too few requests are waited for.",
+    )
     ci_wait: Duration = Field(default=_STAGING.ci_wait_s, description="How long a pending CI is awaited.")
 
 
