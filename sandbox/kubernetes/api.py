@@ -37,7 +37,7 @@ class Api:
                 return self._get(request, target)
             case "GET" | "HEAD", False:
                 return await self._list_or_watch(request, target)
-            case "POST", False:
+            case "POST", False if target.resource.namespaced is (target.namespace is not None):
                 return await self._create(request, target)
             case "PUT", True:
                 return await self._update(request, target)
@@ -89,7 +89,10 @@ class Api:
                 raise status.continue_expired()
             objects = [obj for obj in objects if [namespace_of(obj), name_of(obj)] > after]
         metadata: Obj = {"resourceVersion": str(version)}
-        limit = int(request.query.get("limit") or 0)
+        text = request.query.get("limit") or "0"
+        if not text.isdigit():
+            raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        limit = int(text)
         if limit and len(objects) > limit:
             last = objects[limit - 1]
             raw = json.dumps([version, [namespace_of(last), name_of(last)]]).encode()
@@ -146,6 +149,9 @@ class Api:
         accepted = [JSON_PATCH, MERGE_PATCH, *([] if target.resource.is_custom else [STRATEGIC]), APPLY]
         if kind not in accepted:
             raise status.unsupported_media_type(accepted)
+        if kind == APPLY and not request.query.get("fieldManager"):
+            said = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+            raise status.ApiError(422, "Invalid", said)
         patch = await read_value(request, accepted)
         if kind != JSON_PATCH and not isinstance(patch, dict):
             raise status.bad_request(

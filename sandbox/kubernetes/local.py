@@ -139,7 +139,7 @@ class LocalKubernetes:
         self.cluster.store.forget_history()
 
     def crash(self, namespace: str, pod: str, how: Crash | None = None) -> None:
-        """End the pod's first container now. Raises KeyError where there is no such pod."""
+        """End the pod's app container now. Raises KeyError where there is no such pod."""
         self._kubelet.crash(namespace, pod, how or Crash())
 
     def log(self, namespace: str, pod: str, container: str, line: str) -> None:

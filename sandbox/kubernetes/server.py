@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from sandbox.kubernetes.status import ApiError
 from sandbox.kubernetes.target import parse
 from sandbox.kubernetes.wire import answer, failure, is_yes, media_type, read_object
 
+log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -101,6 +103,11 @@ class Server:
             return await handler(request)
         except ApiError as error:
             return failure(error)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.path)
+            return failure(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
 
     def _user_name(self, request: web.Request) -> str:
         try:

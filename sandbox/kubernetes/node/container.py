@@ -23,12 +23,12 @@ LOG_LINES = 500
 
 
 class ContainerWorker:
-    """One of the pod's containers. is_app: the first one, whose process the runtime plays."""
+    """One of the pod's containers. is_app: its process is played by the runtime."""
 
     def __init__(self, worker: PodWorker, spec: Obj, *, is_app: bool) -> None:
         self._worker = worker
         self.spec = spec
-        self._is_app = is_app
+        self.is_app = is_app
         self.name = str(spec["name"])
         self.lines: deque[str] = deque(maxlen=LOG_LINES)
         self.previous_lines: deque[str] = deque(maxlen=LOG_LINES)
@@ -135,7 +135,7 @@ class ContainerWorker:
             await self.stop_process()
 
     async def _start_process(self) -> Crash | None:
-        if not self._is_app:
+        if not self.is_app:
             return None
         try:
             await self._worker.runtime.start(clone(self._worker.pod))
@@ -145,7 +145,7 @@ class ContainerWorker:
         return None
 
     async def stop_process(self) -> None:
-        if not self._is_app:
+        if not self.is_app:
             return
         try:
             await self._worker.runtime.stop(clone(self._worker.pod))

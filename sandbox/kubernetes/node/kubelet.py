@@ -63,10 +63,10 @@ class Kubelet:
         return None
 
     def crash(self, namespace: str, pod_name: str, how: Crash) -> None:
-        """End the pod's first container now. Raises KeyError where there is no such pod on the node."""
+        """End the pod's app container now. Raises KeyError where there is no such pod on the node."""
         for worker in self._workers.values():
             if (namespace_of(worker.pod), name_of(worker.pod)) == (namespace, pod_name):
-                worker.containers[0].crash(how)
+                next(entry for entry in worker.containers if entry.is_app).crash(how)
                 return
         raise KeyError(f"{namespace}/{pod_name}")
 
@@ -77,6 +77,7 @@ class Kubelet:
         ip = f"10.244.{number // 250 % 250}.{number % 250 + 2}"
         worker = PodWorker(self._cluster, self._recorder, self._pace, self._runtime, self._images, pod, ip)
         self._workers[uid] = worker
+        worker.deleted(pod)
         task = asyncio.get_running_loop().create_task(worker.run(), name=f"pod {name_of(pod)}")
         self._tasks[uid] = task
         task.add_done_callback(lambda _: self._forget(uid))

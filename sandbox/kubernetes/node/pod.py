@@ -8,13 +8,23 @@ from collections.abc import Callable
 
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.node.container import ContainerWorker
-from sandbox.kubernetes.objects import Obj, is_deleting, name_of, namespace_of, put_condition, timestamp, uid_of
+from sandbox.kubernetes.objects import (
+    Obj,
+    annotations_of,
+    is_deleting,
+    name_of,
+    namespace_of,
+    put_condition,
+    timestamp,
+    uid_of,
+)
 from sandbox.kubernetes.pace import Pace
 from sandbox.kubernetes.recorder import Recorder
 from sandbox.kubernetes.resources import PODS
 from sandbox.runtime import Runtime
 
 log = logging.getLogger(__name__)
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 NODE, NODE_IP = "sandbox-1", "10.0.0.11"
 SCHEDULED_AFTER_S, STOPPED_AFTER_S = 0.1, 0.3
 
@@ -34,7 +44,9 @@ class PodWorker:
         self.ip = ip
         self.stopping = asyncio.Event()
         specs = pod["spec"]["containers"]
-        self.containers = [ContainerWorker(self, spec, is_app=index == 0) for index, spec in enumerate(specs)]
+        # The runtime plays one process per pod: the container that kubectl would choose. Sidecars only have states.
+        app = annotations_of(pod).get(DEFAULT_CONTAINER, specs[0]["name"])
+        self.containers = [ContainerWorker(self, spec, is_app=spec["name"] == app) for spec in specs]
 
     async def run(self) -> None:
         await self.pace.sleep(SCHEDULED_AFTER_S)
@@ -117,7 +129,7 @@ class PodWorker:
         self.pod = written or self.pod
 
     def deleted(self, pod: Obj) -> None:
-        """The API marked the pod for deletion."""
+        """Ends the pod with grace if the API has marked it for deletion."""
         if is_deleting(pod):
             self.pod = pod
             self.stopping.set()

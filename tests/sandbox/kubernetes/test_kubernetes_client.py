@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client import ApiException
@@ -256,6 +257,23 @@ async def test_server_side_apply_creates_and_merges(apps: Any, kubernetes: Local
     applied = {"apiVersion": "apps/v1", "kind": "Deployment", **image_patch(BETTER)}
     merged = await apps.patch_namespaced_deployment("web", "dev", applied, **how)
     assert [container.image for container in merged.spec.template.spec.containers] == [BETTER, SIDECAR]
+
+
+async def test_an_apply_without_a_manager_and_a_create_without_a_namespace_are_refused(
+    kubernetes: LocalKubernetes,
+) -> None:
+    kubernetes.apply(deployment())
+    path = "/apis/apps/v1/namespaces/dev/deployments/web"
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    async with aiohttp.ClientSession(kubernetes.url) as session:
+        async with session.patch(path, data=b"kind: Deployment", headers=headers) as response:
+            assert (response.status, (await response.json())["reason"]) == (422, "Invalid")
+        async with session.post("/apis/apps/v1/deployments", json=deployment("x")) as response:
+            assert (response.status, (await response.json())["reason"]) == (405, "MethodNotAllowed")
+        async with session.get("/api/v1/pods", params={"limit": "many"}) as response:
+            assert (response.status, (await response.json())["reason"]) == (400, "BadRequest")
+        async with session.put(path, data=b"{", headers={"Content-Type": "application/json"}) as response:
+            assert (response.status, (await response.json())["reason"]) == (400, "BadRequest")
 
 
 async def test_a_list_comes_in_pages_and_its_token_expires(core: Any, kubernetes: LocalKubernetes) -> None:

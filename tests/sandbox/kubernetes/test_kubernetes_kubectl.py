@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Kubectl
+from kubernetes_kubectl import Kubectl
 from kubernetes_manifests import (
     BETTER,
     CRASHING,

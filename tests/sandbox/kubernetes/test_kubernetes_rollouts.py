@@ -20,7 +20,7 @@ from kubernetes_manifests import (
     rolled_out,
 )
 
-from sandbox.kubernetes import Crash, LocalKubernetes, ScriptedRuntime
+from sandbox.kubernetes import Behaviour, Crash, LocalKubernetes, ScriptedRuntime
 
 
 def condition(kubernetes: LocalKubernetes, kind: str) -> dict[str, Any]:
@@ -282,3 +282,43 @@ async def test_two_deployments_do_not_touch_each_other(kubernetes: LocalKubernet
     kubernetes.delete("Namespace", "", "prod")
     await eventually(lambda: not kubernetes.list("Pod", "prod"), "prod emptied")
     assert is_rolled_out(kubernetes, "one")
+
+
+@pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (3, "Failed")])
+async def test_a_pod_that_is_not_to_be_restarted_ends_for_good(
+    kubernetes: LocalKubernetes, runtime: ScriptedRuntime, code: int, phase: str
+) -> None:
+    runtime.set("once", Behaviour(crash=Crash(exit_code=code)))
+    spec = {"restartPolicy": "Never", "containers": [{"name": "once", "image": "once:1"}]}
+    kubernetes.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "once"}, "spec": spec})
+
+    def ended() -> dict[str, Any]:
+        found = kubernetes.get("Pod", "default", "once") or {}
+        return found if found["status"]["phase"] == phase else {}
+
+    pod = await eventually(ended, phase)
+    assert statuses(pod)["state"]["terminated"]["exitCode"] == code
+    assert statuses(pod)["restartCount"] == 0
+
+
+async def test_a_startup_probe_holds_back_the_others(kubernetes: LocalKubernetes, runtime: ScriptedRuntime) -> None:
+    slow = deployment(replicas=1)
+    probe = {"httpGet": {"path": "/health/startup", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1000}
+    slow["spec"]["template"]["spec"]["containers"][0]["startupProbe"] = probe
+    runtime.fail(GOOD, "/health/startup")
+    kubernetes.apply(slow)
+    await eventually(lambda: event_messages(kubernetes, "Unhealthy"), "startup failures")
+    (pod,) = kubernetes.list("Pod", "dev")
+    assert (statuses(pod)["started"], is_ready(pod)) == (False, False)
+    assert all(text.startswith("Startup probe failed") for text in event_messages(kubernetes, "Unhealthy"))
+    runtime.heal(GOOD, "/health/startup")
+    await rolled_out(kubernetes)
+
+
+async def test_only_the_app_container_is_played_by_the_runtime(
+    kubernetes: LocalKubernetes, runtime: ScriptedRuntime
+) -> None:
+    kubernetes.apply(deployment(replicas=2))
+    await rolled_out(kubernetes)
+    assert len(runtime.starts) == len(set(runtime.starts)) == 2
+    assert all(pod["status"]["podIP"].startswith("10.244.") for pod in runtime.running.values())
