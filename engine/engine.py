@@ -52,7 +52,7 @@ class Engine:
         self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
         self.interpreter.changed = self._changed
-        self.interpreter.shown = self.outbox.ring
+        self.interpreter.shown = self.guards.shown = self.outbox.ring
         self.desk = Desk(store, ports, settings, self.interpreter, self.inbox, self.outbox, shows, procedures)
         self.inbox.on_fault = self.desk.fault
         self.started = False

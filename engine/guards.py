@@ -56,6 +56,8 @@ class GuardEvaluator:
         self._watches: dict[str, Watch] = {}
         self._task: asyncio.Task[None] | None = None
         self.last_round_s = 0.0
+        self.shown: Callable[[], None] = lambda: None
+        """Called when there is something new to show."""
 
     def follow(self, run_id: str, span: Watched | None) -> None:
         """The run is in this span now, or in none."""
@@ -165,6 +167,7 @@ class GuardEvaluator:
         if watch.told < len(due) and (now - watch.blind_since).total_seconds() >= due[watch.told]:
             watch.told += 1
             await self._store.write(partial(self._tell_blind, watch, tuple(blind)))
+            self.shown()
 
     def _tell_blind(self, watch: Watch, blind: tuple[Verdict, ...], ledger: Ledger) -> None:
         turn = self._turn(ledger)

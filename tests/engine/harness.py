@@ -16,7 +16,7 @@ from engine.engine import Engine
 from engine.intents import Intent
 from engine.memory import LedgerMemory
 from engine.ports import Message, Placed
-from engine.records import Click, Outgoing, Received, Run, Sealed, StepRow
+from engine.records import Received, Run, StepRow
 from engine.settings import Settings
 from messages.showing import Showing
 from runbook.errors import ForgeError
@@ -26,7 +26,7 @@ from runbook.ports import Ports, Sample, Series
 from runbook.procedures.base import Prepared, Request
 from runbook.steps.control import Announce, Approval, RecordDecision
 from runbook.values import Actor, Environment, Role
-from runbook.verdicts import Outcome, Verdict
+from runbook.verdicts import Verdict
 from state.store import SqlStore, open_store
 from tests.fakes.clock import SimulatedClock
 
@@ -71,7 +71,9 @@ class Act(Work):
             outside.cancelled.append(self.title)
             raise
         make = outside.results.get(self.title)
-        return make() if make is not None else Result((Verdict.passed(self.title, "as it should"),), {self.title: "done"})
+        return (
+            make() if make is not None else Result((Verdict.passed(self.title, "as it should"),), {self.title: "done"})
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,7 @@ class Bench:
         return answer
 
     async def deploy(self, version: str = "v1.0.0-rc.1", actor: Actor = ADA, **more: Any) -> str:
+        more.setdefault("service", "shop")
         answer = await self.act("deploy", actor, environment=Environment.STAGING, version=version, **more)
         assert answer.ok, answer
         return answer.run
@@ -178,7 +181,7 @@ class Bench:
     def steps(self, run_id: str) -> list[StepRow]:
         return self.store.read_now(lambda ledger: ledger.find(StepRow, run=run_id, order="index"))
 
-    def rows(self, kind: Any, **equals: Any) -> list[Any]:
+    def rows(self, kind: Any, /, **equals: Any) -> list[Any]:
         return self.store.read_now(lambda ledger: ledger.find(kind, **equals))
 
     async def until(self, run_id: str, *states: str) -> Run:
@@ -238,7 +241,9 @@ def way_back(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
 
 def setting_for(policy: Policy | None = None, hash_: str = "s1") -> Setting:
     services = {
-        name: Service(name, f"acme/{name}", (Workload("web", "web", f"r.test/{name}"),), {Environment.STAGING: "http://x"})
+        name: Service(
+            name, f"acme/{name}", (Workload("web", "web", f"r.test/{name}"),), {Environment.STAGING: "http://x"}
+        )
         for name in ("shop", "desk")
     }
     roles = {
@@ -303,7 +308,9 @@ async def bench(
         if shared.get("error") is not None:
             raise shared["error"]
         if shared.get("refuse"):
-            return Prepared(None, (Verdict.failed("tag", "tag.moved", "the tag has moved", remedy="cut a new candidate"),))
+            return Prepared(
+                None, (Verdict.failed("tag", "tag.moved", "the tag has moved", remedy="cut a new candidate"),)
+            )
         plan = plan_for(request, setting, world, {k: v for k, v in shared.items() if k not in ("error", "refuse")})
         return Prepared(plan, (Verdict.passed("tag", "fine"),))
 
@@ -340,6 +347,3 @@ def without_data(title: str) -> Result:
 
 def ratio(service: str, value: float) -> Callable[[str, datetime], list[Series]]:
     return lambda metric, at: [Series({"service": service, "env": "staging", "track": "stable"}, (Sample(at, value),))]
-
-
-__all__ = ["Click", "Outcome", "Outgoing", "Sealed"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.intents import Intent
 from engine.records import Button, Click, Decision, Outgoing, Sealed
 from runbook.errors import Temporary
 from runbook.policy import Policy, StagingPolicy
@@ -63,7 +64,11 @@ async def test_rejection_expiry_and_abort_return_to_the_previous_state(tmp_path:
             await b.clock.advance(timedelta(hours=24, seconds=1))
         ended = await b.ended(run)
         assert ended.ending == "returned"
-        expected = {"reject": "rejected by Pia: too slow", "expire": "nobody decided", "abort": "aborted by Ada: wrong day"}
+        expected = {
+            "reject": "rejected by Pia: too slow",
+            "expire": "nobody decided",
+            "abort": "aborted by Ada: wrong day",
+        }
         assert expected[how] in ended.ending_reason
 
 
@@ -173,11 +178,14 @@ async def test_the_requester_cannot_approve_and_one_person_fills_one_slot(tmp_pa
         assert any(e.action == "approval.refused" and e.actor == ADA.id for e in b.rows(Sealed))
 
 
-async def test_two_approvers_in_the_same_moment_go_one_step_forward_and_the_loser_hears_who_decided(tmp_path: Path) -> None:
+async def test_two_approvers_in_the_same_moment_go_one_step_forward_and_the_loser_hears_who_decided(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path) as b:
         run = await b.deploy()
         await b.until(run, "waiting")
-        answers = await asyncio.gather(b.act("approve", SAM, run), b.act("approve", BOTH, run), b.act("approve", SAM, run))
+        desk, intent = b.engine.desk, Intent(name="approve", run=run)
+        answers = await asyncio.gather(desk.act(intent, SAM), desk.act(intent, BOTH), desk.act(intent, SAM))
         granted = [a for a in answers if a.code == "approval.granted"]
         assert len(granted) == 1
         assert len(b.rows(Click)) == 1
@@ -233,7 +241,9 @@ async def test_a_tag_that_moved_after_approval_stops_the_run_before_any_effect(t
         assert b.outside.done == ["look"]
 
 
-async def test_a_new_policy_voids_pending_approvals_at_once_and_changes_nothing_after_the_first_effect(tmp_path: Path) -> None:
+async def test_a_new_policy_voids_pending_approvals_at_once_and_changes_nothing_after_the_first_effect(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path) as b:
         run = await b.deploy()
         await b.until(run, "waiting")
