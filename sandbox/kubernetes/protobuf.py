@@ -1,23 +1,39 @@
-"""Reading the few messages that kubectl sends as protobuf: the access reviews. Answers are always JSON.
+"""Reading the few messages that kubectl sends as protobuf: access reviews, and what `kubectl create` makes of plain kinds.
 
-Field numbers are those of k8s.io/api/authorization/v1/generated.proto and runtime/generated.proto (Unknown).
+Field numbers are those of generated.proto in k8s.io/api (authorization/v1, core/v1) and k8s.io/apimachinery (meta/v1,
+runtime). Answers are always JSON.
 """
 
 from __future__ import annotations
 
+import base64
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.kubernetes.objects import Obj
-from sandbox.kubernetes.status import bad_request
+from sandbox.kubernetes.status import bad_request, unsupported_media_type
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 LENGTH_DELIMITED, VARINT = 2, 0
-Message = dict[int, Any]  # field number -> str, or (name, Message) for a nested message
+Message = dict[int, Any]  # field number -> str, Map, or (name, Message) for a nested message
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map of strings. as_base64: its values are bytes."""
+
+    name: str
+    as_base64: bool = False
+
 
 ATTRIBUTES: Message = {1: "namespace", 2: "verb", 3: "group", 4: "version", 5: "resource", 6: "subresource", 7: "name"}
 ACCESS_SPEC: Message = {1: ("resourceAttributes", ATTRIBUTES), 2: ("nonResourceAttributes", {1: "path", 2: "verb"})}
-SPECS: dict[str, Message] = {
+METADATA: Message = {1: "name", 2: "generateName", 3: "namespace", 11: Map("labels"), 12: Map("annotations")}
+KINDS: dict[str, Message] = {
+    "ConfigMap": {1: ("metadata", METADATA), 2: Map("data"), 3: Map("binaryData", as_base64=True)},
+    "Namespace": {1: ("metadata", METADATA)},
+    "Secret": {1: ("metadata", METADATA), 2: Map("data", as_base64=True), 3: "type", 4: Map("stringData")},
     "SelfSubjectAccessReview": {2: ("spec", ACCESS_SPEC)},
     "SelfSubjectRulesReview": {2: ("spec", {1: "namespace"})},
     "SelfSubjectReview": {},
@@ -25,13 +41,15 @@ SPECS: dict[str, Message] = {
 
 
 def decode(raw: bytes) -> Obj:
-    """A review as JSON. Raises ApiError 400 for anything else."""
+    """The object as JSON. Raises ApiError 400 for what is no such message, 415 for a kind that isn't read here."""
     try:
         if not raw.startswith(MAGIC):
             raise ValueError("no Kubernetes protobuf")
         envelope = dict(_fields(raw[len(MAGIC) :]))
         named = _message(envelope[1], {1: "apiVersion", 2: "kind"})
-        return {**named, **_message(envelope.get(2, b""), SPECS[named["kind"]])}
+        if named["kind"] not in KINDS:
+            raise unsupported_media_type(("application/json", "application/yaml"))
+        return {**named, **_message(envelope.get(2, b""), KINDS[named["kind"]])}
     except (KeyError, ValueError, IndexError) as error:
         raise bad_request(f"the object provided is unrecognized (must be of type object): {error}") from error
 
@@ -41,7 +59,13 @@ def _message(raw: bytes, layout: Message) -> Obj:
     for number, value in _fields(raw):
         match layout.get(number):
             case str(name):
-                read[name] = value.decode()
+                if value:
+                    read[name] = value.decode()
+            case Map(name, as_base64):
+                entry = dict(_fields(value))
+                content = entry.get(2, b"")
+                text = base64.b64encode(content) if as_base64 else content
+                read.setdefault(name, {})[entry[1].decode()] = text.decode()
             case (name, nested):
                 read[name] = _message(value, nested)
     return read

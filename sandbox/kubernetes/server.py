@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from sandbox.faults import Fault, Faults
-from sandbox.kubernetes import discovery, protobuf, status
+from sandbox.kubernetes import discovery, status
 from sandbox.kubernetes.access import Access, User, access_review, rules_review, self_review
 from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.objects import Obj
 from sandbox.kubernetes.status import ApiError
 from sandbox.kubernetes.target import parse
-from sandbox.kubernetes.wire import answer, failure, is_yes, media_type, read_object
+from sandbox.kubernetes.wire import answer, failure, is_yes, read_object
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -159,8 +159,7 @@ class Server:
         parts = request.path.strip("/").split("/")
         if request.method != "POST" or len(parts) != 4 or (parts[1], parts[3]) not in discovery.REVIEWS:
             return None
-        is_protobuf = media_type(request) == protobuf.MEDIA_TYPE
-        body = protobuf.decode(await request.read()) if is_protobuf else await read_object(request)
+        body = await read_object(request)
         match parts[3]:
             case "selfsubjectaccessreviews":
                 return access_review(self._access, user, body)

@@ -11,7 +11,7 @@ from aiohttp import web
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from sandbox.kubernetes import columns, status
+from sandbox.kubernetes import columns, protobuf, status
 from sandbox.kubernetes.objects import Obj
 from sandbox.kubernetes.resources import Resource
 from sandbox.kubernetes.status import ApiError
@@ -45,6 +45,8 @@ async def read_value(request: web.Request, accepted: Sequence[str] = ACCEPTED) -
 
 async def read_object(request: web.Request) -> Obj:
     """Raises ApiError 400, 415."""
+    if media_type(request) == protobuf.MEDIA_TYPE:
+        return protobuf.decode(await request.read())
     value = await read_value(request)
     if not isinstance(value, dict):
         raise status.bad_request(

@@ -213,3 +213,15 @@ async def test_contexts_lead_to_their_namespaces(web: LocalKubernetes, kubectl: 
     assert contexts == ["dev", "prod", "staging"]
     assert "No resources found in prod namespace." in (await kubectl("get", "deploy", "--context", "prod")).errors
     assert "v1.34.1" in await kubectl.ok("version")
+
+
+async def test_plain_objects_are_created_by_hand(kubernetes: LocalKubernetes, kubectl: Kubectl) -> None:
+    assert await kubectl.ok("create", "namespace", "extra") == "namespace/extra created\n"
+    await kubectl.ok("create", "configmap", "settings", "--from-literal=a=1", "-n", "extra")
+    await kubectl.ok("create", "secret", "generic", "key", "--from-literal=k=v")
+    settings, key = kubernetes.get("ConfigMap", "extra", "settings"), kubernetes.get("Secret", "dev", "key")
+    assert settings is not None
+    assert key is not None
+    assert (settings["data"], key["data"], key["type"]) == ({"a": "1"}, {"k": "dg=="}, "Opaque")
+    await kubectl.ok("delete", "namespace", "extra")
+    assert kubernetes.get("ConfigMap", "extra", "settings") is None
