@@ -136,6 +136,7 @@ async def test_replies_come_with_their_parent_oldest_first_and_broadcasts_show_i
         ({"channel": "C0REL", "text": "x", "blocks": [section("y" * 2900) for _ in range(5)]}, "msg_blocks_too_long"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The top-level `text` argument is missing")
 async def test_a_wrong_post_is_refused(client, arguments, error):
     assert (await error_of(client.chat_postMessage(**arguments)))["error"] == error
 
