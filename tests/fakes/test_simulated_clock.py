@@ -4,7 +4,7 @@ from datetime import timedelta
 from tests.fakes.clock import NOON, SimulatedClock
 
 
-async def test_sleepers_wake_in_the_order_of_their_moments():
+async def test_sleepers_wake_in_the_order_of_their_moments() -> None:
     clock, woken = SimulatedClock(), []
 
     async def sleeper(hours: int) -> None:
@@ -19,7 +19,7 @@ async def test_sleepers_wake_in_the_order_of_their_moments():
     assert clock.now() == NOON + timedelta(hours=3)
 
 
-async def test_a_loop_of_sleeps_runs_at_each_of_its_moments_within_one_advance():
+async def test_a_loop_of_sleeps_runs_at_each_of_its_moments_within_one_advance() -> None:
     clock, ticks = SimulatedClock(), []
 
     async def loop() -> None:
@@ -33,7 +33,7 @@ async def test_a_loop_of_sleeps_runs_at_each_of_its_moments_within_one_advance()
     task.cancel()
 
 
-async def test_a_cancelled_sleeper_is_forgotten():
+async def test_a_cancelled_sleeper_is_forgotten() -> None:
     clock = SimulatedClock()
     task = asyncio.create_task(clock.sleep_until(NOON + timedelta(hours=1)))
     await clock.settle()
@@ -42,7 +42,7 @@ async def test_a_cancelled_sleeper_is_forgotten():
     assert clock.next_wake is None
 
 
-async def test_time_stands_still_while_work_goes_on_in_a_thread():
+async def test_time_stands_still_while_work_goes_on_in_a_thread() -> None:
     busy = True
     clock = SimulatedClock(busy=lambda: busy)
 

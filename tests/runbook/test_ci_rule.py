@@ -26,21 +26,23 @@ GREEN, RED, PENDING = (
         ([CiCheck("unit", "stale")], (), Outcome.NO_DATA, "ci.pending"),
     ],
 )
-def test_only_green_checks_open_the_gate(checks: list[CiCheck], required: tuple[str, ...], outcome: Outcome, code: str):
+def test_only_green_checks_open_the_gate(
+    checks: list[CiCheck], required: tuple[str, ...], outcome: Outcome, code: str
+) -> None:
     verdict = judge_ci(checks, required, COMMIT)
     assert (verdict.outcome, verdict.code) == (outcome, code)
 
 
-def test_red_checks_are_named_with_where_to_read_on():
+def test_red_checks_are_named_with_where_to_read_on() -> None:
     verdict = judge_ci([GREEN, RED], (), COMMIT)
     assert "security failed" in verdict.reason
     assert "https://ci/7" in verdict.remedy
 
 
-def test_the_same_name_must_be_green_as_check_run_and_as_status():
+def test_the_same_name_must_be_green_as_check_run_and_as_status() -> None:
     assert judge_ci([GREEN, CiCheck("unit", "failure")], ("unit",), COMMIT).code == "ci.red"
 
 
-def test_a_hundred_red_checks_make_no_endless_sentence():
+def test_a_hundred_red_checks_make_no_endless_sentence() -> None:
     verdict = judge_ci([CiCheck(f"check-{i}", "failure") for i in range(100)], (), COMMIT)
     assert "and 92 more failed" in verdict.reason

@@ -42,38 +42,38 @@ def bad(first: int, last: int, step: int = 10) -> list[tuple[float, Reading]]:
     return [(float(t), 0.05) for t in range(first, last + 1, step)]
 
 
-def test_a_critical_alert_at_4_min_50_s_does_nothing():
+def test_a_critical_alert_at_4_min_50_s_does_nothing() -> None:
     assert outcome(bad(0, 290)) == (Outcome.PASS, "guard.pending")
 
 
-def test_a_critical_alert_at_5_min_triggers():
+def test_a_critical_alert_at_5_min_triggers() -> None:
     assert outcome(bad(0, 300)) == (Outcome.FAIL, "guard.breached")
 
 
-def test_a_value_at_the_limit_is_no_breach():
+def test_a_value_at_the_limit_is_no_breach() -> None:
     assert outcome([(t, 0.03) for t in range(0, 600, 10)]) == (Outcome.PASS, "ok")
 
 
-def test_a_guard_below_its_limit_breaches_too():
+def test_a_guard_below_its_limit_breaches_too() -> None:
     assert outcome([(t, 0.9) for t in range(0, 310, 10)], READY) == (Outcome.FAIL, "guard.breached")
 
 
-def test_one_good_sample_clears_the_window():
+def test_one_good_sample_clears_the_window() -> None:
     assert outcome([*bad(0, 290), (300, 0.01), *bad(310, 600)]) == (Outcome.PASS, "guard.pending")
 
 
-def test_one_missed_scrape_changes_nothing():
+def test_one_missed_scrape_changes_nothing() -> None:
     assert outcome([*bad(0, 140), (150, MISSING), *bad(160, 300)]) == (Outcome.FAIL, "guard.breached")
     assert outcome([*bad(0, 140), *bad(160, 300)]) == (Outcome.FAIL, "guard.breached")
 
 
-def test_a_longer_absence_starts_the_window_anew():
+def test_a_longer_absence_starts_the_window_anew() -> None:
     holes: list[tuple[float, Reading]] = [(150, MISSING), (160, MISSING)]
     assert outcome([*bad(0, 140), *holes, *bad(170, 460)]) == (Outcome.PASS, "guard.pending")
     assert outcome([*bad(0, 140), *holes, *bad(170, 470)]) == (Outcome.FAIL, "guard.breached")
 
 
-def test_absent_series_are_no_data_once_more_than_a_scrape_is_missing():
+def test_absent_series_are_no_data_once_more_than_a_scrape_is_missing() -> None:
     assert outcome([(0, 0.01), (10, MISSING), (20, MISSING)]) == (Outcome.PASS, "ok")
     assert outcome([(0, 0.01), (10, MISSING), (20, MISSING), (30, MISSING)]) == (Outcome.NO_DATA, "metrics.absent")
 
@@ -92,38 +92,38 @@ def test_absent_series_are_no_data_once_more_than_a_scrape_is_missing():
 )
 def test_each_kind_of_missing_reading_keeps_its_name_and_is_neither_pass_nor_fail(
     reading: Reading, expected: tuple[Outcome, str]
-):
+) -> None:
     assert outcome([(t, reading) for t in range(0, 400, 10)]) == expected
 
 
-def test_nothing_read_yet_is_no_data():
+def test_nothing_read_yet_is_no_data() -> None:
     assert judge_guard(GuardState(), ERRORS).outcome is Outcome.NO_DATA
 
 
-def test_a_reading_no_newer_than_the_last_changes_nothing():
+def test_a_reading_no_newer_than_the_last_changes_nothing() -> None:
     state = after(bad(0, 100))
     assert next_guard(state, 0.0, at(100), ERRORS, 10.0) == state
     assert next_guard(state, 0.0, at(50), ERRORS, 10.0) == state
 
 
-def test_a_breach_stays_one_when_it_has_passed_since():
+def test_a_breach_stays_one_when_it_has_passed_since() -> None:
     """A breach while the bot was down triggers just as if it had been seen at its moment."""
     assert outcome([*bad(0, 300), (310, 0.0)]) == (Outcome.FAIL, "guard.breached")
 
 
-def test_the_reason_carries_limit_time_and_worst_value():
+def test_the_reason_carries_limit_time_and_worst_value() -> None:
     verdict = judge_guard(after([*bad(0, 290), (300, 0.082)]), ERRORS)
     assert verdict.reason == "error rate was above 3 % for 5 min, at worst 8.2 %"
     assert verdict.evidence[0].at == at(300)
 
 
-def test_a_range_query_fills_in_what_was_missed_while_the_bot_was_down():
+def test_a_range_query_fills_in_what_was_missed_while_the_bot_was_down() -> None:
     state = after(bad(0, 100))
     samples = [Sample(at(t), 0.05) for t in range(50, 301, 10)]
     assert judge_guard(replay(ERRORS, samples, 10.0, state), ERRORS).outcome is Outcome.FAIL
 
 
-def test_a_state_survives_its_json():
+def test_a_state_survives_its_json() -> None:
     state = after([*bad(0, 310), (320, MISSING)])
     assert from_json(GuardState, to_json(state)) == state
 
@@ -145,7 +145,7 @@ steps = st.lists(st.tuples(st.integers(1, 40), st.one_of(st.none(), st.sampled_f
 
 
 @given(steps=steps, for_s=st.integers(0, 120))
-def test_the_machine_equals_the_definition_on_any_samples(steps: list[tuple[int, float | None]], for_s: int):
+def test_the_machine_equals_the_definition_on_any_samples(steps: list[tuple[int, float | None]], for_s: int) -> None:
     guard = Guard("g", "m", True, 0.03, float(for_s))
     samples, moment = [], 0
     for gap, value in steps:
@@ -156,7 +156,7 @@ def test_the_machine_equals_the_definition_on_any_samples(steps: list[tuple[int,
 
 
 @given(steps=steps, cut=st.integers(0, 25))
-def test_filling_in_equals_having_watched(steps: list[tuple[int, float | None]], cut: int):
+def test_filling_in_equals_having_watched(steps: list[tuple[int, float | None]], cut: int) -> None:
     guard = Guard("g", "m", True, 0.03, 60.0)
     moment, samples = 0, []
     for gap, value in steps:

@@ -44,7 +44,7 @@ async def observed(world: World, step: Observe = OBSERVE, progress: object = Non
     return result
 
 
-async def test_every_smoke_request_speaks_and_carries_its_token_s_name(world: World):
+async def test_every_smoke_request_speaks_and_carries_its_token_s_name(world: World) -> None:
     result = await world.finish(SMOKE.perform(world.scene()))
     assert [v.gate for v in result.verdicts] == [
         "smoke: liveness",
@@ -56,21 +56,21 @@ async def test_every_smoke_request_speaks_and_carries_its_token_s_name(world: Wo
     assert next(r for _, r in world.probes.sent if r.url.endswith("/api/orders")).token == "shop-token"
 
 
-async def test_a_smoke_request_is_sent_until_it_is_answered_as_expected(world: World):
+async def test_a_smoke_request_is_sent_until_it_is_answered_as_expected(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(503, 0.01) if s < 2 and "ready" in r.url else well(r, s)
     assert (await world.finish(SMOKE.perform(world.scene()))).outcome is Outcome.PASS
     assert len(world.probes.paths("/health/ready")) == 2
     assert len(world.probes.paths("/health/live")) == 1
 
 
-async def test_a_smoke_request_that_stays_wrong_fails_after_its_attempts_beside_the_others(world: World):
+async def test_a_smoke_request_that_stays_wrong_fails_after_its_attempts_beside_the_others(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(500, 0.01, "boom") if "orders" in r.url else well(r, s)
     result = await world.finish(SMOKE.perform(world.scene()))
     assert [v.outcome for v in result.verdicts] == [Outcome.PASS] * 3 + [Outcome.FAIL]
     assert len(world.probes.paths("/api/orders")) == 3
 
 
-async def test_a_token_that_is_not_configured_is_our_error_and_hides_nothing(world: World):
+async def test_a_token_that_is_not_configured_is_our_error_and_hides_nothing(world: World) -> None:
     def respond(request: HttpRequest, at_s: float) -> HttpAnswer:
         if request.token:
             raise Permanent("http", "no_token", "the service shop has no secret named shop-token", "Configure it")
@@ -81,7 +81,7 @@ async def test_a_token_that_is_not_configured_is_our_error_and_hides_nothing(wor
     assert [v.outcome for v in result.verdicts] == [Outcome.PASS] * 3 + [Outcome.ERROR]
 
 
-async def test_a_good_half_hour_probes_each_target_every_second_and_repeats_the_smoke_requests(world: World):
+async def test_a_good_half_hour_probes_each_target_every_second_and_repeats_the_smoke_requests(world: World) -> None:
     result = await observed(world)
     assert result.outcome is Outcome.PASS
     assert len(world.probes.paths("/health/live")) == len(world.probes.paths("/health/ready")) == 1800
@@ -96,13 +96,13 @@ async def test_a_good_half_hour_probes_each_target_every_second_and_repeats_the_
     }
 
 
-async def test_the_schedule_does_not_drift_however_long_an_answer_takes(world: World):
+async def test_the_schedule_does_not_drift_however_long_an_answer_takes(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(200, 0.2, '{"ok": true}')
     await observed(world)
     assert world.probes.paths("/health/live") == [NOON + timedelta(seconds=i) for i in range(1800)]
 
 
-async def test_a_certain_breach_fails_at_once(world: World):
+async def test_a_certain_breach_fails_at_once(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(503, 0.01) if "ready" in r.url and s >= 100 else well(r, s)
     result = await observed(world)
     assert (result.outcome, result.verdicts[0].code) == (Outcome.FAIL, "health.success_ratio")
@@ -110,14 +110,14 @@ async def test_a_certain_breach_fails_at_once(world: World):
     assert result.facts["observed_from"] == NOON.isoformat()
 
 
-async def test_slow_health_answers_fail(world: World):
+async def test_slow_health_answers_fail(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(200, 0.3 if "live" in r.url else 0.01, '{"ok": true}')
     result = await observed(world)
     assert result.verdicts[0].code == "health.latency_p95"
     assert elapsed(world) < 20
 
 
-async def test_a_target_that_hangs_is_asked_on_but_requests_never_pile_up(world: World):
+async def test_a_target_that_hangs_is_asked_on_but_requests_never_pile_up(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(None, math.inf) if "ready" in r.url else well(r, s)
     result = await observed(world)
     assert result.outcome is Outcome.FAIL
@@ -126,7 +126,7 @@ async def test_a_target_that_hangs_is_asked_on_but_requests_never_pile_up(world:
     assert world.probes.open == 0
 
 
-async def test_a_port_that_breaks_its_time_out_is_given_up_and_left_with_nothing_open(world: World):
+async def test_a_port_that_breaks_its_time_out_is_given_up_and_left_with_nothing_open(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(None, math.inf) if "ready" in r.url else well(r, s)
     world.probes.honours_timeout = False
     assert (await observed(world)).outcome is Outcome.FAIL
@@ -134,21 +134,21 @@ async def test_a_port_that_breaks_its_time_out_is_given_up_and_left_with_nothing
     assert world.probes.open == 0
 
 
-async def test_one_failing_smoke_round_is_a_blip(world: World):
+async def test_one_failing_smoke_round_is_a_blip(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(500, 0.01) if "orders" in r.url and 60 <= s < 61 else well(r, s)
     result = await observed(world)
     assert result.outcome is Outcome.PASS
     assert "59 of 60 rounds" in result.verdicts[-1].reason
 
 
-async def test_two_failing_smoke_rounds_in_a_row_fail(world: World):
+async def test_two_failing_smoke_rounds_in_a_row_fail(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(500, 0.01) if "orders" in r.url and s >= 60 else well(r, s)
     result = await observed(world)
     assert [v.code for v in result.verdicts] == ["smoke.repeated", "smoke.status"]
     assert 90 <= elapsed(world) <= 92
 
 
-async def test_a_last_round_that_fails_is_repeated_at_once_before_anything_is_said(world: World):
+async def test_a_last_round_that_fails_is_repeated_at_once_before_anything_is_said(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(500, 0.01) if "orders" in r.url and s >= 1770 else well(r, s)
     assert (await observed(world)).verdicts[0].code == "smoke.repeated"
     world = World()
@@ -156,7 +156,7 @@ async def test_a_last_round_that_fails_is_repeated_at_once_before_anything_is_sa
     assert (await observed(world)).outcome is Outcome.PASS
 
 
-async def test_paused_time_does_not_count(world: World):
+async def test_paused_time_does_not_count(world: World) -> None:
     task = asyncio.ensure_future(OBSERVE.perform(world.scene()))
     await world.clock.advance(600)
     world.paused = True
@@ -171,7 +171,7 @@ async def test_paused_time_does_not_count(world: World):
     assert elapsed(world) >= 1800 + 960 - 1
 
 
-async def test_a_short_observation_is_judged_over_itself(world: World):
+async def test_a_short_observation_is_judged_over_itself(world: World) -> None:
     short = Observe(
         title="Observe", service="shop", base_url="http://shop", duration_s=20, health=HealthPaths(),
         acceptance=HealthPolicy(), smoke=(SmokeRequest(name="order", path="/api/orders", token="t"),), smoke_every_s=5,
@@ -182,7 +182,9 @@ async def test_a_short_observation_is_judged_over_itself(world: World):
 
 
 @pytest.mark.parametrize("killed_after_s", [0.0, 0.005, 1.0, 299.5, 300.0, 1200.7, 1799.9])
-async def test_after_a_kill_the_observation_goes_on_with_nothing_lost_or_repeated(world: World, killed_after_s: float):
+async def test_after_a_kill_the_observation_goes_on_with_nothing_lost_or_repeated(
+    world: World, killed_after_s: float
+) -> None:
     task = asyncio.ensure_future(OBSERVE.perform(world.scene()))
     await world.clock.advance(killed_after_s)
     task.cancel()
@@ -203,7 +205,7 @@ async def test_after_a_kill_the_observation_goes_on_with_nothing_lost_or_repeate
     assert 60 <= after["http://shop/api/orders"] <= 61
 
 
-async def test_failures_before_a_kill_count_after_it(world: World):
+async def test_failures_before_a_kill_count_after_it(world: World) -> None:
     world.probes.respond = lambda r, s: HttpAnswer(503, 0.01) if "ready" in r.url and s < 3 else well(r, s)
     task = asyncio.ensure_future(OBSERVE.perform(world.scene()))
     await world.clock.advance(50)
@@ -215,7 +217,7 @@ async def test_failures_before_a_kill_count_after_it(world: World):
     assert result.verdicts[0].code == "health.success_ratio"
 
 
-async def test_progress_is_saved_before_the_first_probe_and_about_once_a_second(world: World):
+async def test_progress_is_saved_before_the_first_probe_and_about_once_a_second(world: World) -> None:
     result = await observed(world)
     assert result.outcome is Outcome.PASS
     assert world.saved[0]["ticks"] == 0
@@ -223,7 +225,7 @@ async def test_progress_is_saved_before_the_first_probe_and_about_once_a_second(
     assert max(len(json.dumps(progress)) for progress in world.saved) < 8000
 
 
-async def test_the_headline_is_told_seldom(world: World):
+async def test_the_headline_is_told_seldom(world: World) -> None:
     await observed(world)
     assert len(world.said) <= 1800 / 15 + 2
     assert "observed 15 min of 30 min; 0 of 1800 health probes failed" in world.said
