@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
@@ -16,7 +17,7 @@ from engine.lifecycle import Continuations
 from engine.operations import Desk
 from engine.outbox import Outbox
 from engine.ports import Chat, Ledger, Renderer, Store
-from engine.records import Run, RunState
+from engine.records import Run, RunState, StepState
 from engine.settings import Settings
 from engine.spans import Watched
 from runbook.policy import Setting
@@ -83,6 +84,25 @@ class Engine:
         turn = Turn(ledger, self._ports.clock.now(), self.settings.current)
         for run in _open_runs(ledger):
             turn.show(run)
+
+    async def shift_deadlines(self, jump: timedelta) -> None:
+        """The wall clock jumped: open waits keep their remaining time, and the jump is in the audit log."""
+        now = self._ports.clock.now() + jump
+
+        def shift(ledger: Ledger) -> list[Run]:
+            turn = Turn(ledger, now, self.settings.current)
+            runs = _open_runs(ledger)
+            for run in runs:
+                for row in turn.steps(run.id):
+                    if row.deadline is not None and row.state not in (StepState.DONE, StepState.SKIPPED):
+                        turn.save_step(row, deadline=row.deadline + jump)
+            turn.audit(
+                "clock.jumped", "clock", what=f"by {jump.total_seconds():+.1f} s", why="deadlines were shifted with it"
+            )
+            return runs
+
+        for run in await self._store.write(shift):
+            self.interpreter.wake(run.id)
 
     async def reload(self, setting: Setting) -> None:
         """A new configuration: audited, then in force; plans without an effect are made anew, others keep their numbers."""

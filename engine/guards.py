@@ -7,7 +7,8 @@ tells people, by a timer; it is no proof of a bad release.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -55,9 +56,10 @@ class GuardEvaluator:
         self._wake = wake
         self._watches: dict[str, Watch] = {}
         self._task: asyncio.Task[None] | None = None
-        self.last_round_s = 0.0
         self.shown: Callable[[], None] = lambda: None
         """Called when there is something new to show."""
+        self.judged: Callable[[float, dict[str, int]], None] = lambda seconds, outcomes: None
+        """Called after each round: how long it took, and how many guards had which outcome."""
 
     def follow(self, run_id: str, span: Watched | None) -> None:
         """The run is in this span now, or in none."""
@@ -89,7 +91,6 @@ class GuardEvaluator:
                 log.error("guards.store", code=error.code)
             except Exception:
                 log.exception("guards.unforeseen")
-            self.last_round_s = (clock.now() - begun).total_seconds()
             await clock.sleep_until(begun + timedelta(seconds=self._settings.current.policy.metrics.interval_s))
 
     async def round(self) -> None:
@@ -97,11 +98,14 @@ class GuardEvaluator:
         watches = [w for w in self._watches.values() if not w.breached]
         if not watches:
             return
+        begun = time.perf_counter()
+        outcomes: Counter[str] = Counter()
         await self._fill_gaps([w for w in watches if not w.filled])
         answers = await self._ask({(w.span.environment, g.metric) for w in watches for g in w.span.guards})
         now = self._ports.clock.now()
         for watch in watches:
-            await self._judge(watch, answers, now)
+            await self._judge(watch, answers, now, outcomes)
+        self.judged(time.perf_counter() - begun, dict(outcomes))
 
     async def _ask(self, keys: Iterable[Key]) -> dict[Key, Answer]:
         keys = list(keys)
@@ -118,7 +122,7 @@ class GuardEvaluator:
     def _metrics(self, environment: str) -> Metrics:
         return self._ports.metrics[Environment(environment)]
 
-    async def _judge(self, watch: Watch, answers: dict[Key, Answer], now: datetime) -> None:
+    async def _judge(self, watch: Watch, answers: dict[Key, Answer], now: datetime, outcomes: Counter[str]) -> None:
         interval_s = self._settings.current.policy.metrics.interval_s
         blind: list[Verdict] = []
         for guard in watch.span.guards:
@@ -128,6 +132,7 @@ class GuardEvaluator:
             state = next_guard(watch.states.get(guard.name, GuardState()), reading, at, guard, interval_s)
             watch.states[guard.name] = state
             verdict = judge_guard(state, guard)
+            outcomes[verdict.outcome] += 1
             if verdict.outcome is Outcome.FAIL:
                 await self._breach(watch, verdict)
                 return

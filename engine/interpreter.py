@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from runbook.describe import what_changed
 
 from engine.journal import Turn, plan_of, segment_of
 from engine.lifecycle import Continuations, end_run, replace_plan
@@ -23,6 +22,7 @@ from engine.settings import Settings
 from engine.spans import Watched, watched
 from engine.turns import Action, Ended, Perform, Remake, Wait, finish, hold, next_action
 from engine.wakes import Deadlines
+from runbook.describe import what_changed
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.plan import Result, Scene, canonical, hash_of
 from runbook.ports import Ports
@@ -64,6 +64,7 @@ class Interpreter:
         self.changed: Callable[[Run, Watched | None], None] = lambda run, watched: None
         """Called after every look at a run, with the span that it is in: the guards and the outbox follow."""
 
+        self.ended: Callable[[Run], None] = lambda run: None
         self.shown: Callable[[], None] = lambda: None
         """Called when only what is shown has changed."""
 
@@ -158,6 +159,7 @@ class Interpreter:
                 case Ended():
                     self._deadlines.set(run_id, None)
                     self._doing.pop(run_id, None)
+                    self.ended(action.run)
                     self.wake_queue(action.run.environment, action.run.service)
                     return
 

@@ -35,8 +35,6 @@ from runbook.verdicts import Outcome, Verdict
 
 T = TypeVar("T")
 
-DECISIONS = ("approve", "reject")
-
 
 class Desk:
     """Fulfils `engine.intents.Operations`."""
@@ -60,6 +58,8 @@ class Desk:
         self._outbox = outbox
         self._answers = answers
         self._procedures = procedures
+        self.decided: Callable[[str, str], None] = lambda run_id, what: None
+        """Called with (run, answer's code) after a decision was recorded."""
 
     # --- the edges ------------------------------------------------------------------------------------------------
 
@@ -97,6 +97,8 @@ class Desk:
         if intent.name in ("deploy", "plan"):
             return await self._deploy(intent, actor, received)
         answer = await self._transact(lambda turn: self._carry_out(turn, intent, actor), received)
+        if answer.kind is AnswerKind.DONE and answer.code.startswith("approval."):
+            self.decided(answer.run, answer.code)
         if intent.name == "unlock" and intent.environment is not None:
             self._interpreter.wake_queue(intent.environment.value, intent.service or None)
         return answer
