@@ -148,7 +148,7 @@ class GitHub:
         try:
             return await self._get(repository, path)
         except Permanent as error:
-            if error.code == "github.not_found":
+            if error.code in ("github.not_found", "github.empty"):
                 return None
             raise
 
@@ -194,6 +194,8 @@ class GitHub:
         if answer.status in (301, 302, 307, 308):
             cause = f"{repository} has another name at GitHub now"
             return Permanent(SYSTEM, "moved", cause, "Write its present name into the service's configuration")
+        if answer.status == 409:  # what GitHub says to a question about the refs or commits of a repository without any
+            return Permanent(SYSTEM, "empty", f"the repository {repository} is empty", "Push a commit and its tag")
         if answer.status in (403, 429) and (limited := self._rate_limited(answer, words)):
             return limited
         cause = f"GitHub answered {answer.status} for {repository}" + (f": {words}" if words else "")

@@ -6,6 +6,7 @@ It must never put a header, a token or a query's secret into an error: only the 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,10 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import stamina
 from multidict import CIMultiDict
+from yarl import URL
 
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 
@@ -93,6 +97,27 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's own, without asking a name server."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for this address (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); never for this machine.
+
+    aiohttp's own `trust_env` would also take a login out of `~/.netrc`, and refuse the request because it brings a token.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or is_loopback(parts.hostname) or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def status_error(
@@ -183,15 +208,18 @@ class HttpCalls:
         form: Mapping[str, str] | None = None,
     ) -> Answer:
         """One attempt. Any status is an Answer; redirects are not followed. Raises the transport's errors."""
-        from yarl import URL
-
         where = URL(url, encoded=True).host or "an address without a host"
         limit = self._limits.timeout_s
         try:
             async with (
                 asyncio.timeout(limit),
                 self._open().request(
-                    method, URL(url, encoded=True), headers=headers, data=form, allow_redirects=False
+                    method,
+                    URL(url, encoded=True),
+                    headers=headers,
+                    data=form,
+                    allow_redirects=False,
+                    proxy=proxy_for(url),
                 ) as response,
             ):
                 body = await self._body(response, where)
@@ -221,7 +249,6 @@ class HttpCalls:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": "forge-chatops"},
-                trust_env=True,
             )
         return self._session
 

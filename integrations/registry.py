@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from integrations.docker_credentials import Login, docker_config_path, login_for
-from integrations.http_calls import Answer, HttpCalls, Limits, garbage, retrying, status_error
-from integrations.registry_names import ImageName, check_realm, is_loopback, parse_challenge
+from integrations.http_calls import Answer, HttpCalls, Limits, garbage, is_loopback, retrying, status_error
+from integrations.registry_names import ImageName, check_realm, parse_challenge
 from runbook.errors import ForgeError, Permanent
 from runbook.values import is_digest
 

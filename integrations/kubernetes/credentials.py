@@ -10,8 +10,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
+
+from integrations.http_calls import proxy_for
 from runbook.errors import Permanent
 
 if TYPE_CHECKING:
@@ -78,7 +81,20 @@ async def open_client(credentials: Credentials) -> ApiClient:
             _in_cluster(configuration)
         case Kubeconfig():
             await _kubeconfig(configuration, credentials)
-    return ApiClient(configuration=configuration)
+    configuration.proxy = configuration.proxy or proxy_for(configuration.host)
+    client = ApiClient(configuration=configuration)
+    _distrust_environment(client)
+    return client
+
+
+def _distrust_environment(client: ApiClient) -> None:
+    """Gives the client a session that leaves `~/.netrc` alone: a login found there would clash with the cluster's token."""
+    rest: Any = client.rest_client
+    theirs: aiohttp.ClientSession = rest.pool_manager
+    rest.pool_manager = aiohttp.ClientSession(
+        connector=theirs.connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**21
+    )
+    theirs.detach()
 
 
 def _import_library() -> None:

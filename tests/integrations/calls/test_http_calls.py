@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from integrations.http_calls import HttpCalls, Limits, retry_after_s, retrying, status_error
+from integrations.http_calls import HttpCalls, Limits, proxy_for, retry_after_s, retrying, status_error
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 from sandbox.serving import listen
 
@@ -170,3 +171,41 @@ async def test_the_query_of_an_address_is_in_no_error(calls: HttpCalls) -> None:
         await calls.ask("GET", "http://127.0.0.1:1/path?token=secret")
     assert caught.value.code == "thing.unreachable"
     assert "secret" not in str(caught.value)
+
+
+async def test_a_login_in_netrc_is_left_alone(
+    url: str, calls: HttpCalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password hush\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    answer = await calls.ask("GET", f"{url}/x", headers={"Authorization": "Bearer own"})
+    assert answer.status == 200
+
+
+def test_the_environments_proxy_is_used_but_never_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.acme.example:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy.acme.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.acme.example")
+    assert proxy_for("https://api.github.com/x") == "http://proxy.acme.example:3128"
+    assert proxy_for("https://inside.acme.example/x") is None
+    assert proxy_for("http://127.0.0.1:9090/x") is None
+    assert proxy_for("http://localhost/x") is None
+
+
+async def test_a_call_goes_through_the_environments_proxy(calls: HttpCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        asked.append((str(request.url), request.headers.get("Proxy-Authorization", "")[:6]))
+        return web.Response(text="by proxy")
+
+    server = web.ServerRunner(web.Server(proxy))
+    await server.setup()
+    await web.TCPSite(server, "127.0.0.1", 0).start()
+    monkeypatch.setenv("http_proxy", f"http://ada:hush@127.0.0.1:{server.addresses[0][1]}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    answer = await calls.ask("GET", "http://api.acme.example/x")
+    await server.cleanup()
+    assert answer.body == b"by proxy"
+    assert asked == [("http://api.acme.example/x", "Basic ")]

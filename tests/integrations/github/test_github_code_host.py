@@ -9,7 +9,7 @@ import pytest
 
 from integrations.github import GitHub
 from integrations.http_calls import Limits
-from runbook.errors import Conflict, ForgeError, Permanent, Temporary
+from runbook.errors import ForgeError, Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub
 from sandbox.signing import SshSigner
@@ -109,6 +109,11 @@ async def test_an_unchanged_answer_costs_nothing_of_the_rate_limit(host: LocalGi
 async def test_a_tag_that_is_not_there_is_none(host: LocalGitHub, github: GitHub) -> None:
     host.commit(REPO)
     assert await github.tag(REPO, "v9.9.9") is None
+
+
+async def test_an_empty_repository_has_no_tag(host: LocalGitHub, github: GitHub) -> None:
+    host.repository(REPO)
+    assert await github.tag(REPO, "v1.0.0") is None
 
 
 async def test_a_tag_is_not_mistaken_for_one_that_begins_alike(host: LocalGitHub, github: GitHub) -> None:
@@ -211,7 +216,7 @@ def test_the_comparison_is_a_page_for_people(api: str, page: str) -> None:
     [
         (401, Permanent, "github.unauthorized", "GITHUB_TOKEN"),
         (403, Permanent, "github.forbidden", "read access"),
-        (409, Conflict, "github.conflict", ""),
+        (409, Permanent, "github.empty", "Push"),
         (410, Temporary, "github.gone", ""),
         (422, Permanent, "github.invalid", "pushed"),
         (500, Temporary, "github.server_error", ""),

@@ -356,6 +356,17 @@ async def test_a_wrong_token_is_told_without_showing_it() -> None:
     )
 
 
+async def test_a_login_in_netrc_does_not_clash_with_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password hush\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    kubernetes = LocalKubernetes(tokens={SECRET: User.admin()})
+    await kubernetes.start()
+    cluster = KubernetesCluster(Direct(kubernetes.url, lambda: SECRET), "dev", limits=QUICK)
+    assert await cluster.deployment("web") is None
+    await cluster.aclose()
+    await kubernetes.stop()
+
+
 async def test_a_renewed_token_counts_at_the_next_call() -> None:
     tokens = iter(["old", *["new"] * 20])
     kubernetes = LocalKubernetes(tokens={"new": User.admin()})

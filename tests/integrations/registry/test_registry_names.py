@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from integrations.docker_credentials import login_for
-from integrations.registry_names import ImageName, check_realm, is_loopback, parse_challenge
+from integrations.http_calls import is_loopback
+from integrations.registry_names import ImageName, check_realm, parse_challenge
 from runbook.errors import Permanent
 
 
