@@ -24,7 +24,9 @@ _RAW: Final = {
     ),
 }
 _AFTER: Final = {dialect: text(f"{raw} WHERE seq > :after ORDER BY seq LIMIT {CHUNK}") for dialect, raw in _RAW.items()}
-_SIZE: Final = text("SELECT count(*) AS entries, coalesce(max(seq), 0) AS last FROM audit WHERE seq <= :upto")
+_SIZE: Final = text(
+    "SELECT count(*) AS entries, coalesce(max(seq), 0) AS last FROM audit WHERE seq > :above AND seq <= :upto"
+)
 
 
 def raw_rows(ledger: SqlLedger, after: int) -> Sequence[Any]:
@@ -32,7 +34,7 @@ def raw_rows(ledger: SqlLedger, after: int) -> Sequence[Any]:
     return ledger.session.rows(_AFTER[ledger.session.dialect], {"after": after})
 
 
-def size(ledger: SqlLedger, upto: int = 2**62) -> tuple[int, int]:
-    """How many entries have a number up to this, and the highest of these numbers."""
-    row = next(iter(ledger.session.rows(_SIZE, {"upto": upto})))
+def size(ledger: SqlLedger, above: int = BEFORE_ALL, upto: int = 2**62) -> tuple[int, int]:
+    """How many entries have a number in this range, the upper end included, and the highest of these numbers."""
+    row = next(iter(ledger.session.rows(_SIZE, {"above": above, "upto": upto})))
     return int(row.entries), int(row.last)

@@ -28,6 +28,7 @@ _OPTIONS: Final = " ".join(
     f"-c {option}"
     for option in (
         "timezone=UTC",
+        "synchronous_commit=on",  # whatever the server's default: what was told as kept is on its disk
         "lock_timeout=5s",
         "statement_timeout=30s",
         "idle_in_transaction_session_timeout=60s",

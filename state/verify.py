@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from runbook.errors import ForgeError
 from state.audit import GENESIS, entry_hash
 from state.checkpointer import instance_of
 from state.checkpoints import Checkpoint, NoCheckpoint, check_signature, parse_checkpoint
@@ -91,8 +92,8 @@ def _verify_since(store: SqlStore, keys: Sequence[Ed25519PublicKey], places: Seq
                 witness.add(heard)
                 if heard.hashes:
                     break  # the place's newest good one
-        except OSError as error:
-            witness.notes.append(f"{place.name} can't be read: {error.strerror or error}")
+        except (OSError, ForgeError) as error:
+            witness.notes.append(f"{place.name} can't be read: {error}")
     newest = max(witness.hashes, default=0)
     if newest == 0:
         return _judge(store, witness, _Walk(witness.hashes))
@@ -223,14 +224,11 @@ def _judge(store: SqlStore, witness: _Witness, walk: _Walk) -> Verification:
 
 def _hidden_duplicate(store: SqlStore, walk: _Walk) -> list[Problem]:
     """Two rows of one number can hide where two chunks meet, in a table that was rebuilt without its key."""
-    entries, _ = store.read_now(lambda ledger: size(ledger, walk.seq))
-    if entries == walk.seq:
+    entries, _ = store.read_now(lambda ledger: size(ledger, walk.start or BEFORE_ALL, walk.seq))
+    if entries == walk.entries:
         return []
-    return [
-        Problem(
-            1, "duplicate", f"there are {entries} entries up to number {walk.seq}: a number is there more than once"
-        )
-    ]
+    reason = f"there are {entries} entries where {walk.entries} numbers are: a number is there more than once"
+    return [Problem(walk.start + 1, "duplicate", reason)]
 
 
 def _cut(checkpoint: Checkpoint, last: int) -> Problem:
