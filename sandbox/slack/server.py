@@ -24,6 +24,7 @@ from sandbox.slack.people import SLACKBOT, ClickResult, CommandResult, People
 from sandbox.slack.ratelimits import RateLimits
 from sandbox.slack.responses import ResponseUrls
 from sandbox.slack.sockets import Deafness, Delivery, Reason, Sockets
+from sandbox.slack.transcript import transcript
 from sandbox.slack.webapi import Method, WebApi
 from sandbox.slack.workspace import Workspace
 
@@ -296,6 +297,10 @@ class LocalSlack:
     def calls(self, method: str | None = None) -> list[ApiCall]:
         """Every call received, also the failed ones; `response_url` for answers to commands and clicks."""
         return [call for call in self.workspace.calls if method in (None, call.method)]
+
+    def transcript(self, channel_id: str) -> str:
+        """What people see in a channel, as plain text."""
+        return transcript(self.workspace, channel_id)
 
     async def until(self, condition: Callable[[], object], *, timeout_s: float = 10.0) -> Any:
         """Waits until `condition()` is true, looking after every change; returns its value, raises TimeoutError."""

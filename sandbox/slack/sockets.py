@@ -6,6 +6,7 @@ Source: https://docs.slack.dev/apis/events-api/using-socket-mode. Each envelope 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import time
@@ -214,7 +215,11 @@ class Sockets:
                 task.add_done_callback(self._tasks.discard)
 
     async def _say_goodbye(self, connection: Connection, reason: Reason) -> None:
-        await connection.ws.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-local"}})
+        # A client that has just gone needs no goodbye.
+        with contextlib.suppress(ConnectionError):
+            await connection.ws.send_json(
+                {"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-local"}}
+            )
 
     async def _close_soon(self, connection: Connection) -> None:
         await asyncio.sleep(CLOSE_AFTER_S)
