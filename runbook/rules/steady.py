@@ -36,7 +36,8 @@ def steady_queries(service: str, env: str, window: str, observed_s: float, track
     labels = f'{{service="{service}",env="{env}",track="{track}"}}'
 
     def count(metric: str) -> str:
-        return f"sum_over_time({series.recorded(metric, window)}{labels}[{length}s:{step}s]) * {step}"
+        # A second less: Prometheus 2 counts the samples at both ends of a range, which would be one too many.
+        return f"sum_over_time({series.recorded(metric, window)}{labels}[{max(1, length - 1)}s:{step}s]) * {step}"
 
     buckets = f"avg_over_time({series.recorded(series.DURATION_BUCKETS, window)}{labels}[{length}s])"
     return SteadyQueries(

@@ -212,7 +212,13 @@ class Watching:
             answer = await self._scene.ports.probes.send(http_request(step.service, step.base_url, request))
             return judge_answer(request, answer, url_of(step.base_url, request.path))
 
-        return tuple(await asyncio.gather(*(one(request) for request in step.smoke)))
+        answers = await asyncio.gather(*(one(request) for request in step.smoke), return_exceptions=True)
+        verdicts = []
+        for answer in answers:  # all have ended by now: an error of ours leaves no request behind
+            if isinstance(answer, BaseException):
+                raise answer
+            verdicts.append(answer)
+        return tuple(verdicts)
 
     def _judge_round(self) -> None:
         """Takes in a round that ended. Raises `Failed` at the second failing one in a row."""

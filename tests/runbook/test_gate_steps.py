@@ -111,14 +111,14 @@ async def test_steady_state_reads_the_whole_observation(world: World) -> None:
     world.metrics.answers = {"request_rate": 5000.0, "error_rate": 10.0, "histogram_quantile": 0.2}
     result = await asked(world, STEADY, facts=FACTS)
     assert result.outcome is Outcome.PASS
-    assert "[1800s:15s]" in world.metrics.queries[0]
+    assert "[1799s:15s]" in world.metrics.queries[0]
 
 
 async def test_requests_that_come_while_too_few_are_waited_for_count(world: World) -> None:
     world.metrics.answers = {"request_rate": 100.0, "error_rate": 0.0, "histogram_quantile": 0.2}
     result = await asked(world, STEADY, facts=FACTS, patience_s=600)
     assert codes(result) == ["metrics.too_few_requests"]
-    assert "[2400s:15s]" in world.metrics.queries[-3]
+    assert "[2399s:15s]" in world.metrics.queries[-3]
 
 
 @pytest.mark.parametrize(
