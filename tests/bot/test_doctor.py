@@ -1,0 +1,193 @@
+"""The doctor against the stand-ins and a real Prometheus: all well, then one thing spoilt at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.checks.findings import Finding, State
+from bot.checks.workspace import judge_skew
+from bot.doctor import as_text, examine
+from integrations.slack.scopes import BOT_SCOPES
+from runbook.series import SHIPPED, recorded
+from sandbox.faults import Fault
+from sandbox.github import LocalGitHub
+from sandbox.kubernetes import LocalKubernetes, ScriptedRuntime
+from sandbox.prometheus import LocalPrometheus
+from sandbox.registry import LocalRegistry
+from sandbox.signing import SshSigner
+from sandbox.slack.server import LocalSlack
+from state.checkpoints import new_private_key
+
+KEY = new_private_key()
+
+
+@dataclass
+class Surroundings:
+    """Everything that a bot needs, and its configuration."""
+
+    folder: Path
+    slack: LocalSlack
+    kubernetes: LocalKubernetes
+    prometheus: LocalPrometheus
+    github: LocalGitHub
+    registry: LocalRegistry
+    signer: SshSigner
+    live_path: str = "/health/live"
+
+    def deploy(self) -> None:
+        probe = {"httpGet": {"path": "/health/ready", "port": 8080}}
+        web = {"name": "web", "image": "registry.local/web:1", "readinessProbe": probe}
+        if self.live_path:
+            web["livenessProbe"] = {"httpGet": {"path": self.live_path, "port": 8080}}
+        pods = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [web]}}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": pods}
+        metadata = {"name": "web", "namespace": "staging"}
+        self.kubernetes.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+    async def record(self, *metrics: str) -> None:
+        labels = {"service": "shop", "env": "staging", "track": "stable"}
+        now = time.time()
+        await self.prometheus.write_samples(
+            [({"__name__": recorded(m, "1m"), **labels}, [(now, 1.0)]) for m in metrics]
+        )
+
+    def configuration(self) -> Path:
+        text = f"""
+slack: {{channel: C0RELEASE1, team: T0FORGE, api_url: {self.slack.api_url}}}
+roles: {{service_owner: [U0ALICE], product: [S0PRODUCT]}}
+services:
+  shop:
+    repository: acme/shop
+    workloads: [{{name: web, container: web, image: "{self.registry.host}/acme/web"}}]
+    urls: {{staging: "http://127.0.0.1:9"}}
+    smoke: [{{name: alive, path: /health/live}}]
+environments:
+  staging:
+    kubernetes: {{host: "{self.kubernetes.url}", namespace: staging}}
+    prometheus: {{url: "{self.prometheus.url}"}}
+integrations:
+  github: {{api_url: "{self.github.url}"}}
+  signers: {{ssh: [{{principal: {self.signer.principal}, key: "{self.signer.public_line}"}}]}}
+audit: {{checkpoints: [checkpoints]}}
+"""
+        path = self.folder / "forge.yaml"
+        path.write_text(text)
+        return path
+
+    def environ(self) -> dict[str, str]:
+        return {
+            "FORGE_DATA_DIR": str(self.folder / "data"),
+            "FORGE_AUDIT_KEY": KEY,
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "GITHUB_TOKEN": self.github.token,
+        }
+
+    async def findings(self, **changes: str) -> list[Finding]:
+        report = await examine(self.configuration(), {**self.environ(), **changes}, limit_s=30)
+        return list(report.findings)
+
+    async def bad(self, **changes: str) -> list[Finding]:
+        return [finding for finding in await self.findings(**changes) if finding.state is not State.OK]
+
+
+@pytest.fixture
+async def around(tmp_path: Path) -> AsyncIterator[Surroundings]:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "data").mkdir(mode=0o700)
+    signer = SshSigner.generate("releases@acme.example")
+    made = Surroundings(
+        tmp_path,
+        LocalSlack(scopes=BOT_SCOPES),
+        LocalKubernetes(runtime=ScriptedRuntime(), time_scale=0.02),
+        LocalPrometheus(remote_write=True),
+        LocalGitHub(),
+        LocalRegistry(),
+        signer,
+    )
+    for part in (made.slack, made.kubernetes, made.prometheus, made.github, made.registry):
+        await part.start()
+    made.slack.add_user("U0ALICE", "alice")
+    made.slack.add_channel("C0RELEASE1", "releases", ["U0ALICE"])
+    made.slack.add_usergroup("S0PRODUCT", "product", ["U0ALICE"])
+    made.github.tag("acme/shop", "v1.0.0-rc.1", made.github.commit("acme/shop"), signer=signer)
+    made.registry.push("acme/web", "latest")
+    made.deploy()
+    await made.record(*SHIPPED)
+    yield made
+    for part in (made.slack, made.kubernetes, made.prometheus, made.github, made.registry):
+        await part.stop()
+
+
+async def test_all_is_well(around: Surroundings) -> None:
+    found = await around.findings()
+    assert [finding for finding in found if finding.state is not State.OK] == []
+    checks = {finding.check for finding in found}
+    assert {"configuration", "data folder", "database", "audit key", "checkpoints", "signers", "slack.token", "slack.scopes",
+            "slack.app_token", "slack.channel", "slack.groups", "clock", "github", "registry", "staging.kubernetes", "staging.shop",
+            "staging.prometheus", "staging.shop.series"} <= checks  # fmt: skip
+
+
+async def test_slacks_faults_are_told_with_their_remedies(around: Surroundings) -> None:
+    around.slack.workspace.scopes.discard("usergroups:read")
+    around.slack.workspace.channels["C0RELEASE1"].members.remove(around.slack.workspace.bot_user)
+    found = {finding.check: finding for finding in await around.bad()}
+    assert set(found) == {"slack.scopes", "slack.channel", "slack.groups"}
+    assert "usergroups:read" in found["slack.scopes"].text
+    assert "/invite" in found["slack.channel"].remedy
+
+
+async def test_wrong_tokens_are_told_and_never_shown(around: Surroundings) -> None:
+    bad = await around.bad(
+        SLACK_BOT_TOKEN="xoxb-wrong-token", SLACK_APP_TOKEN="xapp-wrong-token", GITHUB_TOKEN="ghp_wrong-token"
+    )
+    assert {"slack.token", "slack.app_token", "slack.channel", "github"} <= {finding.check for finding in bad}
+    assert "wrong-token" not in "".join(finding.text + finding.remedy for finding in bad)
+
+
+async def test_the_clusters_faults_are_told(around: Surroundings) -> None:
+    around.live_path = ""
+    around.deploy()
+    bad = await around.bad()
+    assert [(finding.check, "livenessProbe is missing" in finding.text) for finding in bad] == [("staging.shop", True)]
+    assert "/health/live" in bad[0].remedy
+
+
+async def test_missing_series_are_named(around: Surroundings) -> None:
+    text = around.configuration().read_text().replace("notice", "")
+    (around.folder / "forge.yaml").write_text(text + "policy: {metrics: {window: 5m}}\n")
+    report = await examine(around.folder / "forge.yaml", around.environ(), limit_s=30)
+    bad = [finding for finding in report.findings if finding.state is State.FAIL]
+    assert [finding.check for finding in bad] == ["staging.shop.series"]
+    assert "forge:error_ratio:5m" in bad[0].text
+    assert "rules.yaml" in bad[0].remedy
+
+
+async def test_a_system_that_hangs_hides_nothing_else(around: Surroundings) -> None:
+    around.kubernetes.faults.add(Fault("hang", times=50))
+    report = await examine(around.configuration(), around.environ(), limit_s=1.0)
+    bad = {finding.check for finding in report.findings if finding.state is State.FAIL}
+    assert "staging.kubernetes" in bad
+    assert "slack.token" in {finding.check for finding in report.findings if finding.state is State.OK}
+
+
+async def test_without_a_configuration_its_problems_are_the_report(tmp_path: Path) -> None:
+    (tmp_path / "forge.yaml").write_text("slak: {}")
+    report = await examine(tmp_path / "forge.yaml", {})
+    assert report.failed
+    assert 'Did you mean "slack"?' in as_text(report, color=False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "signed", "state"),
+    [(0, True, State.OK), (70, False, State.WARN), (400, False, State.WARN), (400, True, State.FAIL)],
+)
+def test_the_clock_is_held_against_slacks(seconds: int, signed: bool, state: State) -> None:
+    now = datetime.fromtimestamp(1_800_000_000 + seconds, UTC)
+    assert judge_skew("Fri, 15 Jan 2027 08:00:00 GMT", now, signed=signed).state is state
