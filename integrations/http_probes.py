@@ -44,11 +44,8 @@ class AiohttpProbes:
                 body = await _head(response.content)
                 latency_s = time.monotonic() - started
                 return HttpAnswer(response.status, latency_s, _text(body, response.charset))
-        except (
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-        ) as error:  # ValueError: an address or header that can't be sent
+        except (aiohttp.ClientError, OSError, ValueError, TypeError) as error:
+            # The last two are a header or a JSON value that can't be written.
             return HttpAnswer(None, time.monotonic() - started, error=_words(error, request.timeout_s))
 
     def _headers(self, request: HttpRequest) -> dict[str, str]:

@@ -82,7 +82,12 @@ async def open_client(credentials: Credentials) -> ApiClient:
         case Kubeconfig():
             await _kubeconfig(configuration, credentials)
     configuration.proxy = configuration.proxy or proxy_for(configuration.host)
-    client = ApiClient(configuration=configuration)
+    try:
+        client = ApiClient(configuration=configuration)
+    except OSError as error:  # ssl.SSLError too: files of certificates that are missing or hold none
+        remedy = "Correct the paths of the certificate authority and the client certificate"
+        cause = f"the certificates of {credentials} can't be read"
+        raise Permanent("kubernetes", "credentials", cause, remedy) from error
     _distrust_environment(client)
     return client
 

@@ -167,6 +167,11 @@ async def test_what_cannot_be_sent_is_an_answer(probes: AiohttpProbes, url: str)
     assert answer.error
 
 
+async def test_json_that_cannot_be_written_is_an_answer(probes: AiohttpProbes) -> None:
+    answer = await probes.send(HttpRequest("http://127.0.0.1:1/", json={"when": object()}))
+    assert (answer.status, answer.error) == (None, "the request can't be sent")
+
+
 async def test_nobody_there_is_an_answer(probes: AiohttpProbes, unused_port: int) -> None:
     assert (await probes.send(HttpRequest(f"http://127.0.0.1:{unused_port}/"))).error == "connection refused"
 
