@@ -50,7 +50,6 @@ def database_of(url: str, data_dir: Path) -> Database:
 
     Raises StoreUnavailable(`store.url`): not a URL, or neither `sqlite:` nor `postgresql:`.
     """
-    from state.postgres import PostgresDatabase  # psycopg costs 60 ms: only where it is asked for
     from state.sqlite import SqliteDatabase
 
     if not url:
@@ -63,6 +62,8 @@ def database_of(url: str, data_dir: Path) -> Database:
         raise StoreUnavailable("url", "the database URL can't be read", remedy) from None
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return SqliteDatabase(Path(str(parsed.database)))
-    if parsed.get_backend_name() in ("postgresql", "postgres"):
+    if parsed.get_backend_name() == "postgresql":
+        from state.postgres import PostgresDatabase  # psycopg is loaded only where it is asked for
+
         return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"))
     raise StoreUnavailable("url", "the database URL names no database that forge can use", remedy)

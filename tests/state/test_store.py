@@ -217,7 +217,7 @@ def test_no_password_stands_in_an_error(tmp_path: Path) -> None:
         "postgresql://u:hunter2@127.0.0.1:1/x",
         "mysql://u:hunter2@h/x",
         "hunter2://://",
-        "postgresql://u:hunter2@[bad/x",
+        "postgresql://u:hunter2@h:port/x",
     ):
         with pytest.raises(StoreUnavailable) as caught:
             open_store(url, data_dir=tmp_path)
@@ -225,4 +225,4 @@ def test_no_password_stands_in_an_error(tmp_path: Path) -> None:
         while chain is not None:
             assert "hunter2" not in str(chain)
             chain = chain.__cause__
-    assert caught.value.code == "store.url"
+        assert caught.value.code in ("store.url", "store.connection")
