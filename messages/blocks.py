@@ -18,6 +18,8 @@ Markup = NewType("Markup", str)
 
 MAX_BLOCKS = 50
 MAX_CHARACTERS = 13_000  # Slack refuses above about 13,200; undocumented, so with room
+MAX_HEAD = 7_000
+MAX_TAIL = 3_500
 MAX_SECTION = 3_000
 MAX_HEADER = 150
 MAX_CONTEXT = 2_000
@@ -230,19 +232,29 @@ def _characters(value: object) -> int:
 
 
 def fit(head: Sequence[Block], middle: Sequence[Block], tail: Sequence[Block], *, more: str) -> list[Block]:
-    """Head and tail whole, and as much of the middle as Slack takes; `more` says where the rest is."""
+    """As much as Slack takes: the head and the tail first, buttons always, then the middle; `more` says where the rest is."""
     notice = context(esc(more))
-    room = MAX_CHARACTERS - size([*head, *tail, notice])
-    places = MAX_BLOCKS - len(head) - len(tail) - 1
+    first = _within(head, MAX_HEAD, MAX_BLOCKS // 3)
+    buttons = [block for block in tail if block["type"] == "actions"]
+    spare = _within([block for block in tail if block["type"] != "actions"], MAX_TAIL - size(buttons), MAX_BLOCKS // 3)
+    last = [block for block in tail if block in buttons or block in spare]
+    room = MAX_CHARACTERS - size([*first, *last, notice])
+    kept = _within(middle, room, MAX_BLOCKS - len(first) - len(last) - 1)
+    is_whole = (len(first), len(kept), len(last)) == (len(head), len(middle), len(tail))
+    return [*first, *kept, *([] if is_whole else [notice]), *last]
+
+
+def _within(blocks: Sequence[Block], room: int, places: int) -> list[Block]:
+    """The first blocks that fit; the very first one whenever it does at all."""
     kept: list[Block] = []
-    for block in middle:
+    for block in blocks[: max(0, places)]:
         room -= size([block])
-        if room < 0 or len(kept) >= places:
-            return [*head, *kept, notice, *tail]
+        if room < 0:
+            break
         kept.append(block)
-    return [*head, *kept, *tail]
+    return kept
 
 
 def top_text(*parts: str) -> str:
     """The text that stands alone on a phone."""
-    return cut(join(*parts), MAX_TOP_TEXT)
+    return cut(join(*parts), MAX_TOP_TEXT) or "forge"

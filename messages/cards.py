@@ -31,6 +31,7 @@ from messages.blocks import (
     top_text,
 )
 from messages.details import verdict_lines
+from runbook.values import FrozenImage
 
 _ORDER = ("approve", "reject", "withdraw", "retry", "resume", "pause", "cancel", "abort")
 _LABELS = {"approve": "Approve", "reject": "Reject …", "withdraw": "Withdraw", "abort": "Abort …"}
@@ -67,7 +68,7 @@ def _first_line(view: RunView) -> Markup:
         "to",
         bold(esc(view.environment)),
         "–",
-        bold(Markup(sign.word)),
+        bold(esc(sign.word)),
         f"({place})" if place else "",
     )
 
@@ -115,7 +116,7 @@ def step_line(place: int, step: StepView) -> Markup:
     told = step.doing if step.state in ("running", "waiting", "held") else step.reason
     attempt = f"attempt {step.attempt}" if step.attempt > 1 else ""
     until = join("until", clock_time(step.deadline)) if step.deadline and step.state == "waiting" else ""
-    notes = join(sign.word, attempt, until, by=", ")
+    notes = join(esc(sign.word), attempt, until, by=", ")
     return join(
         f"{place}.", sign.emoji, esc(step.title, 150), "–", italic(notes) + (": " if told else ""), esc(told, 300)
     )
@@ -131,20 +132,14 @@ def approval_card(view: ApprovalView) -> Message:
     count = f"{filled} of {len(view.slots)}"
     head = [section(_card_title(view, count)), *paragraphs(_what(view))]
     head += paragraphs([bold(Markup(f"Approvals: {count}")), *(_slot(slot, is_open) for slot in view.slots)])
+    middle = paragraphs(_image(image) for image in view.images)
     steps = [bold(Markup("What will run")), *(join(f"{i}.", esc(s, 200)) for i, s in enumerate(view.steps, start=1))]
-    middle = paragraphs(steps) if view.steps else []
+    middle += paragraphs(steps) if view.steps else []
     if view.evidence:
         middle += [divider(), *paragraphs([bold(Markup("What it rests on")), *verdict_lines(view.evidence)])]
     tail = _card_end(view, is_open=is_open)
     more = f"More: /forge status {view.run}"
-    return Message(_card_text(view, count), fit(_bounded(head), middle, tail, more=more))
-
-
-def _bounded(head: list[Block], most: int = 12) -> list[Block]:
-    """A release of very many images must not push the buttons out."""
-    if len(head) <= most:
-        return head
-    return [*head[: most - 1], context(esc("… and more images; the run's thread and `/forge audit` have all."))]
+    return Message(_card_text(view, count), fit(head, middle, tail, more=more))
 
 
 def _card_title(view: ApprovalView, count: str) -> Markup:
@@ -179,12 +174,12 @@ def _what(view: ApprovalView) -> list[Markup]:
         join(bold(Markup("Asked for by:")), esc(view.requester_name or view.requester, 80)),
         join(bold(Markup("Reason:")), esc(view.reason)) if view.reason else Markup(""),
     ]
-    for image in view.images:
-        name = image.workload if image.container in ("", image.workload) else f"{image.workload}/{image.container}"
-        lines.append(
-            join(bold(Markup(esc(name, 100) + ":")), code(f"{image.repository}:{image.tag}"), code(image.digest))
-        )
     return [line for line in lines if line]
+
+
+def _image(image: FrozenImage) -> Markup:
+    name = image.workload if image.container in ("", image.workload) else f"{image.workload}/{image.container}"
+    return join(bold(Markup(esc(name, 100) + ":")), code(f"{image.repository}:{image.tag}"), code(image.digest))
 
 
 def _slot(slot: SlotView, is_open: bool) -> Markup:

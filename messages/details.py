@@ -15,7 +15,7 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> list[Markup]:
     lines: list[Markup] = []
     for verdict in sorted(verdicts, key=lambda v: v.outcome is Outcome.PASS):
         sign, reason, evidence = words.verdict(verdict)
-        line = join(sign.emoji, bold(esc(verdict.gate, 100)), "–", italic(Markup(sign.word)) + ":", esc(reason, 400))
+        line = join(sign.emoji, bold(esc(verdict.gate, 100)), "–", italic(esc(sign.word)) + ":", esc(reason, 400))
         if evidence:
             line = join(line, "·", esc(evidence, 500))
         if verdict.remedy and verdict.outcome is not Outcome.PASS:
@@ -79,7 +79,7 @@ def run_line(run: RunLine, place: int = 0) -> Markup:
         esc(run.service),
         code(run.version),
         "–",
-        italic(Markup(sign.word)) + (":" if run.why else ""),
+        italic(esc(sign.word)) + (":" if run.why else ""),
         esc(run.why, 250),
         f"({esc(run.requester_name, 60)})" if run.requester_name else "",
     )

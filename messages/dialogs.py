@@ -46,7 +46,7 @@ class DialogMemory:
 
 
 def _text(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit)}
+    return {"type": "plain_text", "text": plain(text, limit) or "–"}
 
 
 def reason_dialog(action: str, run: str, memory: DialogMemory) -> dict[str, Any]:

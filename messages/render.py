@@ -9,7 +9,7 @@ from engine.notes import Note
 from engine.ports import Message
 from engine.views import ApprovalView, AuditView, HelpView, PlanView, RunView, StatusView
 from messages import cards, details, words
-from messages.blocks import Block, Markup, bold, context, esc, fit, join, mention, paragraphs, section, top_text
+from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
 
 _ANSWER_SIGNS = {
     AnswerKind.DONE: ":white_check_mark:",
@@ -82,7 +82,7 @@ def view_blocks(view: Any) -> list[Block]:
 
 def _run_blocks(view: RunView) -> list[Block]:
     sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
-    first = join(sign.emoji, bold(esc(view.id)), "–", Markup(sign.word), words.progress(view))
+    first = join(sign.emoji, bold(esc(view.id)), "–", esc(sign.word), words.progress(view))
     why = esc(view.ending_reason if view.ending else view.why)
     blocks = paragraphs([line for line in (first, why, *cards.checklist(view)) if line])
     if view.guards:
