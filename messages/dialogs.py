@@ -31,7 +31,11 @@ class DialogMemory:
 
     def dump(self) -> str:
         text = json.dumps({"button": self.button, "response_url": self.response_url, "channel": self.channel})
-        return text if len(text) <= MAX_PRIVATE else json.dumps({"button": self.button[:255]})
+        return (
+            text
+            if len(text) <= MAX_PRIVATE
+            else json.dumps({"button": self.button.encode("ascii", "ignore").decode()[:255]})
+        )
 
     @classmethod
     def load(cls, text: str) -> DialogMemory:
