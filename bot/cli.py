@@ -51,18 +51,27 @@ def serve(config: Path | None) -> None:
     sys.exit(import_module("bot.serve").main(config))
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sandbox(arguments: Sequence[str]) -> None:
     """Start everything on this machine, with a page to type /forge in."""
-    sys.exit(import_module("sandbox.world").main(list(arguments)))
+    sys.exit(import_module("sandbox.world").main(list(arguments), _product()))
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def demo(arguments: Sequence[str]) -> None:
     """Play one story in the sandbox and print what the release channel shows."""
-    sys.exit(import_module("sandbox.world").demo(list(arguments)))
+    sys.exit(import_module("sandbox.demo").main(list(arguments), _product()))
+
+
+def _product() -> Any:
+    """What the sandbox may know of us: how the bot is started, the rules that are shipped, what can be typed."""
+    from integrations.prometheus.rules import rules_text
+    from runbook.commands import COMMANDS
+
+    hints = [{"name": c.name, "usage": c.usage.partition(" ")[2], "help": c.summary} for c in COMMANDS]
+    return import_module("sandbox.world").Product([sys.executable, "-m", "bot.cli", "serve"], rules_text, hints)
 
 
 @cli.command()

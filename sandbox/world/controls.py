@@ -1,0 +1,183 @@
+"""The controls that the world puts beside Slack's page: spoil a version, break a dependency, kill the bot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from sandbox.prometheus.process import ProcessFailed
+from sandbox.world.bot_process import BotEnded
+from sandbox.world.releases import CANDIDATES, CONCLUSIONS
+from sandbox.world.world import SPOILS, World
+
+Json = dict[str, Any]
+SLACK_OUTAGE_S = 10.0
+FACES = {
+    "good": "good",
+    "errors": "a fifth of the answers are errors",
+    "latency": "slow: 1.5 s an answer",
+    "crash loop": "crashes again and again",
+    "never ready": "never becomes ready",
+}
+
+
+class Controls:
+    """Draws the panel and does what is clicked there."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._spoilt: dict[str, str] = {}
+        self._work: set[asyncio.Task[None]] = set()
+        self._acts: dict[str, Callable[[str, Any], Awaitable[str]]] = {
+            "version": self._spoil,
+            "ci": self._set_ci,
+            "move": self._move_tag,
+            "prometheus": self._set_prometheus,
+            "kubernetes": self._set_kubernetes,
+            "limits": self._set_limits,
+            "outage": self._cut_slack,
+            "restart": self._restart,
+            "kill": self._kill,
+        }
+
+    def install(self) -> None:
+        """Put everything on the page, and keep it right from now on."""
+        slack = self._world.slack
+        slack.on_panel(self._use)
+        slack.set_hints(list(map(self._hint, self._world.product.hints)))
+        self._world.on_bot_change(self.draw)
+        self.draw()
+
+    async def close(self) -> None:
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def _hint(self, hint: Json) -> Json:
+        """With the words that may stand at each place, as far as the world knows them."""
+        words = {"env": list(self._world.environments), "version": [tag.version for tag in CANDIDATES]}
+        places = [part.strip("<>[]") for part in str(hint.get("usage", "")).split() if part[0] in "<["]
+        return {**hint, "words": [words.get(place, []) for place in places]}
+
+    # --- drawing
+
+    def draw(self) -> None:
+        bot, tempo = self._world.bot, self._world.tempo
+        crashed = f"The bot has ended ({_ending(bot.exit_code)}): restart it at the right, and see what it still knows."
+        self._world.slack.set_notice(crashed if bot.crashed else tempo.notice)
+        self._world.slack.set_panel(
+            [self._bot(), self._versions(), self._dependencies(), self._continuous_integration()]
+        )
+
+    def _bot(self) -> Json:
+        bot = self._world.bot
+        state = f"runs as process {bot.pid}" if bot.pid else f"does not run ({_ending(bot.exit_code)})"
+        controls = [
+            {"id": "restart", "kind": "button", "label": "Restart the bot" if bot.pid else "Start the bot"},
+            {"id": "kill", "kind": "button", "label": "Kill the bot (SIGKILL)", "danger": True},
+        ]
+        return {
+            "title": "The bot",
+            "help": f"It {state}. It forgets nothing, whenever it is killed.",
+            "controls": controls,
+        }
+
+    def _versions(self) -> Json:
+        options = [{"value": how, "label": words} for how, words in FACES.items()]
+        controls = [
+            {
+                "id": f"version {tag.version}",
+                "kind": "select",
+                "label": tag.version,
+                "value": self._spoilt.get(tag.version, "good"),
+                "options": options,
+                "help": tag.about,
+            }
+            for tag in CANDIDATES
+        ]
+        return {"title": "Versions", "help": "How a version behaves, also where it runs already.", "controls": controls}
+
+    def _dependencies(self) -> Json:
+        world = self._world
+        controls = [
+            _select("prometheus", "Prometheus", world.prometheus_state, ("up", "down", "hanging")),
+            _select("kubernetes", "Kubernetes", world.kubernetes_state, ("fine", "hanging", "errors")),
+            {"id": "limits", "kind": "toggle", "label": "Slack's rate limits", "value": world.slack.rate_limits},
+            {"id": "outage", "kind": "button", "label": f"Slack is down for {SLACK_OUTAGE_S:g} s", "danger": True},
+        ]
+        return {"title": "What the bot depends on", "controls": controls}
+
+    def _continuous_integration(self) -> Json:
+        versions = [tag.version for tag in CANDIDATES if tag.kind == "good"]
+        ci = self._world.releases.ci
+        controls = [_select(f"ci {name}", f"CI of {name}", ci[name], CONCLUSIONS) for name in versions]
+        moves = [{"id": f"move {name}", "kind": "button", "label": f"Move the tag {name}"} for name in versions]
+        title, words = "GitHub", "A tag that forge has seen must never move."
+        return {"title": title, "help": words, "controls": controls + moves}
+
+    # --- doing
+
+    async def _use(self, control: str, value: Any) -> str:
+        name, _, version = control.partition(" ")
+        said = await self._acts[name](version, value)
+        self.draw()
+        return said
+
+    async def _spoil(self, version: str, how: Any) -> str:
+        if how not in SPOILS:
+            raise ValueError(f"no way to spoil a version: {how!r}")
+        self._spoilt[version] = how
+        self._world.spoil(version, how)
+        return f"{version} is {FACES[how]}" if how == "good" else f"{version}: {FACES[how]}"
+
+    async def _set_ci(self, version: str, state: Any) -> str:
+        if state not in CONCLUSIONS:
+            raise ValueError(f"no state of CI: {state!r}")
+        self._world.releases.set_ci(version, state)
+        return f"CI of {version} is {state}"
+
+    async def _move_tag(self, version: str, _: Any) -> str:
+        return f"{version} is now on commit {self._world.releases.move_tag(version)[:12]}"
+
+    async def _set_prometheus(self, _: str, state: Any) -> str:
+        await self._world.set_prometheus(str(state))
+        return f"Prometheus is {state}"
+
+    async def _set_kubernetes(self, _: str, state: Any) -> str:
+        self._world.set_kubernetes(str(state))
+        return f"Kubernetes: {state}"
+
+    async def _set_limits(self, _: str, is_on: Any) -> str:
+        self._world.slack.rate_limits = bool(is_on)
+        return f"Slack's rate limits are {'on' if is_on else 'off'}"
+
+    async def _cut_slack(self, _: str, __: Any) -> str:
+        self._soon(self._world.take_slack_down(SLACK_OUTAGE_S))
+        return f"Slack is down for {SLACK_OUTAGE_S:g} s"
+
+    async def _restart(self, _: str, __: Any) -> str:
+        try:
+            await self._world.restart_bot()
+        except (BotEnded, TimeoutError, ProcessFailed) as failed:
+            return str(failed) or "the bot isn't connected yet"
+        return "The bot runs"
+
+    async def _kill(self, _: str, __: Any) -> str:
+        await self._world.bot.kill()
+        return "The bot is killed"
+
+    def _soon(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+
+def _select(control: str, label: str, value: str, options: Iterable[str]) -> Json:
+    return {"id": control, "kind": "select", "label": label, "value": value, "options": list(options)}
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "not started"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

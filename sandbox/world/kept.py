@@ -1,0 +1,72 @@
+"""What a second start on the same folder needs to find the same world: ports, keys, the time it began, what the cluster ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sandbox.signing import SshSigner
+
+
+def new_key() -> str:
+    """An Ed25519 private key as PEM."""
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return Ed25519PrivateKey.generate().private_bytes(encoding, form, serialization.NoEncryption()).decode()
+
+
+def signer(principal: str, pem: str) -> SshSigner:
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError("not an Ed25519 key")
+    return SshSigner(principal, key)
+
+
+@dataclass
+class Kept:
+    """Stored in `sandbox.json`, readable by its owner alone. images: `<namespace>/<deployment>` -> image reference."""
+
+    began: str
+    release_key: str
+    stranger_key: str
+    audit_key: str
+    ports: dict[str, int] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def began_at(self) -> datetime:
+        return datetime.fromisoformat(self.began)
+
+    @classmethod
+    def of(cls, folder: Path) -> Kept:
+        """What the folder remembers; a new world where it remembers nothing."""
+        path = folder / "sandbox.json"
+        if path.exists():
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        now = datetime.now(UTC).replace(microsecond=0)
+        return cls(now.isoformat(), new_key(), new_key(), new_key())
+
+    def save(self, folder: Path) -> None:
+        path = folder / "sandbox.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    async def listen(self, name: str, start: Callable[[int], Awaitable[str]], wanted: int = 0) -> str:
+        """Start where it listened before, so that addresses in stored plans stay right; else where there is room.
+
+        Raises OSError when a wanted port is taken.
+        """
+        port = wanted or self.ports.get(name, 0)
+        try:
+            url = await start(port)
+        except OSError:
+            if wanted or not port:
+                raise
+            url = await start(0)
+        self.ports[name] = int(url.rpartition(":")[2])
+        return url

@@ -1,0 +1,90 @@
+"""The bot's forge.yaml and its environment, as somebody would write them for this company."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from sandbox.shop import Shop
+from sandbox.signing import SshSigner
+from sandbox.world import staff
+from sandbox.world.releases import CHECKS, REPOSITORY
+from sandbox.world.tempo import Tempo
+
+HEAD = "# Written by the sandbox at each start. Beside the addresses only `policy` differs from what production would have.\n"
+FOREIGN = ("FORGE_", "SLACK_", "GITHUB_", "PROMETHEUS_", "PAGERDUTY_", "KUBE", "DOCKER_CONFIG")
+"""Variables that could lead the sandbox's bot to somebody's real systems; it is started without them."""
+
+
+def forge_yaml(
+    shop: Shop,
+    tempo: Tempo,
+    *,
+    team: str,
+    registry: str,
+    signer: SshSigner,
+    environments: tuple[str, ...],
+    folder: Path,
+) -> dict[str, Any]:
+    """registry: `host:port`. folder: where the checkpoints of the audit log go."""
+    return {
+        "slack": {"channel": staff.RELEASES, "team": team},
+        "roles": {role: list(members) for role, members in staff.ROLES.items()},
+        "services": {"shop": _service(shop, registry, environments)},
+        "environments": {env: {"kubernetes": {"context": env, "namespace": env}} for env in environments},
+        "integrations": {
+            "kubernetes": {"kubeconfig": "kubeconfig"},
+            "registry": {"insecure_hosts": [registry]},
+            "signers": {"ssh": [{"principal": signer.principal, "key": signer.public_line}]},
+        },
+        "server": {"port": 0},
+        "audit": {"checkpoints": [str(folder / "checkpoints")]},
+        "policy": dict(tempo.policy),
+    }
+
+
+def _service(shop: Shop, registry: str, environments: tuple[str, ...]) -> dict[str, Any]:
+    order = {"product": 1, "quantity": 1}
+    front = shop.workloads[-1]
+    return {
+        "repository": REPOSITORY,
+        "workloads": [
+            {"name": workload, "container": workload, "image": f"{registry}/acme/{workload}"}
+            for workload in shop.workloads
+        ],
+        "urls": {env: shop.endpoint_url(env, front) for env in environments},
+        "required_checks": list(CHECKS),
+        "secrets": {"customer": {"env": "SHOP_CUSTOMER_TOKEN"}},
+        "smoke": [
+            {"name": "the products are listed", "path": "/api/products", "body_contains": "Anvil"},
+            {
+                "name": "a customer buys something",
+                "method": "POST",
+                "path": "/api/orders",
+                "body": order,
+                "token": "customer",
+                "statuses": [201],
+                "json_subset": {"status": "accepted"},
+            },
+        ],
+    }
+
+
+def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # its own type knows no other value
+    out = StringIO()
+    yaml.dump(dict(values), out)
+    path.write_text(HEAD + out.getvalue(), encoding="utf-8")
+
+
+def own_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The machine's variables without those of anybody's real systems, and `extra`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return kept | dict(extra)

@@ -1,0 +1,59 @@
+"""How long things take in the sandbox: short, so that a story fits into a minute, or as long as the runbook wants them.
+
+Besides addresses this is all in which the sandbox's configuration differs from production's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """policy: what stands in forge.yaml. window, interval: of the recording rules and of Prometheus' scrapes.
+
+    time_scale: real seconds per second of the cluster's own. traffic_per_s: customers' requests in staging.
+    """
+
+    window: str
+    interval: str
+    time_scale: float
+    traffic_per_s: float
+    notice: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
+    """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded."""
+    return Tempo(
+        window="5s",
+        interval="1s",
+        time_scale=0.2,
+        traffic_per_s=25.0,
+        notice="Sandbox: durations are shortened",
+        policy={
+            "staging": {
+                "observation": observation,
+                "min_requests": 100,
+                "smoke_every": "2s",
+                "rollout_timeout": "60s",
+                "trouble_within": "15s",
+                "traffic_wait": "30s",
+                "ci_wait": "20s",
+            },
+            "health": {"window": "10s", "interval": "500ms"},
+            "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
+            "metrics": {"window": "5s", "interval": "1s", "scrape_interval": "1s"},
+            "critical": [
+                {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},
+                {"name": "API p95 latency", "metric": "latency_p95_seconds", "above": "1s", "for": guards_for},
+                {"name": "readiness success", "metric": "readiness_ratio", "below": "95 %", "for": guards_for},
+            ],
+        },
+    )
+
+
+RUNBOOK = Tempo(window="1m", interval="15s", time_scale=1.0, traffic_per_s=10.0)
+"""The runbook's own durations: an observation takes half an hour."""

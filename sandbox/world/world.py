@@ -1,0 +1,283 @@
+"""The whole surroundings of a bot on one machine, and the bot itself: started in order, stopped in order, broken on request.
+
+It speaks to the bot as the real systems do, and in no other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sandbox.cluster_metrics import ClusterMetrics
+from sandbox.faults import Fault
+from sandbox.github import LocalGitHub
+from sandbox.kubernetes import LocalKubernetes
+from sandbox.prometheus import LocalPrometheus, PrometheusFront, Target
+from sandbox.registry import LocalRegistry
+from sandbox.shop import Shop, Spoil, Traffic
+from sandbox.slack import LocalSlack
+from sandbox.world import kept, settings, staff, workloads
+from sandbox.world.bot_process import BotEnded, BotProcess
+from sandbox.world.product import Product
+from sandbox.world.releases import RUNNING, Releases
+from sandbox.world.tempo import Tempo, short
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+TRAFFIC_ELSEWHERE_PER_S = 1.0
+CONNECTED_WITHIN_S = 60.0
+SPOILS: dict[str, Spoil | None] = {
+    "good": None,
+    "errors": Spoil(error_ratio=0.2),
+    "latency": Spoil(latency_s=1.5),
+    "crash loop": Spoil(crash_loop=True),
+    "never ready": Spoil(never_ready=True),
+}
+
+
+class World:
+    """`async with World(product) as world:` everything runs; afterwards nothing does.
+
+    folder: where data are kept (None: a temporary folder that goes away). port: of Slack's page (0: any). with_bot: whether
+    `start` starts the bot, too. environments: where the shop runs.
+    """
+
+    def __init__(
+        self, product: Product, *, tempo: Tempo | None = None, folder: Path | None = None, port: int = 0,
+        with_bot: bool = True, environments: tuple[str, ...] = ENVIRONMENTS,
+    ) -> None:  # fmt: skip
+        self._own_folder = tempfile.TemporaryDirectory(prefix="forge-sandbox-") if folder is None else None
+        self.folder = (folder or Path(self._own_folder.name if self._own_folder else "")).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.product = product
+        self.tempo = tempo or short()
+        self.environments = environments
+        self.kept = kept.Kept.of(self.folder)
+        self._port = port
+        self._with_bot = with_bot
+        self._open = contextlib.AsyncExitStack()
+        self._make()
+
+    def _make(self) -> None:
+        self.signer = kept.signer("releases@acme.test", self.kept.release_key)
+        stranger = kept.signer("mallory@elsewhere.test", self.kept.stranger_key)
+        self.slack = LocalSlack()
+        self.github = LocalGitHub()
+        self.registry = LocalRegistry()
+        self.shop = Shop(environments=self.environments, exists=self.registry.has)
+        self.cluster = LocalKubernetes(runtime=self.shop.runtime, time_scale=self.tempo.time_scale)
+        self.cluster_metrics = ClusterMetrics(lambda: self.cluster.list("Deployment"))
+        self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger)
+        self.prometheus_state = "up"
+        self.kubernetes_state = "fine"
+        self.traffic: dict[str, Traffic] = {}
+        self._bot_changed: Callable[[], None] = lambda: None
+        self.bot = BotProcess(
+            self.product.serve, self.bot_environment(), self.folder / "bot.log", lambda: self._bot_changed()
+        )
+
+    # --- life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Raises OSError (the page's port is taken), ProgramMissing (no Prometheus), BotEnded."""
+        try:
+            await self._start_stands()
+            await self._start_prometheus()
+            self._write_settings()
+            self.kept.save(self.folder)
+            if self._with_bot:
+                await self.start_bot()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """The bot first, so that it ends in good order; then what it talks to."""
+        await self.bot.stop()
+        if self.cluster.url:
+            self.kept.images = workloads.images(self.cluster) or self.kept.images
+            self.kept.save(self.folder)
+        await self._open.aclose()
+        if self._own_folder is not None:
+            self._own_folder.cleanup()
+
+    async def _start_stands(self) -> None:
+        remember = self.kept.listen
+        await remember("slack", lambda port: self.slack.start(port=port), self._port)
+        self._open.push_async_callback(self.slack.stop)
+        staff.settle(self.slack)
+        await remember("github", lambda port: self.github.start(port=port))
+        self._open.push_async_callback(self.github.stop)
+        await remember("registry", lambda port: self.registry.start(port=port))
+        self._open.push_async_callback(self.registry.stop)
+        await self._start_shop()
+        self.releases.publish(self.kept.began_at)
+        await remember("kubernetes", lambda port: self.cluster.start(port=port))
+        self._open.push_async_callback(self.cluster.stop)
+        self._deploy()
+        await self.cluster_metrics.start()
+        self._open.push_async_callback(self.cluster_metrics.stop)
+
+    async def _start_shop(self) -> None:
+        for (env, name), endpoint in self.shop.endpoints.items():
+            if port := self.kept.ports.get(f"shop {env} {name}"):
+                endpoint.url = f"http://127.0.0.1:{port}"
+        try:
+            await self.shop.start()
+        except OSError:
+            for endpoint in self.shop.endpoints.values():
+                endpoint.url = ""
+            await self.shop.start()
+        self._open.push_async_callback(self.shop.stop)
+        for (env, name), endpoint in self.shop.endpoints.items():
+            self.kept.ports[f"shop {env} {name}"] = int(endpoint.url.rpartition(":")[2])
+
+    def _deploy(self) -> None:
+        """What ran before, or the released version."""
+        for env in self.environments:
+            for name in self.shop.workloads:
+                before = self.kept.images.get(f"{env}/{name}", "")
+                known = before.startswith(self.registry.host) and self.registry.has(before)
+                image = before if known else self.releases.image(name, RUNNING)
+                self.cluster.apply(workloads.deployment(name, env, image))
+        self.cluster.kubeconfig(self.folder / "kubeconfig", contexts={env: env for env in self.environments})
+
+    async def _start_prometheus(self) -> None:
+        targets: list[str | Target] = [
+            Target(address, path=path) for address, path in map(self.shop.metrics_target, self.environments)
+        ]
+        targets.append(self.cluster_metrics.url.removeprefix("http://"))
+        rules = self.product.rules(self.tempo.window, self.tempo.interval)
+        self.prometheus = LocalPrometheus(
+            targets, rules, scrape_interval=self.tempo.interval, evaluation_interval=self.tempo.interval,
+            folder=self.folder / "prometheus",
+        )  # fmt: skip
+        self._open.push_async_callback(self.prometheus.stop)
+        await self.prometheus.start()
+        self.prometheus_front = PrometheusFront(self.prometheus.url)
+        await self.kept.listen("prometheus", lambda port: self.prometheus_front.start(port=port))
+        self._open.push_async_callback(self.prometheus_front.stop)
+        for env in self.environments:
+            rate = self.tempo.traffic_per_s if env == "staging" else TRAFFIC_ELSEWHERE_PER_S
+            self.traffic[env] = self.shop.traffic(env, rate)
+            await self.traffic[env].start()
+            self._open.push_async_callback(self.traffic[env].stop)
+
+    # --- the bot
+
+    @property
+    def config_path(self) -> Path:
+        return self.folder / "forge.yaml"
+
+    def bot_environment(self) -> dict[str, str]:
+        """Tokens and places as the bot's environment has them; addresses are in its forge.yaml."""
+        return settings.own_environment(
+            {
+                "FORGE_CONFIG": str(self.config_path),
+                "FORGE_DATA_DIR": str(self.folder),
+                "FORGE_AUDIT_KEY": self.kept.audit_key,
+                "SLACK_BOT_TOKEN": self.slack.bot_token,
+                "SLACK_APP_TOKEN": self.slack.app_token,
+                "GITHUB_TOKEN": self.github.token,
+                "SHOP_CUSTOMER_TOKEN": self.shop.token,
+            }
+        )
+
+    def _write_settings(self) -> None:
+        values = settings.forge_yaml(
+            self.shop, self.tempo, team=self.slack.workspace.team_id, registry=self.registry.host, signer=self.signer,
+            environments=self.environments, folder=self.folder,
+        )  # fmt: skip
+        values["slack"]["api_url"] = self.slack.api_url
+        values["integrations"]["prometheus"] = {"url": self.prometheus_front.url}
+        values["integrations"]["github"] = {"api_url": self.github.url}
+        if self.tempo.notice:
+            values["notice"] = self.tempo.notice
+        (self.folder / "checkpoints").mkdir(exist_ok=True)
+        settings.write_yaml(self.config_path, values)
+
+    async def start_bot(self) -> None:
+        """Start it and wait until it listens to Slack. Raises BotEnded, TimeoutError."""
+        await self.bot.start()
+        async with asyncio.timeout(CONNECTED_WITHIN_S):
+            while self.slack.connection_state() not in ("connected", "down"):
+                if self.bot.pid is None:
+                    self.bot.wanted = False
+                    raise BotEnded(f"the bot ended: {self.bot.last_lines()}")
+                await asyncio.sleep(0.05)
+
+    async def restart_bot(self) -> None:
+        await self.bot.stop()
+        await self.start_bot()
+
+    def on_bot_change(self, callback: Callable[[], None]) -> None:
+        """Call it whenever the bot's process has started or ended."""
+        self._bot_changed = callback
+
+    # --- what may go wrong
+
+    def spoil(self, version: str, how: str) -> None:
+        """how: one of SPOILS; `good` heals. Raises KeyError."""
+        spoil = SPOILS[how]
+        if spoil is None:
+            self.shop.heal(version)
+        else:
+            self.shop.spoil(version, spoil)
+
+    async def set_prometheus(self, state: str) -> None:
+        """`up`, `down` (connections are refused) or `hanging` (connections are taken and never answered)."""
+        was_down = self.prometheus_state == "down"
+        self.prometheus_state = state
+        self.prometheus_front.faults.clear()
+        if state == "hanging":
+            self.prometheus_front.faults.add(Fault(kind="hang", times=-1))
+        if state == "down" and not was_down:
+            await self.prometheus_front.stop()
+        if state != "down" and was_down:
+            await self.prometheus_front.start(port=self.kept.ports["prometheus"])
+
+    def set_kubernetes(self, state: str) -> None:
+        """`fine`, `hanging` or `errors` (every request ends in a 500)."""
+        self.kubernetes_state = state
+        self.cluster.faults.clear()
+        if state != "fine":
+            self.cluster.faults.add(Fault(kind="hang" if state == "hanging" else "status", status=500, times=-1))
+
+    async def take_slack_down(self, seconds: float) -> None:
+        """Returns when it is back."""
+        self.slack.go_down()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.slack.come_back()
+
+    # --- looking
+
+    def images(self, env: str) -> dict[str, str]:
+        """What each Deployment is told to run: workload -> version, or the digest where it is no version's."""
+        return {
+            name.partition("/")[2]: self.shop.spoils.version_of(image)
+            for name, image in workloads.images(self.cluster).items()
+            if name.startswith(f"{env}/")
+        }
+
+    def serves(self, env: str, version: str) -> bool:
+        """Whether every pod that gets requests there is of this version, and each workload has all of its pods."""
+        for name in self.shop.workloads:
+            pods = self.shop.in_rotation(env, name)
+            if len(pods) != workloads.REPLICAS or {self.shop.spoils.version_of(pod.image) for pod in pods} != {version}:
+                return False
+        return True
