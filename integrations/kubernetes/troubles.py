@@ -25,6 +25,8 @@ _CONFIG_REASONS = frozenset({
 })  # fmt: skip
 _MOUNT_REASONS = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 
+_LONGEST_BACK_OFF_S = 300.0  # kubernetes.io, "Pod Lifecycle": capped at five minutes
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -36,6 +38,7 @@ class Container:
     waiting: Json
     terminated: Json
     last_terminated: Json
+    running_since: datetime | None
 
     @classmethod
     def of(cls, status: Json) -> Container:
@@ -47,11 +50,14 @@ class Container:
             waiting=state.get("waiting") or {},
             terminated=state.get("terminated") or {},
             last_terminated=last.get("terminated") or {},
+            running_since=moment((state.get("running") or {}).get("startedAt")),
         )
 
-    @property
-    def crash(self) -> Json:
-        """The newest termination that was a failure or that the kubelet answers with a back-off; empty when there is none."""
+    def crash(self, now: datetime) -> Json:
+        """The newest termination that was a failure or that the kubelet answers with a back-off; empty when there is none,
+        and when the container has outlived the longest back-off since."""
+        if self.running_since and (now - self.running_since).total_seconds() > _LONGEST_BACK_OFF_S:
+            return {}
         ended = self.terminated or self.last_terminated
         failed = ended and (ended.get("exitCode") != 0 or self.waiting.get("reason") == "CrashLoopBackOff")
         return ended if failed else {}
@@ -81,30 +87,31 @@ def _container_troubles(pod: Json, events: Sequence[Json], now: datetime) -> Ite
     status = pod.get("status") or {}
     for entry in status.get("initContainerStatuses") or []:
         container = Container.of(entry)
-        if container.waiting.get("reason") in (None, "PodInitializing") and not container.crash:
+        if container.waiting.get("reason") in (None, "PodInitializing") and not container.crash(now):
             continue
-        if (found := _container_trouble(container, events)) is not None:
+        if (found := _container_trouble(container, events, now)) is not None:
             yield _trouble(pod, now, container, *found)
     for entry in status.get("containerStatuses") or []:
         container = Container.of(entry)
         if container.ready:
             continue
-        if (found := _container_trouble(container, events)) is not None:
+        if (found := _container_trouble(container, events, now)) is not None:
             yield _trouble(pod, now, container, *found)
 
 
-def _container_trouble(container: Container, events: Sequence[Json]) -> tuple[str, str, str] | None:
+def _container_trouble(container: Container, events: Sequence[Json], now: datetime) -> tuple[str, str, str] | None:
     """(kind, reason, message), or None where the container alone explains nothing."""
     waiting = str(container.waiting.get("reason") or "")
     if waiting in _IMAGE_REASONS:
         return "image_pull", waiting, str(container.waiting.get("message") or "")
     if waiting in _CONFIG_REASONS:
         return "config", waiting, str(container.waiting.get("message") or "")
+    crash = container.crash(now)
     liveness = _newest(events, container.name, "Liveness probe failed")
-    if liveness and (container.crash or container.restarts):
+    if liveness and (crash or container.restarts):
         return "liveness", "Unhealthy", liveness
-    if container.crash:
-        return "crash_loop", *_crash_words(container)
+    if crash:
+        return "crash_loop", *_crash_words(crash)
     if waiting in ("ContainerCreating", "PodInitializing"):
         return None
     unhealthy = (
@@ -117,8 +124,7 @@ def _container_trouble(container: Container, events: Sequence[Json]) -> tuple[st
     return None
 
 
-def _crash_words(container: Container) -> tuple[str, str]:
-    ended = container.crash
+def _crash_words(ended: Json) -> tuple[str, str]:
     reason = str(ended.get("reason") or "Error")
     how = f"signal {ended['signal']}" if ended.get("signal") else f"exit code {ended.get('exitCode')}"
     message = str(ended.get("message") or "").strip()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from integrations.kubernetes import Credentials, Direct, InCluster, Kubeconfig, KubernetesCluster
 from integrations.kubernetes.ownership import image_owner
 from integrations.kubernetes.reading import label_selector, newest_replica_set, rollout_of
 from integrations.kubernetes.rights import attributes
@@ -59,6 +61,19 @@ NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 )
 def test_the_owner_of_an_image_is_found_by_its_traces(metadata: dict[str, Any], owner: str) -> None:
     assert image_owner(metadata) == owner
+
+
+@pytest.mark.parametrize(
+    ("credentials", "command"),
+    [
+        (Kubeconfig(None, "staging"), "kubectl --context staging -n shop"),
+        (Kubeconfig(Path("/etc/a b"), ""), "kubectl --kubeconfig '/etc/a b' -n shop"),
+        (Direct("https://k8s.example", lambda: "hush"), "kubectl --server https://k8s.example -n shop"),
+        (InCluster(), "kubectl -n shop"),
+    ],
+)
+def test_the_way_of_a_person_to_the_same_place_can_be_pasted(credentials: Credentials, command: str) -> None:
+    assert KubernetesCluster(credentials, "shop").kubectl == command
 
 
 def test_a_selector_is_written_as_the_api_reads_it() -> None:
@@ -218,6 +233,16 @@ def test_the_newest_event_of_the_right_container_is_quoted() -> None:
     running = {"name": "web", "ready": False, "state": {"running": {}}}
     (trouble,) = pod_troubles(pod([running]), events, NOW)
     assert (trouble.kind, trouble.message) == ("not_ready", "Readiness probe failed: second")
+
+
+@pytest.mark.parametrize(
+    ("started", "kind"), [("2026-03-01T11:59:00Z", "crash_loop"), ("2026-03-01T11:00:00Z", "not_ready")]
+)
+def test_a_crash_that_the_container_has_long_outlived_is_not_the_trouble(started: str, kind: str) -> None:
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    running = {"name": "web", "ready": False, "state": {"running": {"startedAt": started}}, "lastState": last}
+    (trouble,) = pod_troubles(pod([running]), [event("Readiness probe failed: 503")], NOW)
+    assert trouble.kind == kind
 
 
 def test_a_pod_that_just_starts_is_not_ready_in_kubernetes_words() -> None:
