@@ -15,7 +15,7 @@ from bot.configuration.places import socket_path
 from bot.exits import Exit
 from runbook.commands import COMMANDS, Command
 
-WITHOUT_BOT = frozenset({"status", "audit", "lock", "unlock"})
+WITHOUT_BOT = frozenset({"status", "audit", "help", "lock", "unlock"})
 """What also works on the database alone, when no bot runs."""
 
 

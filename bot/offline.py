@@ -18,8 +18,10 @@ from engine.answers import Answer, info, refused
 from engine.intents import Intent
 from engine.journal import Turn
 from engine.ports import Ledger
+from engine.views import HelpView
 from handlers.parser import parse_argv
 from runbook.authority import may_run
+from runbook.commands import COMMANDS
 from runbook.policy import Policy, Setting
 from runbook.values import Actor
 from runbook.verdicts import Outcome
@@ -35,6 +37,10 @@ def answer_offline(words: Sequence[str], environ: Mapping[str, str]) -> Answer:
         return intent
     if intent.name in ("lock", "unlock"):
         return _locked(intent, environ)
+    if intent.name == "help":
+        chosen = tuple(command for command in COMMANDS if intent.topic in ("", command.name))
+        return info("help", "No bot is running: these are all commands; who may run them is its configuration's business.",
+                    view=HelpView(commands=chosen))  # fmt: skip
     with _open(environ, read_only=True) as store:
         return store.read_now(lambda ledger: _looked(intent, Turn(ledger, datetime.now(UTC), _UNCONFIGURED)))
 
