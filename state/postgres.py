@@ -10,11 +10,11 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, Row, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -22,6 +22,7 @@ from runbook.errors import StoreUnavailable
 from state.columns import canonical_json
 
 LOCK_KEY: Final = 0x666F726765  # "forge" in ASCII
+LOCK_PATIENCE_S: Final = 1.0
 OLDEST: Final = 140000
 
 _OPTIONS: Final = " ".join(
@@ -125,22 +126,18 @@ class PostgresDatabase:
         return connection
 
     def _lock(self, connection: Connection) -> None:
-        """Takes the lock; an old session of this very process that the server still believes in is ended first."""
-        deadline = self._clock() + 5.0
+        """Takes the lock; an old session of this very process that the server still believes in is ended first.
+
+        It asks for a second: the server ends the session of a forge that has just stopped a moment after that forge is gone.
+        """
+        deadline = self._clock() + LOCK_PATIENCE_S
         while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({LOCK_KEY})").scalar():
             holder = connection.exec_driver_sql(_HOLDER).first()
-            if holder is None:
-                if self._clock() < deadline:
-                    continue  # it went between the two questions
-                raise StoreUnavailable("in_use", "another forge uses this database", "Stop it first")
-            pid, title = holder
-            if title != self._title or self._clock() >= deadline:
-                raise StoreUnavailable(
-                    "in_use",
-                    f"another forge ({title.removeprefix('forge ') if title else f'session {pid}'}) uses this database",
-                    "Stop it first",
-                )
-            connection.exec_driver_sql(f"SELECT pg_terminate_backend({int(pid)}, 1000)")
+            if holder is not None and holder[1] == self._title:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend({int(holder[0])}, 1000)")
+            if self._clock() >= deadline:
+                raise StoreUnavailable("in_use", f"another forge{_whose(holder)} uses this database", "Stop it first")
+            time.sleep(0.05)
 
     def in_transaction(self, connection: Connection) -> bool:
         driver = connection.connection.driver_connection
@@ -166,3 +163,11 @@ _HOLDER: Final = f"""
       AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (held.classid::bigint << 32 | held.objid::bigint) = {LOCK_KEY}
 """  # noqa: S608  (a constant of ours)
+
+
+def _whose(holder: Row[Any] | None) -> str:
+    """` (pid 12 on box 1a2b3c4d)`; empty when the holder went between two questions."""
+    if holder is None:
+        return ""
+    pid, title = holder
+    return f" ({title.removeprefix('forge ') if title else f'session {pid}'})"
