@@ -78,6 +78,7 @@ def _service(shop: Shop, registry: str, environments: tuple[str, ...]) -> dict[s
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
+    yaml.width = 4096
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # its own type knows no other value
     out = StringIO()
     yaml.dump(dict(values), out)

@@ -1,0 +1,139 @@
+"""`forge demo`: one story in the sandbox without a browser. It ends with 0 only when the story ended as it should."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from sandbox.world import Actors, Product, World, short
+from sandbox.world.command import TROUBLES
+from sandbox.world.releases import RUNNING
+from sandbox.world.staff import ADA, PIA, SAM
+from sandbox.world.telling import Teller
+
+UNSIGNED, GOOD, BAD = "v1.4.0-rc.7", "v1.4.0-rc.2", "v1.4.0-rc.3"
+PATIENCE_S = 60.0
+
+
+class StoryBroken(RuntimeError):
+    """The story went another way; the message says where."""
+
+
+def main(argv: Sequence[str], product: Product) -> int:
+    """Plays the story. Returns an exit code; why it failed is on standard error."""
+    return int(_command(product).main(list(argv), prog_name="forge demo", standalone_mode=False) or 0)
+
+
+def _command(product: Product) -> click.Command:
+    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.option("--observation", default="8s", show_default=True, help="How long staging is observed.")
+    @click.option(
+        "--data-dir", type=click.Path(path_type=Path), help="Keep everything there; else it goes away at the end."
+    )
+    def demo(observation: str, data_dir: Path | None) -> int:
+        """Play one story: an unsigned candidate, a good one, and one whose answers are errors."""
+        try:
+            asyncio.run(_play(World(product, tempo=short(observation, guards_for="3s"), folder=data_dir)))
+        except StoryBroken as broken:
+            click.echo(f"\nThe story broke: {broken}", err=True)
+            return 1
+        except TROUBLES as trouble:
+            click.echo(f"The demo can't be played: {trouble or type(trouble).__name__}", err=True)
+            return 1
+        return 0
+
+    return demo
+
+
+def _say(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()
+
+
+async def _play(world: World) -> None:
+    began = time.monotonic()
+    _say("Starting Slack, Kubernetes, GitHub, a registry, Prometheus, a shop and the bot …")
+    async with world:
+        _say(f"#releases. {world.tempo.notice}; staging runs {RUNNING}.")
+        actors = Actors(world.slack)
+        with Teller(world.slack, actors, _say) as teller:
+            story = Story(world, actors, teller)
+            await story.refuse_unsigned()
+            await story.give_go()
+            await story.return_bad()
+    _say(f"\nThe story ended as it should, after {time.monotonic() - began:.0f} s.")
+
+
+@dataclass(frozen=True)
+class Story:
+    """Three candidates, three ends. Each part raises StoryBroken when it ends otherwise."""
+
+    world: World
+    actors: Actors
+    teller: Teller
+
+    async def refuse_unsigned(self) -> None:
+        _say("\n— A candidate that nobody signed —")
+        await self._type(ADA, f"deploy staging {UNSIGNED}")
+        await self._until(lambda: any("not signed" in text for text in self.actors.ephemerals(ADA)), "it is refused")
+        self._require(not self.actors.runs(), "an unsigned candidate became a run")
+
+    async def give_go(self) -> None:
+        _say("\n— A good candidate —")
+        run = await self._deploy(GOOD, "staging-1")
+        await self._until(lambda: "Go or no-go" in self._waiting(run), "the go is asked for")
+        await self._approve(PIA, run)
+        await self._approve(SAM, run)
+        await self._until(lambda: "completed" in self.actors.state(run), "it gets its go")
+        self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
+
+    async def return_bad(self) -> None:
+        _say("\n— A bad candidate: a fifth of its answers are errors —")
+        self.world.spoil(BAD, "errors")
+        run = await self._deploy(BAD, "staging-2")
+        await self._until(lambda: " – returned" in self.actors.state(run), "staging is returned")
+        self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
+        self._require("error" in self.actors.headline(run), "nobody is told why")
+
+    # --- what they do
+
+    async def _deploy(self, version: str, run: str) -> str:
+        """Ada asks, Sam approves."""
+        await self._type(ADA, f"deploy staging {version}")
+        await self._until(lambda: "Deploy to staging" in self._waiting(run), f"{run} waits for its approval")
+        await self._approve(SAM, run)
+        return run
+
+    async def _type(self, user: str, text: str) -> None:
+        self.teller.person(user, f"types: /forge {text}")
+        await self.actors.command(user, text)
+
+    async def _approve(self, user: str, run: str) -> None:
+        await self._until(lambda: self.actors.with_button("approve", run), "there is a card with a button")
+        self.teller.person(user, "clicks: Approve")
+        await self.actors.click(user, "approve", run)
+
+    # --- what they see
+
+    def _waiting(self, run: str) -> str:
+        state = self.actors.state(run)
+        return state if "Waiting for" in state else ""
+
+    def _staging_is(self, version: str) -> bool:
+        return set(self.world.images("staging").values()) == {version}
+
+    async def _until(self, condition: Callable[[], object], what: str) -> None:
+        try:
+            await self.actors.until(condition, what, within_s=PATIENCE_S)
+        except TimeoutError as late:
+            raise StoryBroken(str(late)) from None
+
+    def _require(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            raise StoryBroken(otherwise)
