@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from bot.configuration.document import PAGE, page
 from bot.configuration.loading import Configuration, load
+from bot.configuration.policy_schema import Health, Metrics, Staging, Waiting
 from bot.configuration.problems import ConfigurationError, Problem
 from bot.configuration.units import duration_text, parse_duration
 from runbook.errors import Permanent
-from runbook.policy import Policy
+from runbook.policy import HealthPolicy, MetricsPolicy, Policy, StagingPolicy, WaitingPolicy
 from runbook.values import Environment, Role
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +188,14 @@ def test_a_duration_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
 @given(st.integers(min_value=1, max_value=366 * 86_400))
 def test_a_duration_survives_being_written(seconds: int) -> None:
     assert parse_duration(duration_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("inside", "section"),
+    [(StagingPolicy, Staging), (HealthPolicy, Health), (WaitingPolicy, Waiting), (MetricsPolicy, Metrics)],
+)
+def test_every_number_of_the_policy_can_be_configured(inside: Any, section: type[BaseModel]) -> None:
+    assert {field.name.removesuffix("_s") for field in fields(inside)} == set(section.model_fields)
 
 
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
