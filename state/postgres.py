@@ -169,5 +169,5 @@ def _whose(holder: Row[Any] | None) -> str:
     """` (pid 12 on box 1a2b3c4d)`; empty when the holder went between two questions."""
     if holder is None:
         return ""
-    pid, title = holder
+    pid, title = holder.pid, holder.application_name
     return f" ({title.removeprefix('forge ') if title else f'session {pid}'})"
