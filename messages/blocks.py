@@ -235,17 +235,29 @@ def fit(head: Sequence[Block], middle: Sequence[Block], tail: Sequence[Block], *
     """As much as Slack takes: the head and the tail first, buttons always, then the middle; `more` says where the rest is."""
     notice = context(esc(more))
     first = _within(head, MAX_HEAD, MAX_BLOCKS // 3)
-    buttons = [block for block in tail if block["type"] == "actions"]
-    spare = _within([block for block in tail if block["type"] != "actions"], MAX_TAIL - size(buttons), MAX_BLOCKS // 3)
-    last = [block for block in tail if block in buttons or block in spare]
+    last = _with_buttons(tail)
     room = MAX_CHARACTERS - size([*first, *last, notice])
     kept = _within(middle, room, MAX_BLOCKS - len(first) - len(last) - 1)
     is_whole = (len(first), len(kept), len(last)) == (len(head), len(middle), len(tail))
     return [*first, *kept, *([] if is_whole else [notice]), *last]
 
 
+def _with_buttons(tail: Sequence[Block]) -> list[Block]:
+    """The tail in its order: every row of buttons, and of the rest what fits."""
+    rows = [block for block in tail if block["type"] == "actions"]
+    rest = len(_within([b for b in tail if b["type"] != "actions"], MAX_TAIL - size(rows), MAX_BLOCKS // 3))
+    kept: list[Block] = []
+    for block in tail:
+        if block["type"] != "actions":
+            rest -= 1
+            if rest < 0:
+                continue
+        kept.append(block)
+    return kept
+
+
 def _within(blocks: Sequence[Block], room: int, places: int) -> list[Block]:
-    """The first blocks that fit; the very first one whenever it does at all."""
+    """The first blocks, as many as fit."""
     kept: list[Block] = []
     for block in blocks[: max(0, places)]:
         room -= size([block])

@@ -90,7 +90,7 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `30 min`, `1 h 30 min`, `2 d`: two units at most."""
+    """`45 s`, `30 min`, `1 h 30 min`, `2 d`: two neighbouring units at most."""
     if seconds < 0:
         return "0 s"
     if seconds < 1:
@@ -99,13 +99,12 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{seconds:.3g} s"
     units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    largest = next(place for place, (length, _) in enumerate(units) if whole >= length)
     parts: list[str] = []
-    for length, name in units:
+    for length, name in units[largest : largest + 2]:
         count, whole = divmod(whole, length)
         if count:
             parts.append(f"{count} {name}")
-        if len(parts) == 2 or (parts and name == "min"):
-            break
     return " ".join(parts)
 
 

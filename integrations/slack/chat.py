@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.ports import Message, Placed
 from integrations.slack.web import SlackWeb
-from runbook.errors import ForgeError
+from runbook.errors import ForgeError, Temporary
 
 EVENT_TYPE = "forge_message"
 PERMALINK_TIMEOUT_S = 3.0
@@ -40,7 +40,9 @@ class SlackChat:
             unfurl_links=False,
             unfurl_media=False,
         )
-        where, ts = str(answer.get("channel") or channel), str(answer["ts"])
+        where, ts = str(answer.get("channel") or channel), str(answer.get("ts") or "")
+        if not ts:
+            raise Temporary("slack", "garbled.doubtful", "Slack's answer to chat.postMessage names no message")
         return Placed(where, ts, "" if thread_ts else await self._permalink(where, ts))
 
     async def update(self, channel: str, ts: str, message: Message) -> None:

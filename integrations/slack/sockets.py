@@ -58,6 +58,7 @@ class _Ear(AsyncSocketModeHandler):
     ) -> None:
         super().__init__(app, app_token, web_client=web_client, ping_interval=ping_interval_s)
         self.socket: SocketModeClient = self.client
+        self.socket.proxy = web_client.proxy  # or none: the SDK would take HTTP_PROXY for any address
         self._on_renewal = on_renewal
         self._reconnect = self.socket.connect_to_new_endpoint
         self.socket.connect_to_new_endpoint = self._renew  # type: ignore[method-assign]  # the SDK has no hook

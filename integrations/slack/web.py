@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -24,6 +25,7 @@ RESPONSE_HOST = "https://hooks.slack.com"
 TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_CONNECTIONS = 20
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_RETRIES: tuple[AsyncRetryHandler, ...] = ()
 
 
@@ -36,6 +38,7 @@ class SlackWeb:
         self._token = token
         self._session: aiohttp.ClientSession | None = None
         parts = urlsplit(self.api_url)
+        self._is_direct = _needs_no_proxy(self.api_url)
         self._answer_hosts = {RESPONSE_HOST, f"{parts.scheme}://{parts.netloc}"}
 
     async def __aenter__(self) -> SlackWeb:
@@ -51,9 +54,7 @@ class SlackWeb:
 
     def sdk_client(self, token: str | None = None) -> AsyncWebClient:
         """The SDK's client over the shared session; without a token unless one is given."""
-        return AsyncWebClient(
-            token=token, base_url=self.api_url, session=self._shared(), retry_handlers=list(NO_RETRIES)
-        )
+        return _client(self.api_url, token, self._shared(), is_direct=self._is_direct)
 
     async def call(self, method: str, *, timeout_s: float | None = None, **arguments: object) -> dict[str, Any]:
         """One call of a method named in `scopes.METHODS`; arguments that are None are left out. Raises `runbook.errors`."""
@@ -93,12 +94,32 @@ class SlackWeb:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self.timeout_s, connect=CONNECT_TIMEOUT_S),
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
-                trust_env=True,
+                trust_env=not self._is_direct,
             )
         return self._session
 
 
 _TAKES_JSON = frozenset({"chat.postMessage", "chat.update", "views.open"})
+
+
+def bare_client(api_url: str = API_URL) -> AsyncWebClient:
+    """The SDK's client without token and session, for Bolt and the sockets; it may be made before the event loop runs."""
+    return _client(api_url, None, None, is_direct=_needs_no_proxy(api_url))
+
+
+def _client(
+    api_url: str, token: str | None, session: aiohttp.ClientSession | None, *, is_direct: bool
+) -> AsyncWebClient:
+    client = AsyncWebClient(token=token, base_url=api_url, session=session, retry_handlers=list(NO_RETRIES))
+    if is_direct:
+        # The SDK takes HTTP_PROXY for every address, NO_PROXY and this very machine notwithstanding.
+        client.proxy = None
+    return client
+
+
+def _needs_no_proxy(api_url: str) -> bool:
+    parts = urlsplit(api_url)
+    return (parts.hostname or "") in _LOOPBACK or bool(proxy_bypass(parts.netloc))
 
 
 def _response_error(status: int, headers: Mapping[str, str]) -> ForgeError:

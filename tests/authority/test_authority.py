@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.authority import fill_slots, may_fill, may_run
@@ -89,6 +89,7 @@ _APPROVALS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_ROLES, _APPROVALS, st.sampled_from("abcdex"))
 def test_as_many_slots_are_filled_as_can_be_and_each_by_somebody_entitled(
     roles: list[Role], approvals: list[tuple[str, list[Role]]], requester: str
@@ -105,6 +106,7 @@ def test_as_many_slots_are_filled_as_can_be_and_each_by_somebody_entitled(
     assert found.filled == _best(roles, {actor: theirs for actor, theirs in held.items() if actor != requester})
 
 
+@settings(deadline=None)
 @given(_ROLES, _APPROVALS)
 def test_a_later_approval_takes_nobodys_slot_away(roles: list[Role], approvals: list[tuple[str, list[Role]]]) -> None:
     seated: set[str] = set()

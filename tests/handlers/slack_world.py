@@ -19,7 +19,7 @@ from handlers.slack_app import SlackListeners, build_app
 from integrations.slack.chat import SlackChat
 from integrations.slack.directory import SlackDirectory
 from integrations.slack.sockets import Sockets
-from integrations.slack.web import SlackWeb
+from integrations.slack.web import SlackWeb, bare_client
 from messages.blocks import actions, button
 from messages.render import Messages
 from runbook.errors import StoreUnavailable
@@ -137,8 +137,10 @@ async def slack_world(**settings: Any) -> AsyncIterator[World]:
     operations = FakeOperations(chat=chat)
     operations.consumer = SlackConsumer(operations, directory)
     listeners = SlackListeners(operations, directory, chat, Messages())
-    app = build_app(listeners, bot_token=slack.bot_token, client=web.sdk_client(), signing_secret=slack.signing_secret)
-    sockets = Sockets(app, slack.app_token, web.sdk_client(), **({"ping_interval_s": 0.5} | settings))
+    app = build_app(
+        listeners, bot_token=slack.bot_token, client=bare_client(slack.api_url), signing_secret=slack.signing_secret
+    )
+    sockets = Sockets(app, slack.app_token, bare_client(slack.api_url), **({"ping_interval_s": 0.5} | settings))
     await sockets.start()
     try:
         await sockets.wait_connected(10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.answers import Answer, AnswerKind
@@ -177,6 +177,7 @@ _WORDS = st.one_of(
 _MENTION = re.compile(r"<[!@#]|<https?:")
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=MAX_CHARACTERS + 5), st.lists(_WORDS, max_size=8).map(" ".join)))
 @example("deploy ＜!channel＞ v1")
 @example("--")

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from handlers.slack_app import SlackListeners
 from tests.handlers.slack_world import CHANNEL, World, slack_world
 
@@ -95,6 +97,12 @@ async def test_starting_doesnt_wait_for_a_slack_that_is_down() -> None:
         assert await world.sockets.problem() == "no Slack socket is connected"
         world.slack.come_back()
         await world.sockets.wait_connected(15)
+
+
+async def test_the_sockets_to_this_very_machine_take_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with slack_world() as world:
+        assert (await world.slack.command("U0ALICE", "status", channel_id=CHANNEL)).outcome == "acknowledged"
 
 
 async def test_listeners_can_be_closed_with_nothing_to_do() -> None:

@@ -104,6 +104,7 @@ async def test_a_post_whose_answer_is_lost_is_doubtful_and_was_sent_once(slack: 
          "slack.internal_error.doubtful"),
         (Fault(status=200, path="chat.postMessage", body={"ok": False, "error": "service_unavailable"}),
          "slack.service_unavailable"),
+        (Fault(status=200, path="chat.postMessage", body={"ok": True}), "slack.garbled.doubtful"),
     ],
 )  # fmt: skip
 async def test_what_may_pass_is_temporary_and_sent_only_once(
@@ -191,3 +192,15 @@ async def test_a_method_that_isnt_declared_is_not_called(slack: LocalSlack, chat
         with pytest.raises(ValueError, match="named in"):
             await web.call("chat.delete", channel=CHANNEL, ts="1.0")
     assert slack.calls() == []
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY"])
+async def test_a_proxy_is_not_asked_for_this_very_machine(
+    slack: LocalSlack, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with SlackWeb(slack.bot_token, api_url=slack.api_url) as web:
+        await SlackChat(web).post(CHANNEL, HELLO, "out-1")
+        result = await slack.command("U0ALICE", "status", channel_id=CHANNEL)
+        await SlackChat(web).respond(result.response_url, HELLO)
+    assert len(slack.messages(CHANNEL)) == 1
