@@ -32,6 +32,9 @@ from runbook.verdicts import Outcome, Verdict
 
 log = structlog.get_logger("forge.guards")
 
+LOOK_BACK = timedelta(hours=6)
+"""How far back a restarted bot looks for what it missed: bounds the answer's size."""
+
 Key = tuple[str, str]
 """(environment, recorded metric)"""
 
@@ -115,7 +118,7 @@ class GuardEvaluator:
     async def _query(self, key: Key) -> Answer:
         environment, metric = key
         try:
-            return Answer(_by_subject(await self._metrics(environment).query(metric)))
+            return Answer(_by_subject(await self._metrics(environment).query(metric), environment))
         except ForgeError as error:
             return Answer({}, error)
 
@@ -194,32 +197,34 @@ class GuardEvaluator:
 
     async def _fill_gaps(self, watches: list[Watch]) -> None:
         """What was sampled while nobody looked, by one range query per metric; where series are truly absent windows start anew."""
-        late = [w for w in watches if self._missed(w)]
-        keys = {(w.span.environment, g.metric) for w in late for g in w.span.guards}
-        longest_s = max((g.for_s for w in late for g in w.span.guards), default=0.0)
-        ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, longest_s) for k in keys)), strict=True))
+        late = {w.span.run: w for w in watches if self._missed(w)}
+        keys = {(w.span.environment, g.metric) for w in late.values() for g in w.span.guards}
+        since = min((w.span.since for w in late.values()), default=self._ports.clock.now())
+        ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, since) for k in keys)), strict=True))
         interval_s = self._settings.current.policy.metrics.interval_s
         for watch in watches:
-            watch.filled = True
-            for guard in watch.span.guards if watch in late else ():
-                series = ranges[watch.span.environment, guard.metric].get((watch.span.service, guard.track), [])
+            asked = [ranges.get((watch.span.environment, guard.metric)) for guard in watch.span.guards]
+            watch.filled = watch.span.run not in late or all(answer is not None for answer in asked)
+            for guard, answer in zip(watch.span.guards, asked, strict=True):
+                series = (answer or {}).get((watch.span.service, guard.track), [])
                 if len(series) == 1:
                     samples = [s for s in series[0].samples if s.at >= watch.span.since]
-                    watch.states[guard.name] = replay(guard, samples, interval_s)
+                    watch.states[guard.name] = replay(guard, samples, interval_s, watch.states.get(guard.name))
 
     def _missed(self, watch: Watch) -> bool:
         interval_s = self._settings.current.policy.metrics.interval_s
         return (self._ports.clock.now() - watch.span.since).total_seconds() > interval_s
 
-    async def _range(self, key: Key, longest_s: float) -> dict[tuple[str, str], list[Series]]:
+    async def _range(self, key: Key, since: datetime) -> dict[tuple[str, str], list[Series]] | None:
+        """None: it could not be asked; the next round asks again."""
         environment, metric = key
         now, step_s = self._ports.clock.now(), self._settings.current.policy.metrics.interval_s
-        start = now - timedelta(seconds=longest_s + 3 * step_s)
+        start = max(since, now - LOOK_BACK)
         try:
-            return _by_subject(await self._metrics(environment).query_range(metric, start, now, step_s))
+            return _by_subject(await self._metrics(environment).query_range(metric, start, now, step_s), environment)
         except ForgeError as error:
             log.warning("guards.gap_not_filled", metric=metric, code=error.code)
-            return {}
+            return None
 
 
 @dataclass(frozen=True)
@@ -240,9 +245,12 @@ class Answer:
         return samples[-1].at if samples else None
 
 
-def _by_subject(answer: Iterable[Series]) -> dict[tuple[str, str], list[Series]]:
+def _by_subject(answer: Iterable[Series], environment: str) -> dict[tuple[str, str], list[Series]]:
+    """By service and track; one Prometheus may record several environments."""
     found: dict[tuple[str, str], list[Series]] = defaultdict(list)
     for series in answer:
+        if series.labels.get("env", environment) != environment:
+            continue
         found[series.labels.get("service", ""), series.labels.get("track", "stable")].append(series)
     return found
 

@@ -286,10 +286,13 @@ _WORLDS = itertools.count()
 async def bench(
     tmp_path: Path, *, outside: Outside | None = None, clock: SimulatedClock | None = None, chat: KeepingChat | None = None,
     metrics: Series1 | None = None, setting: Setting | None = None, numbers: dict[str, Any] | None = None, world: str = "",
+    fate: Any = None,
 ) -> AsyncIterator[Bench]:  # fmt: skip
     """One life of the program; call it again on the same path for the next."""
     store = open_store(f"sqlite:///{tmp_path / 'forge.db'}", data_dir=tmp_path)
     counted = Counted(store)
+    if fate is not None:
+        counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]
     clock = clock or SimulatedClock()
     clock._busy = lambda: counted.under_way > 0
     chat, outside, metrics = chat or KeepingChat(), outside or Outside(), metrics or Series1()
@@ -328,9 +331,9 @@ async def bench(
         fields = {k: v for k, v in payload.items() if k not in ("actor", "environment", "response_url")}
         await engine.desk.act(Intent(environment=environment, **fields), actor, received=received)
 
-    await engine.start(consume)
-    await clock.settle()
     try:
+        await engine.start(consume)
+        await clock.settle()
         yield Bench(engine, store, clock, chat, metrics, outside, shared)
     finally:
         await engine.stop(0.0)
