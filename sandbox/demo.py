@@ -99,7 +99,7 @@ class Story:
         run = await self._deploy(BAD, "staging-2")
         await self._until(lambda: " – returned" in self.actors.state(run), "staging is returned")
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
-        self._require("error" in self.actors.headline(run), "nobody is told why")
+        self._require(any("error rate" in text for text in self.actors.thread(run)), "nobody is told why")
 
     # --- what they do
 

@@ -36,7 +36,7 @@ def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
         policy={
             "staging": {
                 "observation": observation,
-                "min_requests": 100,
+                "min_requests": 60,
                 "smoke_every": "2s",
                 "rollout_timeout": "60s",
                 "trouble_within": "15s",

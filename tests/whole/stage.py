@@ -1,0 +1,173 @@
+"""The whole bot among all stand-ins, over the real protocols: what tests do as people, and what they see."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bot.assembly import Bot
+from bot.configuration.loading import load
+from integrations.prometheus.rules import rules_text
+from runbook.commands import COMMANDS
+from sandbox.slack import ClickResult, CommandResult
+from sandbox.world import Actors, Product, Tempo, World, short
+from sandbox.world.staff import ADA, SAM
+from state.store import SqlStore, open_store
+
+HINTS = [{"name": c.name, "usage": c.usage.partition(" ")[2], "help": c.summary} for c in COMMANDS]
+PRODUCT = Product([sys.executable, "-m", "bot.cli", "serve"], rules_text, HINTS)
+ENDED = (" – completed", " – returned", " – cancelled", " – rejected", " – expired", " – failed", " – stopped")
+ENVIRONMENTS = ("staging", "prod")
+
+
+class Stage:
+    """One world with its bot: a process of its own, or with in_process=True in the loop of the test.
+
+    Several tests may use one after the other: `tidy` brings it back to good order.
+    """
+
+    def __init__(
+        self, *, in_process: bool = False, tempo: Tempo | None = None, folder: Path | None = None, with_bot: bool = True
+    ) -> None:
+        tempo = tempo or short(observation="5s", guards_for="2s")
+        starts_itself = with_bot and not in_process
+        self.world = World(PRODUCT, tempo=tempo, folder=folder, with_bot=starts_itself, environments=ENVIRONMENTS)
+        self.actors = Actors(self.world.slack)
+        self.bot: Bot | None = None
+        self._in_process = in_process and with_bot
+        self._store: SqlStore | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.world.start()
+        if self._in_process:
+            await self._start_in_process()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bot is not None and self._store is not None:
+            await self.bot.stop()
+            self._store.close()
+        await self.world.stop()
+
+    async def _start_in_process(self) -> None:
+        os.environ.update({k: v for k, v in self.world.bot_environment().items() if k not in os.environ})
+        configuration = load(self.world.config_path, self.world.bot_environment())
+        connections = configuration.connections
+        self._store = open_store(connections.database_url, data_dir=connections.data_dir)
+        self.bot = Bot(configuration, self._store)
+        await self.bot.start()
+        await self.until(lambda: self.world.slack.connection_state() == "connected", "the bot listens")
+
+    # --- people
+
+    async def command(self, user: str, text: str) -> CommandResult:
+        """Types `/forge <text>` in #releases."""
+        return await self.actors.command(user, text)
+
+    async def click(self, user: str, action: str, run: str = "") -> ClickResult:
+        return await self.actors.click(user, action, run)
+
+    async def approve(self, user: str, run: str = "", *, title: str = "") -> None:
+        """Waits until the run asks (for `title`, where one is given), then clicks."""
+        await self.until(lambda: self.asks(run, title), f"{run} asks for {title or 'an approval'}")
+        await self.until(lambda: self.actors.with_button("approve", run), "there is a button")
+        await self.actors.click(user, "approve", run)
+
+    async def deploy(self, version: str, *, approve: bool = True) -> str:
+        """Ada asks for it and Sam approves; returns the run's id."""
+        before = set(self.actors.runs())
+        await self.command(ADA, f"deploy staging {version}")
+        await self.until(lambda: set(self.actors.runs()) - before, f"a run of {version} begins")
+        run = (set(self.actors.runs()) - before).pop()
+        if approve:
+            await self.approve(SAM, run, title="Deploy to staging")
+        return run
+
+    # --- what is seen
+
+    async def until(self, condition: Callable[[], Any], what: str, *, within_s: float = 40.0) -> Any:
+        return await self.actors.until(condition, what, within_s=within_s)
+
+    async def until_ended(self, run: str, *, within_s: float = 60.0) -> str:
+        """The headline's one sentence once the run has ended."""
+        await self.until(lambda: self.has_ended(run), f"{run} ends", within_s=within_s)
+        return self.state(run)
+
+    async def until_at(self, run: str, step: str, *, within_s: float = 40.0) -> None:
+        """Until the run is at this step, as its headline says."""
+        await self.until(lambda: step in self.state(run), f"{run} is at {step}", within_s=within_s)
+
+    def asks(self, run: str, title: str = "") -> bool:
+        return "Waiting for" in self.state(run) and title in self.state(run)
+
+    def has_ended(self, run: str) -> bool:
+        return any(word in self.state(run) for word in ENDED)
+
+    def state(self, run: str = "") -> str:
+        return self.actors.state(run)
+
+    def headline(self, run: str = "") -> str:
+        return self.actors.headline(run)
+
+    def thread(self, run: str = "") -> str:
+        return "\n".join(self.actors.thread(run))
+
+    def ephemerals(self, user: str) -> list[str]:
+        return self.actors.ephemerals(user)
+
+    def staging_images(self) -> dict[str, str]:
+        """workload -> version that the Deployments of staging are told to run."""
+        return self.world.images("staging")
+
+    def image_changes(self) -> list[tuple[str, str]]:
+        """Every change of an image in staging that was asked of the cluster since `watch_images`: (workload, version)."""
+        return list(self._changes)
+
+    def watch_images(self) -> None:
+        """Begin to note what `image_changes` gives."""
+        self._changes: list[tuple[str, str]] = []
+        last = dict(self.staging_images())
+
+        def note(_: str, obj: dict[str, Any]) -> None:
+            metadata = obj["metadata"]
+            if obj.get("kind") != "Deployment" or metadata.get("namespace") != "staging":
+                return
+            image = obj["spec"]["template"]["spec"]["containers"][0]["image"]
+            version = self.world.shop.spoils.version_of(image)
+            if last.get(metadata["name"]) != version:
+                last[metadata["name"]] = version
+                self._changes.append((metadata["name"], version))
+
+        self.world.cluster.on_change(note)
+
+    # --- the bot's life
+
+    async def kill_bot(self) -> None:
+        """SIGKILL."""
+        await self.world.bot.kill()
+        await self.until(lambda: self.world.slack.connection_state() == "offline", "Slack notices")
+
+    async def start_bot(self) -> None:
+        await self.world.start_bot()
+
+    async def tidy(self) -> None:
+        """Everything works again, the bot runs, and no run is left over."""
+        world = self.world
+        world.shop.heal()
+        world.slack.come_back()
+        world.slack.rate_limits = False
+        world.set_kubernetes("fine")
+        await world.set_prometheus("up")
+        if self.bot is None and world.bot.starts and world.bot.pid is None:
+            await world.start_bot()
+        for run in self.actors.runs():
+            if not self.has_ended(run):
+                for way in ("cancel", "abort"):
+                    await self.command(ADA, f"{way} {run} --reason tidying")
+                await self.until_ended(run)
