@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -279,7 +280,8 @@ class Counted:
         return self.store.healthy
 
 
-_WORLDS = itertools.count()
+DATABASE: ContextVar[str] = ContextVar("DATABASE", default="")
+"""Where the tests of one module run on several databases; empty: SQLite in the test's folder."""
 
 
 @asynccontextmanager
@@ -289,7 +291,7 @@ async def bench(
     fate: Any = None,
 ) -> AsyncIterator[Bench]:  # fmt: skip
     """One life of the program; call it again on the same path for the next."""
-    store = open_store(f"sqlite:///{tmp_path / 'forge.db'}", data_dir=tmp_path)
+    store = open_store(DATABASE.get(), data_dir=tmp_path, ballast_bytes=64 * 1024)
     counted = Counted(store)
     if fate is not None:
         counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,15 @@ from engine.records import Button, Click, Decision, Outgoing, Sealed
 from runbook.errors import Temporary
 from runbook.policy import Policy, StagingPolicy
 from runbook.values import Actor, Environment, Role
+from tests.engine import harness
 from tests.engine.harness import ADA, BOTH, GUEST, PIA, SAM, Bench, bench, failing, ratio, setting_for, without_data
+
+
+@pytest.fixture(autouse=True)
+def on_both_databases(database_url: str) -> Iterator[None]:
+    token = harness.DATABASE.set(database_url)
+    yield
+    harness.DATABASE.reset(token)
 
 
 async def to_go(b: Bench) -> str:
