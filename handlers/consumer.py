@@ -43,12 +43,13 @@ class SlackConsumer:
             log.warning("could not look a person up", user=kept.user, code=error.code)
             await self._operations.answer(received, unknown_person(error))
             return
-        if isinstance(intent, Answer) and not actor.refusal:
-            await self._operations.answer(received, intent, actor)
-        elif isinstance(intent, Answer):
+        if isinstance(intent, Intent):
+            await self._operations.act(intent, actor, received=received)
+        elif actor.refusal:
             await self._operations.answer(received, not_a_member(actor.refusal), actor)
         else:
-            await self._operations.act(intent, actor, received=received)
+            # Without the actor: a slip of the pen is nobody's business but the writer's, and no entry of the audit log.
+            await self._operations.answer(received, intent)
 
 
 def intent_of(kind: str, kept: Kept) -> Intent | Answer:

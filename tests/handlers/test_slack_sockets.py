@@ -22,17 +22,23 @@ async def test_two_connections_are_held_and_both_hear() -> None:
 
 async def test_when_slack_asks_both_to_renew_no_command_is_lost() -> None:
     async with slack_world() as world:
-        first = {connection.id for connection in world.slack.sockets.connections}
-        await world.slack.disconnect_sockets("warning")
+        first = list(world.slack.sockets.connections)
 
-        def renewed() -> bool:
-            return len(world.slack.sockets.connections) == 2 and not first & {
-                connection.id for connection in world.slack.sockets.connections
-            }
-
-        while not renewed():
+        async def acknowledged() -> None:
             result = await world.slack.command("U0ALICE", "status", channel_id=CHANNEL)
             assert result.outcome == "acknowledged"
+
+        # As Slack does: a warning, some seconds for the successor, and then the end of the connection.
+        await world.slack.disconnect_sockets("warning")
+        while len(world.slack.sockets.connections) < 4:
+            await acknowledged()
+        for leaving in first:
+            leaving.is_leaving = True
+            await leaving.ws.close()
+            await acknowledged()
+        await world.slack.until(lambda: len(world.slack.sockets.connections) == 2)
+        await acknowledged()
+        assert await world.sockets.problem() == ""
 
 
 async def test_one_connection_hears_while_the_other_is_renewed() -> None:
