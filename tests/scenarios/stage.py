@@ -1,0 +1,253 @@
+"""The whole bot on simulated time: real store, engine, procedures, parser and messages; the outside world in memory.
+
+People type what they would type in Slack and click what the newest cards offer; what they see is what the chat was given.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engine.engine import Engine
+from engine.memory import LedgerMemory
+from engine.records import Button, Outgoing, Run, Sealed, StepRow
+from engine.settings import Settings
+from handlers.consumer import SlackConsumer
+from messages.showing import Showing
+from runbook.errors import ForgeError
+from runbook.policy import Policy, Setting
+from runbook.ports import Sample, Series
+from runbook.procedures import CONTINUATIONS, for_environment
+from runbook.values import Actor, Role
+from state.store import SqlStore, open_store
+from tests.engine.harness import Counted, KeepingChat, KeptMessage
+from tests.runbook.fakes import SERVICE, World
+
+TEAM = "T1"
+PEOPLE = {
+    "ada": Actor("T1:UADA", "Ada", frozenset({Role.RELEASE_ENGINEER})),
+    "rob": Actor("T1:UROB", "Rob", frozenset({Role.RELEASE_ENGINEER})),
+    "sam": Actor("T1:USAM", "Sam", frozenset({Role.SERVICE_OWNER})),
+    "sue": Actor("T1:USUE", "Sue", frozenset({Role.SERVICE_OWNER})),
+    "pia": Actor("T1:UPIA", "Pia", frozenset({Role.PRODUCT})),
+    "bo": Actor("T1:UBO", "Bo", frozenset({Role.SERVICE_OWNER, Role.PRODUCT})),
+    "owen": Actor("T1:UOWEN", "Owen", frozenset({Role.RELEASE_ENGINEER, Role.SERVICE_OWNER})),
+    "olly": Actor("T1:UOLLY", "Olly", frozenset({Role.ON_CALL})),
+    "max": Actor("T1:UMAX", "Max"),
+    "gus": Actor("T1:UGUS", "Gus", refusal="guests can't use forge"),
+    "old": Actor("T1:UOLD", "Old", frozenset({Role.SERVICE_OWNER}), refusal="this account is deactivated"),
+    "far": Actor(
+        "T9:UFAR", "Far", frozenset({Role.SERVICE_OWNER}), refusal="another workspace's members can't use forge"
+    ),
+}
+ROLES = {
+    Role.RELEASE_ENGINEER: ("UADA", "UROB", "UOWEN"), Role.SERVICE_OWNER: ("USAM", "USUE", "UBO", "UOWEN"),
+    Role.PRODUCT: ("UPIA", "UBO"), Role.ON_CALL: ("SONCALL",),
+}  # fmt: skip
+
+
+@dataclass
+class PeopleDirectory:
+    """Fulfils `handlers.ports.Directory` from a table that a test may change."""
+
+    people: dict[str, Actor] = field(default_factory=lambda: {a.id: a for a in PEOPLE.values()})
+    error: ForgeError | None = None
+
+    async def actor(self, team_id: str, user_id: str) -> Actor:
+        if self.error is not None:
+            raise self.error
+        return self.people[f"{team_id}:{user_id}"]
+
+
+class Measured:
+    """Fulfils `Metrics`: what each recorded metric says at a moment, for the service's one series; expressions of gates by a word in them.
+
+    value: (expression, moment) -> number, several numbers, None for no series, or an error to raise.
+    """
+
+    def __init__(self, world: World, service: str) -> None:
+        self._world, self._service = world, service
+        self.value: Callable[[str, datetime], float | list[float] | ForgeError | None] = healthy
+
+    async def query(self, expression: str, at: datetime | None = None) -> tuple[Series, ...]:
+        moment = at or self._world.clock.now()
+        found = self.value(expression, moment)
+        if isinstance(found, ForgeError):
+            raise found
+        numbers = [] if found is None else found if isinstance(found, list) else [found]
+        labels = {"service": self._service, "env": "staging", "track": "stable"}
+        return tuple(Series({**labels, "copy": str(i)}, (Sample(moment, n),)) for i, n in enumerate(numbers))
+
+    async def query_range(self, expression: str, start: datetime, end: datetime, step_s: float) -> tuple[Series, ...]:
+        samples, at = [], start
+        while at <= end:
+            answer = await self.query(expression, at)
+            if len(answer) == 1:
+                samples.append(answer[0].samples[0])
+            at += (end - start) / max(1, round((end - start).total_seconds() / step_s))
+        return (
+            (Series({"service": self._service, "env": "staging", "track": "stable"}, tuple(samples)),)
+            if samples
+            else ()
+        )
+
+
+def healthy(expression: str, at: datetime) -> float:
+    """600 requests a minute, 1 in 1,000 fails, p95 of 120 ms, everything ready. Gates' expressions are longer than guards'."""
+    if "histogram_quantile" in expression or "latency_p95" in expression:
+        return 0.12
+    if "readiness" in expression:
+        return 1.0
+    if "error_rate" in expression:
+        return 0.001 if "/" in expression else 18.0
+    return 0.001 if "error_ratio" in expression else 18_000.0
+
+
+@dataclass
+class Stage:
+    engine: Engine
+    store: SqlStore
+    world: World
+    metrics: Measured
+    chat: KeepingChat
+    directory: PeopleDirectory
+    consumer: SlackConsumer
+    _triggers: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def clock(self) -> Any:
+        return self.world.clock
+
+    async def says(self, who: str, text: str, *, trigger: str = "") -> str:
+        """`/forge <text>`; returns the answer that this person alone sees (empty for a redelivery)."""
+        return await self._received(who, "command", {"text": text, "command": "/forge"}, trigger)
+
+    async def clicks(
+        self, who: str, action: str, *, index: int | None = None, card: int = -1, reason: str = "", trigger: str = ""
+    ) -> str:
+        """A button of the newest card (or headline, with index None) of the newest run."""
+        buttons = [b for b in self.rows(Button, action=action, order="created_at") if b.index == index]
+        kind = "view" if action in ("reject", "abort") else "click"
+        return await self._received(
+            who, kind, {"action": action, "button": buttons[card].id, "reason": reason}, trigger
+        )
+
+    async def _received(self, who: str, kind: str, more: Mapping[str, Any], trigger: str) -> str:
+        actor = PEOPLE[who]
+        team, user = actor.id.split(":")
+        address = f"https://hooks.slack.test/{next(self._triggers)}"
+        payload = {"team": team, "user": user, "channel": "C1", "response_url": address, **more}
+        received = await self.engine.desk.receive(trigger or address, kind, payload)
+        if received is None:
+            return ""
+        await self.clock.run_until(lambda: any(a == address for a, _ in self.chat.answers))
+        return next(shown(m) for a, m in self.chat.answers if a == address)
+
+    def rows(self, kind: Any, /, **equals: Any) -> list[Any]:
+        return self.store.read_now(lambda ledger: ledger.find(kind, **equals))
+
+    def run(self, run_id: str = "staging-1") -> Run:
+        found = self.store.read_now(lambda ledger: ledger.get(Run, run_id))
+        assert found is not None
+        return found
+
+    def steps(self, run_id: str = "staging-1") -> list[StepRow]:
+        return self.rows(StepRow, run=run_id, order="index")
+
+    def at(self, run_id: str = "staging-1") -> str:
+        """The title of the step that the run is at."""
+        run = self.run(run_id)
+        return next((s.title for s in self.steps(run_id) if s.index == run.position), "")
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        await self.clock.run_until(condition)
+
+    async def until_state(self, *states: str, run_id: str = "staging-1") -> Run:
+        await self.until(lambda: self.run(run_id).state in states)
+        return self.run(run_id)
+
+    async def until_at(self, title: str, run_id: str = "staging-1") -> None:
+        await self.until(lambda: self.at(run_id) == title)
+
+    async def shown_all(self) -> None:
+        await self.until(lambda: not self.rows(Outgoing, state=["pending", "sending"]))
+
+    async def waits_for_go(self, version: str = "v1.4.0-rc.2") -> None:
+        """Ada asks, Sam approves, the observation goes by: `staging-1` waits for its go."""
+        await self.says("ada", f"deploy staging {version}")
+        await self.until_state("waiting")
+        await self.says("sam", "approve staging-1")
+        await self.until_at("Go or no-go")
+        await self.until_state("waiting")
+
+    @property
+    def headline(self) -> str:
+        return shown(next(m.message for m in self.chat.messages if not m.thread_ts))
+
+    @property
+    def texts(self) -> list[str]:
+        return [shown(m.message) for m in self.chat.messages]
+
+    def cards(self) -> list[KeptMessage]:
+        return [m for m in self.chat.messages if m.message_id.startswith("approval:")]
+
+    @property
+    def actions(self) -> list[str]:
+        return [e.action for e in self.rows(Sealed)]
+
+    def images(self) -> dict[str, str]:
+        """What staging runs now."""
+        return {name: d.containers[0].image for name, d in self.world.cluster.deployments.items()}
+
+
+def shown(message: Any) -> str:
+    """A message's text and all the texts of its blocks."""
+    found = [message.text]
+
+    def walk(value: Any) -> None:
+        if isinstance(value, Mapping):
+            if isinstance(value.get("text"), str):
+                found.append(value["text"])
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                walk(item)
+
+    walk(list(message.blocks))
+    return "\n".join(found)
+
+
+@asynccontextmanager
+async def stage(
+    path: Path, *, world: World | None = None, chat: KeepingChat | None = None, policy: Policy | None = None,
+    url: str = "", fate: Any = None, metrics: Measured | None = None, directory: PeopleDirectory | None = None,
+) -> AsyncIterator[Stage]:  # fmt: skip
+    """One life of the program; call it again with the same path, world and chat for the next."""
+    store = open_store(url, data_dir=path, ballast_bytes=64 * 1024)
+    counted = Counted(store)
+    if fate is not None:
+        counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]
+    world, chat = world or World(), chat or KeepingChat()
+    world.clock._busy = lambda: counted.under_way > 0
+    metrics, directory = metrics or Measured(world, SERVICE.name), directory or PeopleDirectory()
+    ports = replace(
+        world.ports, metrics=dict.fromkeys(world.ports.metrics, metrics), memory=LedgerMemory(counted, world.clock)
+    )
+    settings = Settings(Setting(policy or Policy(), {SERVICE.name: SERVICE}, "setting-1", roles=ROLES))
+    showing = Showing(settings)
+    engine = Engine(counted, ports, settings, chat, showing, lambda: "C1", for_environment, CONTINUATIONS)
+    showing.doing = engine.interpreter.doing
+    consumer = SlackConsumer(engine.desk, directory)
+    try:
+        await engine.start(consumer)
+        await world.clock.settle()
+        yield Stage(engine, store, world, metrics, chat, directory, consumer)
+    finally:
+        await engine.stop(0.0)
+        store.close()

@@ -1,0 +1,37 @@
+"""Scenario 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.scenarios.stage import stage
+
+
+async def test_a_candidate_requested_for_staging_runs_every_step_in_order_and_the_headline_tells(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as s:
+        answer = await s.says("ada", "deploy staging v1.4.0-rc.2")
+        assert "staging-1 has started" in answer
+        await s.until_state("waiting")
+        await s.shown_all()
+        assert "Waiting for Service Owner" in s.headline
+        await s.says("sam", "approve staging-1")
+        await s.until_at("Go or no-go")
+        await s.until_state("waiting")
+        assert (s.world.clock.now() - s.run().created_at).total_seconds() >= 30 * 60
+        await s.says("pia", "approve staging-1")
+        await s.says("sam", "approve staging-1")
+        run = await s.until_state("ended")
+        await s.shown_all()
+        assert run.ending == "completed"
+        assert [step.title for step in s.steps()] == [
+            "Release candidate", "CI green", "Workloads deployable", "Deploy to staging",
+            "Remember the images that run now", "Deploy web", "Deploy worker", "Smoke tests",
+            "Observe key metrics and health", "Staging acceptance", "Go or no-go", "Record the result",
+            "Announce the result",
+        ]  # fmt: skip
+        assert all(step.outcome == "pass" for step in s.steps())
+        assert all("@sha256:" in image for image in s.images().values())
+        for title in ("Deploy web", "Observe key metrics and health", "Go or no-go"):
+            assert title in s.headline
