@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
 from bot.adapters import Adapters
@@ -30,6 +29,7 @@ from handlers.slack_app import SlackListeners, build_app
 from integrations.slack.chat import SlackChat
 from integrations.slack.directory import SlackDirectory
 from integrations.slack.sockets import Sockets
+from integrations.slack.web import bare_client
 from messages.showing import Showing
 from runbook.errors import StoreUnavailable
 from runbook.ports import Ports
@@ -56,6 +56,7 @@ class Bot:
         self.configuration = configuration
         self.store = store
         self.meters = metrics.Meters()
+        self._version = version
         self.meters.about(version, configuration.setting.hash)
         self.clock = SteadyClock()
         self.settings = Settings(configuration.setting)
@@ -114,12 +115,10 @@ class Bot:
         self.app: AsyncApp = build_app(
             self.listeners,
             bot_token=slack.bot_token.reveal(),
-            client=AsyncWebClient(base_url=slack.api_url),
+            client=bare_client(slack.api_url),
             signing_secret=slack.signing_secret.reveal() if http else "",
         )
-        self.sockets = (
-            None if http else Sockets(self.app, slack.app_token.reveal(), AsyncWebClient(base_url=slack.api_url))
-        )
+        self.sockets = None if http else Sockets(self.app, slack.app_token.reveal(), bare_client(slack.api_url))
         self.local = LocalServer(desk, connections.socket_path, lambda: self.settings.current.roles)
         self.server = OwnServer(
             connections.server.host,
@@ -161,7 +160,7 @@ class Bot:
         """Takes the setting of a new configuration; addresses and secrets' places stay until the next start."""
         await self.engine.reload(configuration.setting)
         self.configuration = replace(configuration, connections=self.configuration.connections)
-        self.meters.about("", configuration.setting.hash)
+        self.meters.about(self._version, configuration.setting.hash)
 
     def _soon(self, work: object) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[call-overload]

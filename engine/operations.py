@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar
 
 from engine import approvals, choices, controls, present
@@ -34,6 +35,16 @@ from runbook.values import Actor
 from runbook.verdicts import Outcome, Verdict
 
 T = TypeVar("T")
+
+
+FRESH = timedelta(minutes=15)
+"""How old a payload may be when it is worked on, if it changes something: a response address lives for 30 minutes."""
+
+_TOO_LATE = refused(
+    "received.too_late",
+    "forge was down when you asked, and too much time has passed: nothing was done.",
+    "Ask again if you still want it.",
+)
 
 
 class Desk:
@@ -94,6 +105,8 @@ class Desk:
         return await self._store.read(lambda ledger: look(self._turn(ledger)))
 
     async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
+        if received is not None and self._stale(received, intent):
+            return await self._transact(lambda turn: self._refusal(turn, intent, actor, _TOO_LATE), received)
         if intent.name in ("deploy", "plan"):
             return await self._deploy(intent, actor, received)
         answer = await self._transact(lambda turn: self._carry_out(turn, intent, actor), received)
@@ -102,6 +115,12 @@ class Desk:
         if intent.name == "unlock" and intent.environment is not None:
             self._interpreter.wake_queue(intent.environment.value, intent.service or None)
         return answer
+
+    def _stale(self, received: Received, intent: Intent) -> bool:
+        """A wish that waited out a long downtime is not carried out behind its author's back."""
+        command = BY_NAME.get(intent.name)
+        age = self._ports.clock.now() - received.received_at
+        return age > FRESH and (command is None or not command.reading)
 
     # --- one transaction ------------------------------------------------------------------------------------------
 

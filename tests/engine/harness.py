@@ -96,11 +96,11 @@ class KeptMessage:
 class KeepingChat:
     """Fulfils `Chat`; raises what is queued in `faults` first."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_ts: int = 1) -> None:
         self.messages: list[KeptMessage] = []
         self.answers: list[tuple[str, Message]] = []
         self.faults: list[ForgeError] = []
-        self._ts = itertools.count(1)
+        self._ts = itertools.count(first_ts)
 
     def _strike(self) -> None:
         if self.faults:

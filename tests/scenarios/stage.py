@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.engine import Engine
 from engine.memory import LedgerMemory
-from engine.records import Button, Outgoing, Run, Sealed, StepRow
+from engine.records import Button, Outgoing, Received, Run, Sealed, StepRow
 from engine.settings import Settings
 from handlers.consumer import SlackConsumer
 from messages.showing import Showing
@@ -117,7 +117,10 @@ class Stage:
     chat: KeepingChat
     directory: PeopleDirectory
     consumer: SlackConsumer
-    _triggers: Any = field(default_factory=lambda: itertools.count(1))
+    _triggers: Any = None
+
+    def __post_init__(self) -> None:
+        self._triggers = itertools.count(1 + len(self.rows(Received)))
 
     @property
     def clock(self) -> Any:
