@@ -25,7 +25,7 @@ touching anything, `forge config schema` prints its JSON schema for editors, and
 - **Secrets** never stand in the file. A secret is `{env: NAME}` or `{file: PATH}`; a value in its place is refused. They are read anew when they are used.
 - **Durations** are `30m`, `90s`, `1h30m`, `250ms`, or a number of seconds. **Ratios** are `1 %` or `0.01`.
 - **Paths** are relative to the file's folder.
-- YAML anchors and `<<` may be used; a key that stands twice, an unknown key, and a file over 512 KiB are refused. Every problem is named with its line, and all at once.
+- YAML anchors and `<<` may be used; a key that stands twice, an unknown key, and a file over 1 MiB are refused. Every problem is named with its line, and all at once.
 
 ## Environment variables
 

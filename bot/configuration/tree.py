@@ -16,8 +16,9 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bot.configuration.problems import ConfigurationError, Problem
 
-LARGEST_BYTES = 512 * 1024
-LARGEST_NODES = 20_000
+LARGEST_BYTES = 1024 * 1024
+LARGEST_NODES = 100_000
+"""A thousand services, generously written, fit in."""
 DEEPEST = 40
 
 Path = tuple[str | int, ...]

@@ -119,7 +119,7 @@ def test_a_secret_has_exactly_one_place(tmp_path: Path) -> None:
         ("", "the file is empty"),
         ("- slack\n", "the file is no mapping"),
         ("slack: .inf\n", "finite"),
-        ("# " + "x" * 600_000, "larger than"),
+        ("# " + "x" * 1_100_000, "larger than"),
     ],
 )
 def test_a_file_that_is_no_configuration_says_where_and_why(tmp_path: Path, text: str, cause: str) -> None:
