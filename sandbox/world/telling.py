@@ -13,14 +13,24 @@ from sandbox.world.acting import RUN, Actors
 
 Json = dict[str, Any]
 SIGNS = {
-    ":white_check_mark:": "✅",
-    ":x:": "❌",
-    ":warning:": "⚠️",
-    ":point_right:": "👉",
-    ":information_source:": "ℹ️",
-    ":rotating_light:": "🚨",
+    ":alarm_clock:": "⏰",
+    ":arrows_counterclockwise:": "🔄",
+    ":bulb:": "💡",
+    ":double_vertical_bar:": "⏸",
+    ":heavy_minus_sign:": "➖",
     ":hourglass_flowing_sand:": "⏳",
-    ":leftwards_arrow_with_hook:": "↩️",
+    ":information_source:": "ℹ",
+    ":leftwards_arrow_with_hook:": "↩",
+    ":lock:": "🔒",
+    ":no_entry:": "⛔",
+    ":no_entry_sign:": "🚫",
+    ":point_right:": "👉",
+    ":raised_hand:": "✋",
+    ":rotating_light:": "🚨",
+    ":warning:": "⚠",
+    ":white_check_mark:": "✅",
+    ":white_circle:": "○",
+    ":x:": "❌",
 }
 MARKS = re.compile(r"(?<!\w)[*_`]+(?=\S)|(?<=\S)[*_`]+(?!\w)")
 NOISE = re.compile(r"sha256:[0-9a-f]{12,}|\b[0-9a-f]{40}\b")

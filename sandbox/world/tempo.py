@@ -40,7 +40,7 @@ def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
                 "smoke_every": "2s",
                 "rollout_timeout": "60s",
                 "trouble_within": "15s",
-                "traffic_wait": "30s",
+                "traffic_wait": "5s",
                 "ci_wait": "20s",
             },
             "health": {"window": "10s", "interval": "500ms"},

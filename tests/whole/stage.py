@@ -13,6 +13,7 @@ from bot.assembly import Bot
 from bot.configuration.loading import load
 from integrations.prometheus.rules import rules_text
 from runbook.commands import COMMANDS
+from sandbox.serving import until
 from sandbox.slack import ClickResult, CommandResult
 from sandbox.world import Actors, Product, Tempo, World, short
 from sandbox.world.staff import ADA, SAM
@@ -171,3 +172,11 @@ class Stage:
                 for way in ("cancel", "abort"):
                     await self.command(ADA, f"{way} {run} --reason tidying")
                 await self.until_ended(run)
+        await until(self._is_quiet, 30, "staging's metrics are good again", every_s=0.2)
+
+    async def _is_quiet(self) -> bool:
+        """What the story before did is out of the window."""
+        window = self.world.tempo.window
+        limits = {"error_ratio": 0.01, "latency_p95_seconds": 0.3}
+        found = {name: await self.world.prometheus.query(f'forge:{name}:{window}{{env="staging"}}') for name in limits}
+        return all(len(found[name]) == 1 and found[name][0][1] < limit for name, limit in limits.items())
