@@ -1,0 +1,50 @@
+"""`make bench`: measures what forge promises on this machine, prints a table, and fails where a limit is missed.
+
+Ratios are taken within one run. A busy machine makes the seconds worse, never better.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.bench import acknowledgement, crowd, decision, footprint, verification
+from tests.bench.figures import Figure, table
+
+Measure = Callable[..., Awaitable[list[Figure]]]
+MEASURES: dict[str, Measure] = {
+    "acknowledgement": acknowledgement.measure,
+    "decision": decision.measure,
+    "crowd": crowd.measure,
+    "verification": verification.measure,
+    "footprint": footprint.measure,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=sorted(MEASURES), help="measure this alone; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller crowds: for a first look")
+    arguments = parser.parse_args()
+    figures: list[Figure] = []
+    for name in arguments.only or MEASURES:
+        figures += _measure(name, quick=arguments.quick)
+    sys.stdout.write(table(figures) + "\n")
+    return 0 if all(figure.kept for figure in figures) else 1
+
+
+def _measure(name: str, *, quick: bool) -> list[Figure]:
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"forge-bench-{name}-") as folder:
+        figures = asyncio.run(MEASURES[name](Path(folder), quick=quick))
+    sys.stderr.write(f"{name}: {time.monotonic() - begun:.0f} s\n")
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Runs that wait, as many as are wanted, written by the engine's own transitions: at the first approval, or at the go under guards.
+
+What the steps before found is invented; everything that the store holds of it has the form and size of the real thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bot.configuration.loading import load
+from engine.clock import SteadyClock
+from engine.journal import Turn, plan_of, segment_of
+from engine.lifecycle import open_run
+from engine.outbox import Outbox
+from engine.ports import Ledger, Placed
+from engine.records import Outgoing, Run, RunState, StepState
+from engine.settings import Settings
+from engine.turns import next_action
+from messages.showing import Showing
+from runbook.plan import Step, to_json
+from runbook.policy import Setting
+from runbook.procedures import CONTINUATIONS
+from runbook.procedures.base import Request
+from runbook.procedures.staging import staging_plan
+from runbook.values import Actor, Environment, FrozenImage, Release, Role
+from runbook.verdicts import Evidence, Outcome, Verdict
+from sandbox.world.staff import ADA
+from state.store import SqlStore, open_store
+from tests.bench.surroundings import Place, service_name
+
+VERSION = "v1.4.0-rc.2"
+BATCH = 50
+SINCE = timedelta(minutes=10)
+"""For how long they have waited."""
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _release(setting: Setting, name: str) -> Release:
+    images = tuple(
+        FrozenImage(w.name, w.container, w.image, VERSION, f"sha256:{_hex(w.name)}")
+        for w in setting.services[name].workloads
+    )
+    return Release(name, VERSION, _hex(name)[:40], _hex(name)[24:], "releases@acme.test", images)
+
+
+def _verdicts(step: Step) -> list[Verdict]:
+    """Three findings with two pieces of evidence each."""
+    evidence = (
+        Evidence(name="found", value="as it should be", limit="as it should be", source="https://ci.acme.test/runs/7"),
+        Evidence(name="took", value=3.25, limit=30.0, unit="s"),
+    )
+    return [
+        Verdict(f"{step.title} {n}", Outcome.PASS, "ok", f"part {n} of {step.title} is as it should be", evidence)
+        for n in (1, 2, 3)
+    ]
+
+
+def _open(setting: Setting, number: int, *, at_go: bool, ledger: Ledger) -> None:
+    """One run, brought to its first approval or to its go."""
+    actor = Actor(f"{ADA}", "Ada Adler", frozenset({Role.RELEASE_ENGINEER}))
+    begun = datetime.now(UTC) - SINCE
+    turn, name = Turn(ledger, begun, setting), service_name(number)
+    release = _release(setting, name)
+    plan = staging_plan(setting.services[name], release, setting.policy, f"https://github.test/acme/{name}/compare")
+    request = Request(service=name, environment=Environment.STAGING, version=VERSION)
+    run = turn.save_run(open_run(turn, request, plan, actor, "bench"), state=RunState.RUNNING)
+    turn.audit("run.started", run.id, what=f"{run.version} on {run.environment}")
+    stop_at = "Go or no-go" if at_go else "Deploy to staging"
+    facts = {f"image:{image.workload}": f"{image.repository}@sha256:{_hex(image.tag)}" for image in release.images}
+    for row, step in zip(turn.steps(run.id), plan_of(segment_of(turn, run)).steps(), strict=True):
+        if step.title == stop_at:
+            run = turn.save_run(run, position=row.index)
+            break
+        found = [to_json(verdict) for verdict in _verdicts(step)]
+        turn.save_step(row, state=StepState.DONE, attempt=1, started_at=begun, finished_at=begun, outcome=Outcome.PASS,
+                       code="ok", reason="as it should be", verdicts=found)  # fmt: skip
+        turn.audit("step.started", f"{run.id}/{row.index}", what=step.title, evidence={"attempt": 1})
+        turn.audit("step.finished", f"{run.id}/{row.index}", what=f"{step.title}: PASS", evidence=found)
+        if step.effect and run.first_effect_at is None:
+            run = turn.save_run(run, first_effect_at=begun, facts=facts)
+    next_action(turn, run.id, CONTINUATIONS, remade=True, may_begin=True)
+
+
+def _show(outbox: Outbox, ledger: Ledger) -> None:
+    """Everything that waits to be shown counts as shown, by the outbox's own two halves of sending."""
+    for row in ledger.find(Outgoing, state="pending", order="id"):
+        letter = outbox._prepare(ledger, row)
+        if letter is not None:
+            outbox._sent(ledger, letter, Placed("C0RELEASES", f"1700000000.{row.id:06}"))
+
+
+def _write(store: SqlStore, setting: Setting, numbers: Sequence[int], at_go: int, posted: bool) -> None:
+    nobody: Any = None
+    outbox = Outbox(store, SteadyClock(), nobody, Showing(Settings(setting)), lambda: "")
+
+    def some(ledger: Ledger) -> None:
+        for number in numbers:
+            _open(setting, number, at_go=number <= at_go, ledger=ledger)
+        if posted:
+            _show(outbox, ledger)
+
+    store.write_now(some)
+
+
+def park(place: Place, runs: int, at_go: int, *, posted: bool) -> None:
+    """at_go: how many of the runs wait for their go; the rest waits for the first approval. posted: their messages stand in Slack."""
+    configuration = load(place.config, place.environment)
+    with open_store(configuration.connections.database_url, data_dir=place.folder) as store:
+        for first in range(1, runs + 1, BATCH):
+            _write(store, configuration.setting, range(first, min(first + BATCH, runs + 1)), at_go, posted)
+        waiting = store.read_now(lambda ledger: ledger.count(Run, state=RunState.WAITING))
+        unsent = store.read_now(lambda ledger: ledger.count(Outgoing, state="pending"))
+    if waiting != runs or (posted and unsent):
+        raise RuntimeError(f"{waiting} of {runs} runs wait, {unsent} messages are not sent")
