@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ import structlog
 from engine.journal import Turn
 from engine.notes import Note, Tone
 from engine.ports import Ledger, Store
-from engine.records import Run, RunState
+from engine.records import Mark, Run, RunState
 from engine.settings import Settings
 from engine.spans import Watched
 from runbook.errors import ForgeError, StoreUnavailable
@@ -33,7 +33,9 @@ from runbook.verdicts import Outcome, Verdict
 log = structlog.get_logger("forge.guards")
 
 LOOK_BACK = timedelta(hours=6)
-"""How far back a restarted bot looks for what it missed: bounds the answer's size."""
+"""How far back a restarted bot looks at most for what it missed: bounds the answer's size."""
+
+MARK, MARK_EVERY = "guards", timedelta(minutes=1)
 
 Key = tuple[str, str]
 """(environment, recorded metric)"""
@@ -59,6 +61,7 @@ class GuardEvaluator:
         self._wake = wake
         self._watches: dict[str, Watch] = {}
         self._task: asyncio.Task[None] | None = None
+        self._marked: datetime | None = None
         self.shown: Callable[[], None] = lambda: None
         """Called when there is something new to show."""
         self.judged: Callable[[float, dict[str, int]], None] = lambda seconds, outcomes: None
@@ -108,7 +111,14 @@ class GuardEvaluator:
         now = self._ports.clock.now()
         for watch in watches:
             await self._judge(watch, answers, now, outcomes)
+        await self._mark(now)
         self.judged(time.perf_counter() - begun, dict(outcomes))
+
+    async def _mark(self, now: datetime) -> None:
+        """How far the guards have looked, once a minute: a restarted bot asks for what came after it."""
+        if self._marked is None or now - self._marked >= MARK_EVERY:
+            self._marked = now
+            await self._store.write(lambda ledger: ledger.save(Mark(name=MARK, at=now)))
 
     async def _ask(self, keys: Iterable[Key]) -> dict[Key, Answer]:
         keys = list(keys)
@@ -199,7 +209,7 @@ class GuardEvaluator:
         """What was sampled while nobody looked, by one range query per metric; where series are truly absent windows start anew."""
         late = {w.span.run: w for w in watches if self._missed(w)}
         keys = {(w.span.environment, g.metric) for w in late.values() for g in w.span.guards}
-        since = min((w.span.since for w in late.values()), default=self._ports.clock.now())
+        since = await self._missed_since(late.values())
         ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, since) for k in keys)), strict=True))
         interval_s = self._settings.current.policy.metrics.interval_s
         for watch in watches:
@@ -210,6 +220,16 @@ class GuardEvaluator:
                 if len(series) == 1:
                     samples = [s for s in series[0].samples if s.at >= watch.span.since]
                     watch.states[guard.name] = replay(guard, samples, interval_s, watch.states.get(guard.name))
+
+    async def _missed_since(self, late: Collection[Watch]) -> datetime:
+        """From the last look on, with the windows that were open then; from the spans' beginning where there was none."""
+        began = min((w.span.since for w in late), default=self._ports.clock.now())
+        mark = await self._store.read(lambda ledger: ledger.get(Mark, MARK))
+        if mark is None:
+            return began
+        longest_s = max((g.for_s for w in late for g in w.span.guards), default=0.0)
+        window = timedelta(seconds=longest_s + 3 * self._settings.current.policy.metrics.interval_s)
+        return max(began, mark.at - window)
 
     def _missed(self, watch: Watch) -> bool:
         interval_s = self._settings.current.policy.metrics.interval_s

@@ -242,6 +242,15 @@ class SeenTag:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A moment worth remembering across a restart. name: `guards`, when the guards looked last."""
+
+    key: ClassVar[tuple[str, ...]] = ("name",)
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """The recorded result of an environment's procedure: `go` or `no_go` for a version, with the artifact that it speaks of.
 
@@ -294,5 +303,5 @@ class Sealed:
     hash: str
 
 
-Record = Run | Segment | StepRow | Click | Button | Received | Outgoing | Posted | Lock | SeenTag | Decision
+Record = Run | Segment | StepRow | Click | Button | Received | Outgoing | Posted | Lock | SeenTag | Mark | Decision
 """What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""

@@ -209,6 +209,8 @@ seen_tags = Table(
     _time("first_seen_at"),
 )
 
+marks = Table("marks", metadata, _text("name", key=True), _time("at"))
+
 decisions = Table(
     "decisions",
     metadata,
@@ -271,6 +273,7 @@ TABLES: Final[dict[type[Any], Table]] = {
     records.Posted: posted,
     records.Lock: locks,
     records.SeenTag: seen_tags,
+    records.Mark: marks,
     records.Decision: decisions,
     records.Sealed: audit,
 }

@@ -1,0 +1,22 @@
+"""Marks: moments worth remembering across a restart, such as the guards' last look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+NAME: Final = "marks"
+
+TABLES: Final = (
+    """
+    CREATE TABLE marks (
+        name {text} NOT NULL,
+        at {time} NOT NULL,
+        PRIMARY KEY (name)
+    )
+    """,
+)
+
+
+def statements(dialect: str) -> Sequence[str]:
+    return TABLES

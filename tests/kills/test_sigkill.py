@@ -1,0 +1,162 @@
+"""Scenario 24, in a real process over the real protocols: SIGKILL at every boundary and at any moment; the end is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from integrations.prometheus.rules import rules_text
+from sandbox.world import Product, World, short
+from sandbox.world.acting import Actors
+from sandbox.world.staff import ADA, PIA, RELEASES, SAM
+from state.checkpoints import load_private_key
+from state.places import DirectoryPlace
+from state.store import open_store
+from state.verify import verify
+
+pytestmark = pytest.mark.timeout(900)
+VERSION = "v1.4.0-rc.2"
+RANDOM_KILLS = 50
+STORY_WITHIN_S = 600
+
+
+@dataclass
+class Town:
+    """A world whose bot dies, and somebody who starts it again at once."""
+
+    world: World
+    actors: Actors
+    changes: list[tuple[str, str]]
+    deaths: int = 0
+
+    async def revive(self) -> None:
+        """Until cancelled: a dead bot is started again."""
+        while True:
+            if self.world.bot.starts and self.world.bot.pid is None:
+                self.deaths += self.world.bot.exit_code == -9
+                await self.world.bot.start()
+            await asyncio.sleep(0.02)
+
+    def headlines(self, run: str) -> str:
+        return self.actors.state(run)
+
+    async def asked(self, title: str, run: str) -> None:
+        await self.actors.until(
+            lambda: "Waiting for" in self.headlines(run) and title in self.headlines(run), f"{run} asks: {title}",
+            within_s=STORY_WITHIN_S,
+        )  # fmt: skip
+
+    async def decide(self, who: str, title: str, run: str, gone: str) -> None:
+        """Clicks until it is on record: a click whose bot died before the acknowledgement is repeated, as a person would."""
+        while gone in self.headlines(run):
+            with contextlib.suppress(LookupError, TimeoutError, OSError):
+                await self.actors.click(who, "approve", run)
+            await asyncio.sleep(0.5)
+
+    async def story(self, version: str = VERSION, end: str = " – completed") -> str:
+        """A deployment from the command to its end."""
+        before = set(self.actors.runs())
+        while not (new := set(self.actors.runs()) - before):
+            result = await self.actors.command(ADA, f"deploy staging {version}")
+            if result.timed_out:
+                continue
+            with contextlib.suppress(TimeoutError):
+                await self.actors.until(lambda: set(self.actors.runs()) - before, "it begins", within_s=20)
+        run = min(new)
+        await self.asked("Deploy to staging", run)
+        await self.decide(SAM, "Deploy to staging", run, "Deploy to staging")
+        await self.asked("Go or no-go", run)
+        await self.decide(PIA, "Go or no-go", run, "Product")
+        await self.decide(SAM, "Go or no-go", run, "Waiting for Service Owner")
+        await self.actors.until(lambda: end in self.headlines(run), f"{run} ends", within_s=STORY_WITHIN_S)
+        return run
+
+    def doubled(self) -> dict[str, int]:
+        messages = [m for m in self.world.slack.workspace.messages[RELEASES] if m.metadata and not m.ephemeral_for]
+        ids = Counter(m.metadata["event_payload"]["id"] for m in messages if m.metadata)
+        return {name: count for name, count in ids.items() if count > 1}
+
+    def audit_problem(self) -> str:
+        """What `forge audit verify` would say; empty when all is well."""
+        key = load_private_key(self.world.kept.audit_key).public_key()
+        with contextlib.closing(open_store("", data_dir=self.world.folder, read_only=True)) as store:
+            found = verify(store, [key], DirectoryPlace(self.world.folder / "checkpoints").found())
+        return "" if found.ok else found.sentence
+
+
+@contextlib.asynccontextmanager
+async def town(command: list[str]) -> AsyncIterator[Town]:
+    product = Product(command, rules_text, [])
+    tempo = short(observation="3s", guards_for="30s")
+    async with World(product, tempo=tempo, with_bot=False, environments=("staging",)) as world:
+        changes: list[tuple[str, str]] = []
+        last = dict(world.images("staging"))
+
+        def note(_: str, obj: dict) -> None:  # type: ignore[type-arg]
+            if obj.get("kind") == "Deployment" and obj["metadata"]["namespace"] == "staging":
+                version = world.images("staging")[obj["metadata"]["name"]]
+                if last[obj["metadata"]["name"]] != version:
+                    last[obj["metadata"]["name"]] = version
+                    changes.append((obj["metadata"]["name"], version))
+
+        world.cluster.on_change(note)
+        it = Town(world, Actors(world.slack), changes)
+        await world.bot.start()
+        reviver = asyncio.create_task(it.revive())
+        try:
+            yield it
+        finally:
+            reviver.cancel()
+            await asyncio.gather(reviver, return_exceptions=True)
+
+
+@pytest.mark.parametrize("kinds", ["audit", "outbox"])
+async def test_sigkill_at_every_boundary_ends_as_if_nothing_had_happened(
+    kinds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "deaths"
+    monkeypatch.setenv("MORTAL_FILE", str(file))
+    monkeypatch.setenv("MORTAL_KINDS", kinds)
+    async with town([sys.executable, "-m", "tests.kills.mortal_bot"]) as t:
+        await t.story()
+        await t.world.bot.stop()
+        boundaries = file.read_text().splitlines()
+        assert t.deaths >= (40 if kinds == "audit" else 10), boundaries
+        assert t.changes == [("catalog", VERSION), ("web", VERSION)]
+        assert t.doubled() == {}
+        assert t.audit_problem() == ""
+        if kinds == "audit":
+            for step in ("Deploy catalog", "Deploy web", "Smoke tests", "Observe", "Staging acceptance", "go for"):
+                assert any(step in boundary for boundary in boundaries), (step, boundaries)
+
+
+async def test_fifty_sigkills_at_any_moment_change_nothing_of_the_end() -> None:
+    dice = random.Random(20260101)
+    async with town([sys.executable, "-m", "bot.cli", "serve"]) as t:
+
+        async def kill() -> None:
+            for _ in range(RANDOM_KILLS):
+                await asyncio.sleep(dice.uniform(0.3, 3.0))
+                await t.world.bot.kill()
+
+        killer = asyncio.create_task(kill())
+        versions = [VERSION]
+        await t.story()
+        while not killer.done():
+            versions.append("v1.4.0-rc.1" if versions[-1] == VERSION else VERSION)
+            await t.story(versions[-1])
+        await killer
+        await t.actors.until(lambda: t.world.slack.connection_state() == "connected", "the bot listens", within_s=60)
+        await t.world.bot.stop()
+        assert t.deaths == RANDOM_KILLS
+        assert t.changes == [(name, version) for version in versions for name in ("catalog", "web")]
+        assert t.doubled() == {}
+        assert t.audit_problem() == ""
