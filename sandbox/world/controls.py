@@ -95,8 +95,11 @@ class Controls:
                 "help": tag.about,
             }
             for tag in CANDIDATES
+            if tag.kind == "good"
         ]
-        return {"title": "Versions", "help": "How a version behaves, also where it runs already.", "controls": controls}
+        refused = ", ".join(f"{tag.version} ({tag.about})" for tag in CANDIDATES if tag.kind != "good")
+        words = f"How a version behaves, also where it runs already. Refused as they are: {refused}."
+        return {"title": "Versions", "help": words, "controls": controls}
 
     def _dependencies(self) -> Json:
         world = self._world
