@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,9 +13,21 @@ from urllib.parse import unquote
 import click
 import pytest
 
+from bot.assembly import CLOCK_LOOK_S, JUMP
 from bot.cli import cli
+from bot.metrics import Meters
+from engine.guards import LOOK_BACK
+from engine.interpreter import CANCEL_BOUND_S
+from engine.operations import FRESH
+from integrations.slack.directory import CACHE_S
+from integrations.slack.sockets import DEAF_AFTER_S
 from runbook.commands import COMMANDS
+from runbook.policy import StagingPolicy
+from runbook.rules.guards import GAP_INTERVALS
+from state.ballast import DEFAULT_SIZE_BYTES
+from state.checkpointer import EVERY
 from state.schema import metadata
+from state.sqlite import BUSY_TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
@@ -150,6 +163,43 @@ def test_every_table_of_the_database_is_explained() -> None:
     section = text_of(ROOT / "docs/architecture.md").partition("## Tables")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
     assert {name for cell in cells for name in CODE.findall(cell)} == set(metadata.tables)
+
+
+def test_every_metric_that_is_named_is_exposed() -> None:
+    wanted = set(re.findall(r"`(forge_[a-z_]+)", text_of(ROOT / "docs/operations.md"))) - {"forge_"}
+    exposed = {family.name for family in Meters().registry.collect()}
+    assert wanted
+    assert wanted <= exposed
+
+
+NUMBERS = (
+    ("docs/operations.md", "the ballast file (8 MiB)", DEFAULT_SIZE_BYTES, 8 * 1024 * 1024),
+    ("docs/operations.md", "after five seconds", BUSY_TIMEOUT_S, 5),
+    (
+        "docs/operations.md",
+        "Checkpoints are made after decisions, at the end of runs, and hourly",
+        EVERY,
+        timedelta(hours=1),
+    ),
+    ("docs/operations.md", "replaced by itself after about 30 seconds", DEAF_AFTER_S, 30),
+    ("docs/slack.md", "kept for 30 seconds", CACHE_S, 30),
+    ("docs/architecture.md", "waits up to ten seconds", CANCEL_BOUND_S, 10),
+    ("docs/architecture.md", "by range queries, up to six hours", LOOK_BACK, timedelta(hours=6)),
+    ("docs/decisions.md", "a downtime of more than 15 minutes", FRESH, timedelta(minutes=15)),
+    ("docs/decisions.md", "300 requests are wanted over the observation", StagingPolicy.min_requests, 300),
+    ("docs/decisions.md", "Every five seconds it is compared", CLOCK_LOOK_S, 5),
+    ("docs/decisions.md", "A difference of more than two seconds", JUMP, timedelta(seconds=2)),
+    ("docs/known-flaws.md", "further apart than 2.5 times", GAP_INTERVALS, 2.5),
+)
+
+
+def test_numbers_in_the_pages_are_the_programs() -> None:
+    wrong = [
+        (page, words)
+        for page, words, found, told in NUMBERS
+        if found != told or words not in " ".join(text_of(ROOT / page).split())
+    ]
+    assert wrong == []
 
 
 def test_the_glossary_is_in_order() -> None:
