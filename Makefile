@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox demo test lint format bench conformance lock docs clean
+.PHONY: help sandbox demo test lint format bench conformance lock docs picture clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,9 @@ lock: $(READY) ## Resolve the dependencies anew into requirements.lock and, for 
 
 docs: $(READY) ## Write the generated pages
 	$(BIN)/python -m bot.configuration.document
+
+picture: $(READY) ## Take the README's picture of the sandbox anew, with Chromium
+	$(BIN)/python -m tests.page.picture
 
 clean: ## Remove what was made here, the virtual environment included
 	rm -rf .venv build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -12,6 +12,8 @@ from tests.whole.stage import Stage
 
 DEFAULT = Path(__file__).parents[2] / "docs" / "pictures" / "sandbox.png"
 SIZE = (1440, 1000)
+TOP = 100
+"""Where the headline shall begin, below the channel's name."""
 
 
 async def take(path: Path) -> None:
@@ -27,11 +29,17 @@ async def take(path: Path) -> None:
             await approve(page, "Sam Sorel")
             await stage.until(lambda: stage.asks("staging-1", "Go or no-go"), "the go is asked for", within_s=60)
             await approve(page, "Pia Paulsen")
-            await stage.until(
-                lambda: "approval needed* (1 of 2)" in stage.thread() or "1 of 2" in stage.thread(), "1 of 2"
-            )
             await act_as(page, "Sam Sorel")
-            await page.wait_for_timeout(1000)
+            await page.locator("#messages", has_text="approval needed (1 of 2)").wait_for()
+            message = stage.actors.headline_message("staging-1")
+            assert message is not None
+            headline = page.locator(f'#messages [data-ts="{message.ts}"]').first
+            # a wheel, as a person's: the page stays at the newest message until somebody scrolls
+            await page.mouse.move(SIZE[0] / 2, SIZE[1] / 2)
+            while (box := await headline.bounding_box()) and box["y"] < TOP:
+                await page.mouse.wheel(0, box["y"] - TOP)
+                await page.wait_for_timeout(200)
+            await page.mouse.move(SIZE[0] / 2, 1)
             path.parent.mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=path)
         await controls.close()

@@ -64,32 +64,6 @@ async def use(session: aiohttp.ClientSession, control: str, value: Any = None) -
         return note
 
 
-async def test_its_page_shows_people_panel_hints_and_that_durations_are_short(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as (_, session):
-        async with session.get("/") as answer:
-            assert answer.status == 200
-        shown = await state(session)
-    assert shown["notice"] == "Sandbox: durations are shortened"
-    assert {"ada", "sam", "pia", "dora", "sec", "olly", "gus", "xaver"} <= {user["name"] for user in shown["users"]}
-    assert [group["title"] for group in shown["panel"]] == ["The bot", "Versions", "What the bot depends on", "GitHub"]
-    hint = next(hint for hint in shown["hints"] if hint["name"] == "deploy")
-    assert "staging" in hint["words"][0]
-    assert "v1.4.0-rc.2" in hint["words"][1]
-
-
-async def test_a_killed_bot_is_shown_and_can_be_started_again_from_the_page(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as (_, session):
-        await use(session, "kill")
-
-        async def is_told() -> bool:
-            return "The bot has ended (killed by signal 9)" in (await state(session))["notice"]
-
-        await until(is_told, 10, "the page tells of the crash")
-        assert await use(session, "restart") == "The bot runs"
-        assert (await state(session))["notice"] == "Sandbox: durations are shortened"
-        assert (await state(session))["connection"]["state"] == "connected"
-
-
 async def test_a_second_start_on_the_same_folder_knows_its_runs(tmp_path: Path) -> None:
     asked = {"user": ADA, "channel": RELEASES, "text": "deploy staging v1.4.0-rc.2"}
 
@@ -108,8 +82,14 @@ async def test_a_second_start_on_the_same_folder_knows_its_runs(tmp_path: Path) 
         await until(sees("staging-1"), START_S, "the run is known")
 
 
-async def test_without_a_bot_the_page_offers_to_start_it(tmp_path: Path) -> None:
+async def test_without_a_bot_the_page_shows_the_world_and_offers_to_start_it(tmp_path: Path) -> None:
     async with sandbox(tmp_path, "--no-bot") as (_, session):
+        shown = await state(session)
+        names = {user["name"] for user in shown["users"]}
+        assert {"ada", "sam", "pia", "dora", "sec", "olly", "gus", "xaver"} <= names
+        hint = next(hint for hint in shown["hints"] if hint["name"] == "deploy")
+        assert "staging" in hint["words"][0]
+        assert "v1.4.0-rc.2" in hint["words"][1]
         assert (await state(session))["connection"]["state"] == "offline"
         await use(session, "restart")
         assert (await state(session))["connection"]["state"] == "connected"
