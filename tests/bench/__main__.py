@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.bench import acknowledgement, crowd, decision, footprint, verification
 from tests.bench.figures import Figure, table
+from tests.bench.surroundings import warm_up
 
 Measure = Callable[..., Awaitable[list[Figure]]]
 MEASURES: dict[str, Measure] = {
@@ -31,10 +33,12 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=sorted(MEASURES), help="measure this alone; may be repeated")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller crowds: for a first look")
     arguments = parser.parse_args()
+    warm_up()
     figures: list[Figure] = []
     for name in arguments.only or MEASURES:
         figures += _measure(name, quick=arguments.quick)
-    sys.stdout.write(table(figures) + "\n")
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    sys.stdout.write(f"{table(figures)}\n\n{os.cpu_count()} cores, load {load}\n")
     return 0 if all(figure.kept for figure in figures) else 1
 
 

@@ -34,7 +34,7 @@ class TellingBot(Bot):
         decided, changed, judged = self.engine.desk.decided, self.engine.interpreter.changed, self.engine.guards.judged
 
         def on_decided(run_id: str, what: str) -> None:
-            tell("decided", run=run_id, what=what)
+            tell("decided", run=run_id, answer=what)
             decided(run_id, what)
 
         def on_changed(run: Run, span: Any) -> None:

@@ -37,6 +37,7 @@ async def measure(folder: Path, *, quick: bool) -> list[Figure]:
                 await slack.click(PIA, RELEASES, card.ts, "approve")
                 told = await forge.until("decided", count=count)
                 times.append(told["at"] - begun)
+                await slack.until(lambda card=card: "(1 of 2)" in card.text)  # type: ignore[misc]
                 commits += await asyncio.to_thread(commit_times, folder, max(1, COMMITS // clicks))
     commit, p95 = statistics.median(commits), percentile(times, 95)
     note = f"p95 {p95 * 1000:.1f} ms, median {statistics.median(times) * 1000:.1f} ms; a commit takes {commit * 1000:.2f} ms"

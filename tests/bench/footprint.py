@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.bench.figures import Figure
-from tests.bench.surroundings import Place, bot, connected, local_slack
+from tests.bench.surroundings import Place, bot, clean_environment, connected, local_slack
 
 HELP_S = 0.4
 IDLE_RSS_MB = 160.0
@@ -36,7 +36,7 @@ def _help(tries: int) -> float:
 
 def _run(command: list[str]) -> float:
     begun = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=clean_environment({}))
     return time.perf_counter() - begun
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -31,6 +31,22 @@ REPOSITORY_HOST = "registry.bench.test"
 
 class Ended(RuntimeError):
     """A measured process ended by itself; the message has its last lines."""
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """As a bot is run: without anybody's real systems, and with Python's byte code kept, as it is wherever forge is installed."""
+    environment = own_environment(extra)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
+def warm_up() -> None:
+    """Compiles everything once, as an installation does: what is measured is not the compiler."""
+    modules = (
+        "bot.cli", "bot.serve", "kubernetes_asyncio.client", "kubernetes_asyncio.config", "integrations.prometheus.metrics",
+        "prometheus_api_client.prometheus_connect",
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", f"import {', '.join(modules)}"], check=True, env=clean_environment({}))
 
 
 def service_name(number: int) -> str:
@@ -95,7 +111,7 @@ class Place:
         key = folder / "audit-key.pem"
         if not key.exists():
             key.write_text(new_private_key())
-        self.environment = own_environment(
+        self.environment = clean_environment(
             {
                 "FORGE_CONFIG": str(self.config),
                 "FORGE_DATA_DIR": str(folder),
@@ -194,7 +210,7 @@ async def prometheus(folder: Path, services: int) -> AsyncIterator[str]:
     """The address of a Prometheus-shaped server in a process of its own."""
     log = folder / "series.log"
     names = [service_name(1), str(services)]
-    async with child("tests.bench.series_server", names, environment=dict(os.environ), log=log) as running:
+    async with child("tests.bench.series_server", names, environment=clean_environment({}), log=log) as running:
         yield str((await running.until("listening"))["url"])
 
 
