@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from engine.journal import Turn, plan_of, segment_of
-from engine.lifecycle import Continuations, end_run, replace_plan
+from engine.lifecycle import Continuations, end_run, replace_plan, void_approvals
 from engine.ports import Ledger, Store
 from engine.queue import next_in_line
 from engine.records import Ending, Run, RunState, StepRow, StepState
@@ -327,7 +327,9 @@ def _compare(turn: Turn, run_id: str, prepared: Prepared) -> bool:
     bad = [v for v in prepared.verdicts if v.outcome is not Outcome.PASS]
     if prepared.plan is None:
         if worst(v.outcome for v in bad) is Outcome.FAIL:
-            end_run(turn, run, Ending.FAILED, bad[0].code, "; ".join(v.reason for v in bad))
+            reason = "; ".join(v.reason for v in bad)
+            void_approvals(turn, run, reason)
+            end_run(turn, run, Ending.FAILED, bad[0].code, reason)
         else:
             _hold_here(turn, run_id, bad[0])
         return False

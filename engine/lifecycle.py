@@ -55,10 +55,9 @@ def replace_plan(turn: Turn, run: Run, plan: Plan, changes: Sequence[str]) -> Ru
     """The plan made anew differs, before any effect: approvals are void and it begins again from its first gate."""
     old = segment_of(turn, run)
     turn.ledger.save(replace(old, replaced_at=turn.now))
-    for click in turn.ledger.find(Click, run=run.id, void_at=None):
-        turn.ledger.save(replace(click, void_at=turn.now))
+    _void_clicks(turn, run)
     for row in turn.steps(run.id):
-        if row.kind == "approval":
+        if row.kind == "approval" and row.started_at is not None:
             show_view(turn, f"approval:{run.id}:{row.index}:{old.number}", run.id)
     turn.ledger.remove(StepRow, run=run.id)
     run = append_segment(turn, run, plan, 0)
@@ -75,6 +74,23 @@ def replace_plan(turn: Turn, run: Run, plan: Plan, changes: Sequence[str]) -> Ru
     )
     turn.show(run)
     return run
+
+
+def void_approvals(turn: Turn, run: Run, reason: str) -> None:
+    """What was approved is no longer what it was: nothing has been done with it yet, and the cards say what changed."""
+    if not _void_clicks(turn, run):
+        return
+    for row in turn.steps(run.id):
+        if row.kind == "approval" and row.state == StepState.DONE:
+            turn.save_step(row, outcome=Outcome.FAIL, code="approval.void", reason=reason)
+    turn.audit("approval.voided", run.id, why=reason)
+
+
+def _void_clicks(turn: Turn, run: Run) -> bool:
+    clicks = turn.ledger.find(Click, run=run.id, void_at=None)
+    for click in clicks:
+        turn.ledger.save(replace(click, void_at=turn.now))
+    return bool(clicks)
 
 
 def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = "") -> Run:

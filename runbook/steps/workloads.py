@@ -116,7 +116,8 @@ async def _roll_out(
     """Raises `runbook.errors` when the image couldn't be set, or the rollout not be read for too long."""
     scene.doing(f"setting the image of {name}")
     generation = await _set_images(scene, name, images)
-    verdict = await _await_rollout(scene, name, generation, timeout_s, trouble_within_s)
+    since = await _set_since(scene)
+    verdict = await _await_rollout(scene, name, generation, since, timeout_s, trouble_within_s)
     if verdict.outcome != Outcome.PASS:
         return verdict
     return await _still_ours(scene, name, images) or verdict
@@ -135,10 +136,20 @@ async def _set_images(scene: Scene, name: str, images: Mapping[str, str]) -> int
     return await cluster.set_images(name, images, annotations)
 
 
+async def _set_since(scene: Scene) -> datetime:
+    """When this attempt set the image for the first time: a restart doesn't prolong the wait, and our own downtime before isn't part of it."""
+    known = scene.progress
+    if isinstance(known, Mapping) and known.get("attempt") == scene.attempt:
+        return datetime.fromisoformat(known["set_at"])
+    now = scene.ports.clock.now()
+    await scene.save({"attempt": scene.attempt, "set_at": now.isoformat()})
+    return now
+
+
 async def _await_rollout(
-    scene: Scene, name: str, generation: int, timeout_s: float, trouble_within_s: float
+    scene: Scene, name: str, generation: int, since: datetime, timeout_s: float, trouble_within_s: float
 ) -> Verdict:
-    """Looks once a second. Time counts from the step's first beginning, so that a restart doesn't prolong it."""
+    """Looks once a second. since: from when time counts."""
     cluster, clock = scene.ports.clusters[scene.environment], scene.ports.clock
     troubled: dict[tuple[str, str], datetime] = {}
     unread_since: datetime | None = None
@@ -155,7 +166,7 @@ async def _await_rollout(
         now = clock.now()
         if rollout is not None:
             rollout = _newest_only(_with_duration(rollout, troubled, now), generation)
-            elapsed_s = (now - scene.begun_at).total_seconds()
+            elapsed_s = (now - since).total_seconds()
             verdict = judge_rollout(name, rollout, elapsed_s, timeout_s, trouble_within_s)
             if verdict is not None:
                 return verdict

@@ -161,8 +161,9 @@ class FakeCluster:
         containers = tuple(
             replace(c, image=self.overwritten_by or images.get(c.name, c.image)) for c in found.containers
         )
+        if containers != found.containers:  # the same image once more begins no new rollout
+            self.set_at = self.clock.now()
         self.deployments[name] = replace(found, containers=containers, generation=2)
-        self.set_at = self.clock.now()
         return 2
 
     async def rollout(self, name: str) -> Rollout:

@@ -139,9 +139,17 @@ async def test_a_rollout_that_never_completes_ends_at_its_time_out(world: World)
 
 async def test_a_restart_does_not_prolong_the_time_out(world: World) -> None:
     world.cluster.rollouts = lambda _: BUSY_ROLLOUT
-    scene = world.scene(begun_at=NOON - timedelta(seconds=500))
-    await world.finish(DEPLOY.perform(scene))
-    assert elapsed(world) == 100
+    await world.finish(DEPLOY.perform(world.scene()))
+    saved = world.saved[-1]
+    world.clock.set(NOON + timedelta(seconds=500))
+    await world.finish(DEPLOY.perform(world.scene(progress=saved, begun_at=NOON)))
+    assert elapsed(world) == 600
+
+
+async def test_a_downtime_before_the_image_was_set_is_not_the_rollouts(world: World) -> None:
+    world.cluster.rollouts = lambda since_s: GOOD_ROLLOUT if since_s > 60 else BUSY_ROLLOUT
+    result = await world.finish(DEPLOY.perform(world.scene(begun_at=NOON - timedelta(hours=1))))
+    assert result.outcome == Outcome.PASS
 
 
 async def test_another_image_set_by_somebody_else_meanwhile_is_no_success(world: World) -> None:

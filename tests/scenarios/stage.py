@@ -5,7 +5,8 @@ People type what they would type in Slack and click what the newest cards offer;
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,12 @@ from typing import Any
 
 from engine.engine import Engine
 from engine.memory import LedgerMemory
-from engine.records import Button, Outgoing, Received, Run, Sealed, StepRow
+from engine.records import Button, Outgoing, Run, Sealed, Segment, StepRow
 from engine.settings import Settings
 from handlers.consumer import SlackConsumer
 from messages.showing import Showing
 from runbook.errors import ForgeError
-from runbook.policy import Policy, Setting
+from runbook.policy import Policy, Setting, StagingPolicy
 from runbook.ports import Sample, Series
 from runbook.procedures import CONTINUATIONS, for_environment
 from runbook.values import Actor, Role
@@ -62,6 +63,14 @@ class PeopleDirectory:
         if self.error is not None:
             raise self.error
         return self.people[f"{team_id}:{user_id}"]
+
+
+SHORT = Policy(staging=StagingPolicy(observation_s=60.0))
+"""Everything as the runbook has it, but for a minute of observation."""
+
+
+def setting_of(policy: Policy = SHORT, hash_: str = "setting-1") -> Setting:
+    return Setting(policy, {SERVICE.name: SERVICE}, hash_, roles=ROLES)
 
 
 class Measured:
@@ -108,6 +117,20 @@ def healthy(expression: str, at: datetime) -> float:
     return 0.001 if "error_ratio" in expression else 18_000.0
 
 
+@dataclass(frozen=True)
+class Deed:
+    """What somebody does in Slack. trigger: what a redelivery keeps; empty: one of its own."""
+
+    who: str
+    kind: str
+    payload: Mapping[str, Any]
+    trigger: str = ""
+
+
+def spoken(who: str, text: str, trigger: str = "") -> Deed:
+    return Deed(who, "command", {"text": text, "command": "/forge"}, trigger)
+
+
 @dataclass
 class Stage:
     engine: Engine
@@ -117,10 +140,6 @@ class Stage:
     chat: KeepingChat
     directory: PeopleDirectory
     consumer: SlackConsumer
-    _triggers: Any = None
-
-    def __post_init__(self) -> None:
-        self._triggers = itertools.count(1 + len(self.rows(Received)))
 
     @property
     def clock(self) -> Any:
@@ -128,28 +147,36 @@ class Stage:
 
     async def says(self, who: str, text: str, *, trigger: str = "") -> str:
         """`/forge <text>`; returns the answer that this person alone sees (empty for a redelivery)."""
-        return await self._received(who, "command", {"text": text, "command": "/forge"}, trigger)
+        return (await self.at_once(spoken(who, text, trigger)))[0]
 
     async def clicks(
         self, who: str, action: str, *, index: int | None = None, card: int = -1, reason: str = "", trigger: str = ""
     ) -> str:
         """A button of the newest card (or headline, with index None) of the newest run."""
-        buttons = [b for b in self.rows(Button, action=action, order="created_at") if b.index == index]
-        kind = "view" if action in ("reject", "abort") else "click"
-        return await self._received(
-            who, kind, {"action": action, "button": buttons[card].id, "reason": reason}, trigger
-        )
+        return (await self.at_once(self.click(who, action, index=index, card=card, reason=reason, trigger=trigger)))[0]
 
-    async def _received(self, who: str, kind: str, more: Mapping[str, Any], trigger: str) -> str:
-        actor = PEOPLE[who]
-        team, user = actor.id.split(":")
-        address = f"https://hooks.slack.test/{next(self._triggers)}"
-        payload = {"team": team, "user": user, "channel": "C1", "response_url": address, **more}
-        received = await self.engine.desk.receive(trigger or address, kind, payload)
-        if received is None:
-            return ""
-        await self.clock.run_until(lambda: any(a == address for a, _ in self.chat.answers))
-        return next(shown(m) for a, m in self.chat.answers if a == address)
+    def click(
+        self, who: str, action: str, *, index: int | None = None, card: int = -1, reason: str = "", trigger: str = ""
+    ) -> Deed:
+        """The same, not done yet. card: among the buttons of this action and step in the order of their plans."""
+        number = {s.hash: s.number for s in self.rows(Segment)}
+        found = [b for b in self.rows(Button, action=action) if b.index == index]
+        buttons = sorted(found, key=lambda b: (b.created_at, number[b.plan_hash]))
+        kind = "view" if action in ("reject", "abort") else "click"
+        return Deed(who, kind, {"action": action, "button": buttons[card].id, "reason": reason}, trigger)
+
+    async def at_once(self, *deeds: Deed) -> list[str]:
+        """What several people do in the same moment; the answers that each of them alone sees."""
+        addresses = [f"https://hooks.slack.test/{secrets.token_hex(6)}" for _ in deeds]
+        kept = await asyncio.gather(*(self._received(d, a) for d, a in zip(deeds, addresses, strict=True)))
+        waited = {address for address, received in zip(addresses, kept, strict=True) if received}
+        await self.clock.run_until(lambda: waited <= {address for address, _ in self.chat.answers})
+        return [next((shown(m) for a, m in self.chat.answers if a == address), "") for address in addresses]
+
+    async def _received(self, deed: Deed, address: str) -> bool:
+        team, user = PEOPLE[deed.who].id.split(":")
+        payload = {"team": team, "user": user, "channel": "C1", "response_url": address, **deed.payload}
+        return await self.engine.desk.receive(deed.trigger or address, deed.kind, payload) is not None
 
     def rows(self, kind: Any, /, **equals: Any) -> list[Any]:
         return self.store.read_now(lambda ledger: ledger.find(kind, **equals))
@@ -180,6 +207,12 @@ class Stage:
     async def shown_all(self) -> None:
         await self.until(lambda: not self.rows(Outgoing, state=["pending", "sending"]))
 
+    async def waits_for_approval(self, version: str = "v1.4.0-rc.2", who: str = "ada") -> None:
+        """Somebody asks; `staging-1` waits for its approval, and everything is shown."""
+        await self.says(who, f"deploy staging {version}")
+        await self.until_state("waiting")
+        await self.shown_all()
+
     async def waits_for_go(self, version: str = "v1.4.0-rc.2") -> None:
         """Ada asks, Sam approves, the observation goes by: `staging-1` waits for its go."""
         await self.says("ada", f"deploy staging {version}")
@@ -200,12 +233,22 @@ class Stage:
         return [m for m in self.chat.messages if m.message_id.startswith("approval:")]
 
     @property
+    def notes(self) -> list[str]:
+        """What stands in the run's thread beside its cards, the oldest first."""
+        return [shown(m.message) for m in self.chat.messages if m.message_id.startswith("note:")]
+
+    @property
     def actions(self) -> list[str]:
         return [e.action for e in self.rows(Sealed)]
 
     def images(self) -> dict[str, str]:
         """What staging runs now."""
         return {name: d.containers[0].image for name, d in self.world.cluster.deployments.items()}
+
+
+def offered(message: Any) -> list[str]:
+    """The `action_id`s of the buttons that a message shows."""
+    return [e["action_id"] for b in message.blocks if b["type"] == "actions" for e in b["elements"]]
 
 
 def shown(message: Any) -> str:
@@ -228,7 +271,7 @@ def shown(message: Any) -> str:
 
 @asynccontextmanager
 async def stage(
-    path: Path, *, world: World | None = None, chat: KeepingChat | None = None, policy: Policy | None = None,
+    path: Path, *, world: World | None = None, chat: KeepingChat | None = None, policy: Policy = SHORT,
     url: str = "", fate: Any = None, metrics: Measured | None = None, directory: PeopleDirectory | None = None,
 ) -> AsyncIterator[Stage]:  # fmt: skip
     """One life of the program; call it again with the same path, world and chat for the next."""
@@ -242,7 +285,7 @@ async def stage(
     ports = replace(
         world.ports, metrics=dict.fromkeys(world.ports.metrics, metrics), memory=LedgerMemory(counted, world.clock)
     )
-    settings = Settings(Setting(policy or Policy(), {SERVICE.name: SERVICE}, "setting-1", roles=ROLES))
+    settings = Settings(setting_of(policy))
     showing = Showing(settings)
     engine = Engine(counted, ports, settings, chat, showing, lambda: "C1", for_environment, CONTINUATIONS)
     showing.doing = engine.interpreter.doing
