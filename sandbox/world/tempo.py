@@ -45,7 +45,7 @@ def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
             },
             "health": {"window": "10s", "interval": "500ms"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
-            "metrics": {"window": "5s", "interval": "1s", "scrape_interval": "1s"},
+            "metrics": {"window": "5s", "interval": "1s"},
             "critical": [
                 {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},
                 {"name": "API p95 latency", "metric": "latency_p95_seconds", "above": "1s", "for": guards_for},
