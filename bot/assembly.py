@@ -199,13 +199,22 @@ class Bot:
 
     async def _watch_clock(self) -> None:
         jump = self.clock.jumped()
-        if abs(jump) > JUMP:
-            log.warning("clock.jumped", seconds=jump.total_seconds())
-            try:
-                await self.engine.shift_deadlines(jump)
-            except StoreUnavailable:
-                return
-        self.clock.follow()
+        if abs(jump) <= JUMP:
+            self.clock.move(jump)
+            return
+        log.warning("clock.jumped", seconds=jump.total_seconds())
+        moves: list[timedelta] = []
+
+        def move() -> None:
+            moves.append(jump)
+            self.clock.move(jump)
+
+        try:
+            await self.engine.shift_deadlines(jump, move)
+        except StoreUnavailable as error:
+            log.error("clock.not_followed", code=error.code)
+            for moved in moves:  # what was not kept must not be half true
+                self.clock.move(-moved)
 
     # --- health and metrics ---------------------------------------------------------------------------------------
 

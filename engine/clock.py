@@ -27,9 +27,9 @@ class SteadyClock:
             await asyncio.sleep(min(left, 3600.0))
 
     def jumped(self) -> timedelta:
-        """How far the wall clock has moved against this one; the caller shifts its deadlines by it and then calls `follow`."""
+        """How far the wall clock has moved against this one; the caller shifts its deadlines by it and calls `move` together with that."""
         return datetime.now(UTC) - self.now()
 
-    def follow(self) -> None:
-        """Takes the wall clock's time from here on."""
-        self._anchor()
+    def move(self, jump: timedelta) -> None:
+        """Goes on from `jump` later (or earlier)."""
+        self._wall += jump

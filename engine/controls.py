@@ -68,7 +68,7 @@ def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
         return refused(
             "retry.not_held", f"{run.id} isn't held: there is nothing to retry.", f"`status {run.id}`", run=run.id
         )
-    turn.save_step(row, state=StepState.PENDING, deadline=None, escalation=0, progress=None)
+    turn.save_step(row, state=StepState.PENDING, deadline=None, escalation=0, tries=0, progress=None)
     turn.save_run(run, state=RunState.RUNNING)
     turn.audit("step.retried", run.id, actor, what=row.title, evidence={"attempt": row.attempt + 1})
     turn.show(run)

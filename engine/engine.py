@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -17,7 +17,7 @@ from engine.lifecycle import Continuations
 from engine.operations import Desk
 from engine.outbox import Outbox
 from engine.ports import Chat, Ledger, Renderer, Store
-from engine.records import Run, RunState, StepState
+from engine.records import Run, RunState, StepRow, StepState
 from engine.settings import Settings
 from engine.spans import Watched
 from runbook.policy import Setting
@@ -82,23 +82,27 @@ class Engine:
 
     def _draw_again(self, ledger: Ledger) -> None:
         turn = Turn(ledger, self._ports.clock.now(), self.settings.current)
+        turn.audit("forge.started", "forge", evidence={"setting": self.settings.current.hash})
         for run in _open_runs(ledger):
             turn.show(run)
 
-    async def shift_deadlines(self, jump: timedelta) -> None:
-        """The wall clock jumped: open waits keep their remaining time, and the jump is in the audit log."""
-        now = self._ports.clock.now() + jump
+    async def shift_deadlines(self, jump: timedelta, move: Callable[[], None]) -> None:
+        """The wall clock jumped: open waits keep their remaining time, running steps their beginning, and the audit log tells.
+
+        move: sets the clock, in the transaction itself, so that nobody looks at a shifted deadline with the old time.
+        """
 
         def shift(ledger: Ledger) -> list[Run]:
-            turn = Turn(ledger, now, self.settings.current)
+            turn = Turn(ledger, self._ports.clock.now() + jump, self.settings.current)
             runs = _open_runs(ledger)
             for run in runs:
                 for row in turn.steps(run.id):
-                    if row.deadline is not None and row.state not in (StepState.DONE, StepState.SKIPPED):
-                        turn.save_step(row, deadline=row.deadline + jump)
+                    if row.state not in (StepState.DONE, StepState.SKIPPED):
+                        turn.save_step(row, **_moved(row, jump))
             turn.audit(
                 "clock.jumped", "clock", what=f"by {jump.total_seconds():+.1f} s", why="deadlines were shifted with it"
             )
+            move()
             return runs
 
         for run in await self._store.write(shift):
@@ -116,6 +120,13 @@ class Engine:
         runs = await self._store.write(note)
         self.settings.replace(setting)
         self.interpreter.remake_all([run.id for run in runs if run.first_effect_at is None])
+
+
+def _moved(row: StepRow, jump: timedelta) -> dict[str, Any]:
+    return {
+        "deadline": row.deadline + jump if row.deadline is not None else None,
+        "started_at": row.started_at + jump if row.started_at is not None else None,
+    }
 
 
 def _open_runs(ledger: Ledger) -> list[Run]:

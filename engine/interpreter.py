@@ -216,7 +216,8 @@ class Interpreter:
         if run is None or row is None:
             return True
         (self._paused.add if run.paused_at is not None else self._paused.discard)(run_id)
-        moved = row.state != StepState.RUNNING or row.attempt != mine.attempt or run.segment != action.run.segment
+        same_try = (row.state, row.attempt, row.started_at) == (StepState.RUNNING, mine.attempt, mine.started_at)
+        moved = not same_try or run.segment != action.run.segment
         return moved or run.interrupt is not None or run.state == RunState.ENDED
 
     async def _work(self, action: Perform) -> Result:

@@ -308,7 +308,7 @@ class Desk:
                            "Deploy a candidate to staging: `deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
         if intent.environment not in service.urls:
             return refused("deploy.not_configured", f"{service.name} has no {intent.environment.value} in the configuration.",
-                           f"Add services.{service.name}.environments.{intent.environment.value} to forge.yaml.")  # fmt: skip
+                           f"Add services.{service.name}.urls.{intent.environment.value} to forge.yaml.")  # fmt: skip
         if intent.name == "deploy" and not self._store.healthy:
             return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
                            "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip

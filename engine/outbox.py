@@ -24,6 +24,20 @@ from runbook.ports import Clock
 log = structlog.get_logger("forge.outbox")
 
 LONGEST_PAUSE_S = 60.0
+PLAIN = "without blocks: "
+CONTENT_FAULTS = frozenset(
+    {
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+        "invalid_arguments",
+        "metadata_too_large",
+    }
+)
+"""Slack's refusals that are about the message itself; everything else (a missing channel, a revoked token) holds for all."""
+
 LOOK_BACK = timedelta(minutes=5)
 
 
@@ -109,6 +123,8 @@ class Outbox:
             return None
         now = self._clock.now()
         message = self._renderer.render(ledger, current, now)
+        if message is not None and current.error.startswith(PLAIN):
+            message = Message(message.text)
         place = ledger.get(Posted, current.subject)
         if message is None or (place is not None and (current.kind != "view" or place.rendered == _hash(message))):
             ledger.save(replace(current, state="sent", sent_at=now))
@@ -191,12 +207,22 @@ class Outbox:
         if error.code.endswith(".message_gone") and letter.place is not None:
             await self._store.write(lambda ledger: _forget(ledger, letter))
             return None
+        if error.code.rpartition(".")[2] in CONTENT_FAULTS:
+            await self._store.write(partial(_without_blocks_or_dropped, letter=letter, error=error))
+            return None
         self.trouble = error.code
         pause_s = min(2.0 ** min(letter.row.attempts, 8), 300.0)
         again = self._clock.now() + timedelta(seconds=pause_s)
         row = replace(letter.row, state="pending", not_before=again, error=error.code)
         await self._store.write(lambda ledger: ledger.save(row))
         return pause_s
+
+
+def _without_blocks_or_dropped(ledger: Ledger, letter: Letter, error: ForgeError) -> None:
+    """A message that Slack won't show must not hold up those behind it: its text alone is tried, then it is dropped."""
+    plain = letter.row.error.startswith(PLAIN)
+    state, word = ("dropped", error.code) if plain else ("pending", PLAIN + error.code)
+    ledger.save(replace(letter.row, state=state, error=word))
 
 
 def _forget(ledger: Ledger, letter: Letter) -> None:

@@ -103,7 +103,7 @@ class StepRow:
     """One step's position. progress: what a long step saved on its way. deadline: when its wait or its hold is looked at again.
 
     attempt: from 1 once begun. outcome: a `Verdict.outcome` when done. verdicts, facts: JSON as the step returned them.
-    escalation: how far a hold has been carried (0 none, 1 reminded, 2 escalated).
+    escalation: how far a hold has been carried (0 none, 1 reminded, 2 escalated). tries: attempts since a person retried it.
     """
 
     key: ClassVar[tuple[str, ...]] = ("run", "index")
@@ -123,6 +123,7 @@ class StepRow:
     verdicts: Json = field(default_factory=list)
     progress: Json = None
     escalation: int = 0
+    tries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,9 @@ class Ended:
 
 Action = Perform | Remake | Wait | Ended
 
+STORE_TROUBLE_LOOK = timedelta(seconds=1)
+"""How often what may not begin because the store is in trouble looks again."""
+
 
 def next_action(turn: Turn, run_id: str, continuations: Continuations, *, remade: bool, may_begin: bool) -> Action:
     """remade: the plan was just made anew. may_begin: False while the store is in trouble: then no new step starts."""
@@ -63,7 +66,9 @@ def next_action(turn: Turn, run_id: str, continuations: Continuations, *, remade
             _interrupted(turn, run, continuations)
             continue
         if run.state == RunState.QUEUED:
-            if not _may_start(turn, run) or not may_begin:
+            if not may_begin:
+                return Wait(turn.now + STORE_TROUBLE_LOOK)
+            if not _may_start(turn, run):
                 return Wait()
             continue
         action = _at_position(turn, run, continuations, remade=remade, may_begin=may_begin)
@@ -117,7 +122,7 @@ def _begin(
     if run.paused_at is not None and not back:
         return Wait()
     if not may_begin and not back:
-        return Wait(turn.now + timedelta(seconds=1))
+        return Wait(turn.now + STORE_TROUBLE_LOOK)
     if row.deadline is not None and row.deadline > turn.now:  # between two attempts
         return Wait(row.deadline)
     if run.first_effect_at is None and not remade and not back:
@@ -130,7 +135,8 @@ def _begin(
 
 def _begin_work(turn: Turn, run: Run, row: StepRow, step: Work) -> Action:
     row = turn.save_step(
-        row, state=StepState.RUNNING, attempt=row.attempt + 1, started_at=turn.now, deadline=None, finished_at=None,
+        row, state=StepState.RUNNING, attempt=row.attempt + 1, tries=row.tries + 1, started_at=turn.now, deadline=None,
+        finished_at=None,
         outcome=None, code="", reason="",
     )  # fmt: skip
     changes: dict[str, Any] = {"state": RunState.RUNNING}
@@ -263,8 +269,8 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
             _tell(turn, run, row, result)
             turn.show(run)
             return
-    if outcome is Outcome.ERROR and attempt <= step.retries:
-        again = turn.now + timedelta(seconds=step.retry_wait_s * 2 ** (attempt - 1))
+    if outcome is Outcome.ERROR and row.tries <= step.retries:
+        again = turn.now + timedelta(seconds=step.retry_wait_s * 2 ** (row.tries - 1))
         turn.save_step(row, state=StepState.PENDING, deadline=again)
         turn.show(run)
         return

@@ -88,7 +88,6 @@ class MetricsPolicy:
 
     window: str = "1m"
     interval_s: float = 15.0
-    scrape_interval_s: float = 15.0
 
 
 @dataclass(frozen=True)

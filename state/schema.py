@@ -102,6 +102,7 @@ steps = Table(
     _json("verdicts"),
     _json("progress"),
     _whole("escalation"),
+    _whole("tries"),
     Index("steps_by_state", "state"),
 )
 

@@ -57,7 +57,7 @@ def policy_of(section: PolicySection) -> Policy:
         ),
         health=HealthPolicy(health.success_ratio, health.window, health.p95, health.interval, health.timeout),
         waiting=WaitingPolicy(waiting.approval_expires, waiting.hold_remind, waiting.hold_escalate),
-        metrics=MetricsPolicy(metrics.window, metrics.interval, metrics.scrape_interval),
+        metrics=MetricsPolicy(metrics.window, metrics.interval),
         critical=tuple(critical.threshold() for critical in section.critical),
     )
 

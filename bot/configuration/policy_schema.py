@@ -72,9 +72,6 @@ class Metrics(Part):
         default=_METRICS.window, description="The window in the recording rules' names."
     )
     interval: Duration = Field(default=_METRICS.interval_s, description="How often guards are judged.")
-    scrape_interval: Duration = Field(
-        default=_METRICS.scrape_interval_s, description="How often Prometheus scrapes and records."
-    )
 
 
 class Critical(Part):

@@ -98,6 +98,7 @@ def staging_plan(service: Service, release: Release, policy: Policy, changes_url
             title="Staging acceptance",
             checks=(_steady_state(service, policy),),
             patience_s=numbers.traffic_wait_s,
+            every_s=policy.metrics.interval_s,
             on_fail=BACK,
         ),
         Approval(

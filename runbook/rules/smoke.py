@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from runbook.policy import SmokeRequest
 from runbook.ports import HttpAnswer
+from runbook.redaction import redacted
 from runbook.verdicts import Evidence, Verdict
 from runbook.wording import duration, listing, shortened
 
 BODY_LIMIT = 200
-
-_SECRETS = (
-    re.compile(r"(?i)(bearer\s+)[^\s\"',;]+"),
-    re.compile(r"(?i)(\"[^\"]*(?:token|secret|password|authorization|api_?key)[^\"]*\"\s*:\s*)(?:\"(?:[^\"\\]|\\.)*\"?|[^,}\s]+)"),
-    re.compile(r"()\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
-)  # fmt: skip
 
 
 def judge_answer(request: SmokeRequest, answer: HttpAnswer, url: str) -> Verdict:
@@ -49,13 +43,6 @@ def judge_answer(request: SmokeRequest, answer: HttpAnswer, url: str) -> Verdict
         reason = f"{said} answered {answer.status}, but without {wanted!r} in its body"
         return Verdict.failed(gate, "smoke.body", reason, evidence, took, body)
     return Verdict.passed(gate, f"{said} answered {answer.status} in {duration(answer.latency_s)}", evidence, took)
-
-
-def redacted(text: str) -> str:
-    """Without what looks like a secret: a service may echo what it was sent."""
-    for pattern in _SECRETS:
-        text = pattern.sub(r"\1***", text)
-    return text
 
 
 def _json_differences(wanted: Mapping[str, object], body: str) -> list[str]:

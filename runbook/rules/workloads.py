@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from runbook.policy import HealthPaths, Workload
 from runbook.ports import ContainerSpec, Deployment, PodTrouble, Rollout
+from runbook.redaction import redacted
 from runbook.verdicts import Evidence, Verdict
 from runbook.wording import duration, listing, shortened
 
@@ -139,7 +140,7 @@ def _is_sure(trouble: PodTrouble, trouble_within_s: float) -> bool:
 def trouble_words(trouble: PodTrouble) -> str:
     """One sentence with Kubernetes' own reason and message."""
     where = listing([w for w in (trouble.pod, trouble.container) if w]) or "the workload"
-    message = shortened(trouble.message.strip(), _MESSAGE_LIMIT)
+    message = shortened(redacted(trouble.message.strip()), _MESSAGE_LIMIT)
     own = ": ".join(part for part in (trouble.reason, message) if part)
     lasting = f" for {duration(trouble.since_s)}" if trouble.since_s >= 1 else ""
     times = f", {trouble.restarts} restarts" if trouble.restarts > 1 else ""
@@ -149,9 +150,9 @@ def trouble_words(trouble: PodTrouble) -> str:
 def _trouble_evidence(troubles: Sequence[PodTrouble]) -> tuple[Evidence, ...]:
     facts = []
     for trouble in troubles[:3]:
-        words = ": ".join(w for w in (trouble.reason, shortened(trouble.message, _MESSAGE_LIMIT)) if w)
+        words = ": ".join(w for w in (trouble.reason, shortened(redacted(trouble.message), _MESSAGE_LIMIT)) if w)
         facts.append(Evidence(name=trouble.kind, value=words, source=f"pod/{trouble.pod}", samples=trouble.restarts))
         if trouble.log_tail:
-            tail = trouble.log_tail[-_LOG_LIMIT:]
+            tail = redacted(trouble.log_tail)[-_LOG_LIMIT:]
             facts.append(Evidence(name="last lines of the log", value=tail, source=f"pod/{trouble.pod}"))
     return tuple(facts)

@@ -17,8 +17,9 @@ from typing import Protocol
 from runbook.plan import Result, Scene, from_json, to_json
 from runbook.policy import HealthPaths, HealthPolicy, SmokeRequest
 from runbook.ports import HttpAnswer, HttpRequest
+from runbook.redaction import redacted
 from runbook.rules.health import Probe, Record, judge_record, judge_whole, next_record, window_size
-from runbook.rules.smoke import judge_answer, redacted
+from runbook.rules.smoke import judge_answer
 from runbook.steps.requests import HEALTHY, http_request, url_of
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, shortened

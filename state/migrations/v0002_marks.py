@@ -1,4 +1,4 @@
-"""Marks: moments worth remembering across a restart, such as the guards' last look."""
+"""Marks: moments worth remembering across a restart, such as the guards' last look; a step's tries since a person retried it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ TABLES: Final = (
         PRIMARY KEY (name)
     )
     """,
+    "ALTER TABLE steps ADD COLUMN tries {whole} NOT NULL DEFAULT 0",
 )
 
 

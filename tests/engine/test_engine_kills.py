@@ -141,7 +141,7 @@ async def the_end(story: Story) -> dict[str, Any]:
             "messages": sorted(
                 (m.message.text, m.broadcast) for m in story.chat.messages if "checkpoint" not in m.message.text
             ),
-            "actions": [e.action for e in b.rows(Sealed) if e.action != "step.started"],
+            "actions": [e.action for e in b.rows(Sealed) if e.action not in ("step.started", "forge.started")],
         }
 
 

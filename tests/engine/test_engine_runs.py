@@ -12,7 +12,7 @@ import pytest
 
 from engine.intents import Intent
 from engine.records import Button, Click, Decision, Outgoing, Sealed
-from runbook.errors import Temporary
+from runbook.errors import Permanent, Temporary
 from runbook.policy import Policy, StagingPolicy
 from runbook.values import Actor, Environment, Role
 from tests.engine import harness
@@ -367,3 +367,47 @@ async def test_headlines_are_posted_once_and_edited_in_place(tmp_path: Path) -> 
         assert roots[0].edits > 2
         ids = [m.message_id for m in b.chat.messages]
         assert len(ids) == len(set(ids))
+
+
+async def test_after_a_persons_retry_an_error_is_asked_again_as_often_as_before(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+
+        def broken() -> None:
+            raise Temporary("kubernetes", "timeout", "the API server did not answer in 10 s")
+
+        b.outside.results["deploy one"] = broken  # type: ignore[assignment]
+        run = await b.deploy()
+        await b.act("approve", SAM, run)
+        await b.until(run, "held")
+        await b.act("retry", ADA, run)
+        await b.until(run, "held")
+        assert b.outside.done.count("deploy one") == 6
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+async def test_a_jump_of_the_wall_clock_neither_expires_nor_prolongs_an_approval_and_is_on_record(
+    tmp_path: Path, hours: int
+) -> None:
+    async with bench(tmp_path) as b:
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        await b.clock.advance(timedelta(hours=23))
+        jump = timedelta(hours=hours)
+        await b.engine.shift_deadlines(jump, lambda: b.clock.set(b.clock.now() + jump))
+        await b.clock.settle()
+        assert b.run(run).state == "waiting"
+        assert "clock.jumped" in [e.action for e in b.rows(Sealed)]
+        await b.clock.advance(timedelta(minutes=59))
+        assert b.run(run).state == "waiting"
+        await b.clock.advance(timedelta(minutes=2))
+        assert (await b.ended(run)).ending_code == "approval.expired"
+
+
+async def test_a_message_that_slack_refuses_is_shown_without_its_blocks_and_holds_nobody_up(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        b.chat.faults = [Permanent("slack", "invalid_blocks", "Slack refused the blocks")]
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        await b.clock.run_until(lambda: not b.rows(Outgoing, state=["pending", "sending"]))
+        assert [m for m in b.chat.messages if m.message_id.startswith("headline")]
+        assert [m for m in b.chat.messages if m.message_id.startswith("approval")]

@@ -2,50 +2,56 @@
 
 A boundary is a transaction that writes an audit entry or moves a message: found in what the bot writes, never listed by hand. It dies before
 the commit (what was done outside is not on record) and, in a later life, after it. MORTAL_FILE keeps the deaths that are behind it;
-MORTAL_KINDS says which boundaries count: `audit`, `outbox`.
+MORTAL_KINDS says which boundaries count: `audit`, `outbox`, or none for a bot that is killed from outside.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.records import Entry, Outgoing, StepRow
+from engine.records import Entry, Outgoing, Sealed, StepRow
+from state.ledger import SqlLedger
 from state.store import SqlStore
 
 FILE = Path(os.environ["MORTAL_FILE"])
+PID = FILE.with_suffix(".pid")
+DEATHS = FILE.with_suffix(".deaths")
 KINDS = frozenset(os.environ["MORTAL_KINDS"].split(","))
 
 
-class Watching:
-    """A ledger that notes what a transaction does."""
+SEEN: list[str] = []
+"""What the transaction that is being written does; there is one writer."""
 
-    def __init__(self, ledger: Any, seen: list[str]) -> None:
-        self._ledger, self._seen = ledger, seen
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
+def watch_ledger() -> None:
+    plain_audit, plain_save = SqlLedger.audit, SqlLedger.save
 
-    def audit(self, entry: Entry, at: Any) -> Any:
+    def audit(self: SqlLedger, entry: Entry, at: datetime) -> Sealed:
         if "audit" in KINDS:
-            self._seen.append(f"{entry.action} {entry.subject} {entry.what}")
-        return self._ledger.audit(entry, at)
+            SEEN.append(f"{entry.action} {entry.subject} {entry.what}")
+        return plain_audit(self, entry, at)
 
-    def save(self, record: Any) -> None:
+    def save(self: SqlLedger, record: Any) -> None:
         if "outbox" in KINDS and isinstance(record, Outgoing):
             what = record.subject.partition(":")[0] if record.kind == "view" else record.kind
-            self._seen.append(f"outbox {what} {record.state}")
+            SEEN.append(f"outbox {what} {record.state}")
         if (
             "audit" in KINDS
             and isinstance(record, StepRow)
             and record.progress is not None
             and record.state == "running"
         ):
-            self._seen.append(f"progress {record.run}/{record.index}")
-        self._ledger.save(record)
+            SEEN.append(f"progress {record.run}/{record.index}")
+        plain_save(self, record)
+
+    SqlLedger.audit = audit  # type: ignore[method-assign]
+    SqlLedger.save = save  # type: ignore[method-assign]
 
 
 def die_once(boundary: str) -> None:
@@ -60,27 +66,61 @@ def die_once(boundary: str) -> None:
 
 
 def make_mortal() -> None:
+    watch_ledger()
     plain = SqlStore.write
 
     async def write(self: SqlStore, change: Any) -> Any:
-        seen: list[str] = []
+        mine: list[str] = []
 
         def watched(ledger: Any) -> Any:
-            result = change(Watching(ledger, seen))
-            if seen:
-                die_once("before " + "; ".join(sorted(set(seen))))
+            SEEN.clear()
+            result = change(ledger)
+            mine.extend(sorted(set(SEEN)))
+            if mine:
+                die_once("before " + "; ".join(mine))
             return result
 
         result = await plain(self, watched)
-        if seen:
-            die_once("after " + "; ".join(sorted(set(seen))))
+        if mine:
+            die_once("after " + "; ".join(mine))
         return result
 
     SqlStore.write = write  # type: ignore[method-assign,assignment]
 
 
-if __name__ == "__main__":
+def live_on() -> int:
+    """Imports everything once and forks life after life: a death costs what a start costs, without the imports.
+
+    A child that is killed is followed by the next one at once; MORTAL_PID names the one that lives. Ends with the first child that ends
+    by itself.
+    """
+    import prometheus_api_client  # noqa: F401
+
     from bot.serve import main
 
-    make_mortal()
-    sys.exit(main(None))
+    wanted = True
+    child = 0
+
+    def end(number: int, frame: Any) -> None:
+        nonlocal wanted
+        wanted = False
+        os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it doesn't outlive its parent
+            make_mortal()
+            os._exit(main(None))
+        PID.write_text(str(child))
+        _, status = os.waitpid(child, 0)
+        if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and wanted):
+            return os.waitstatus_to_exitcode(status)
+        with DEATHS.open("a") as file:
+            file.write("x")
+
+
+if __name__ == "__main__":
+    sys.exit(live_on())

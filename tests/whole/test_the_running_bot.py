@@ -103,9 +103,9 @@ async def test_readiness_notices_that_slack_is_gone_and_that_it_is_back(stage: S
     async def is_unready() -> bool:
         return not await is_ready()
 
-    await stage.world.slack.go_down()
+    stage.world.slack.go_down()
     await until(is_unready, 40, "readiness turns red", every_s=0.2)
-    await stage.world.slack.come_back()
+    stage.world.slack.come_back()
     await until(is_ready, 40, "readiness turns green", every_s=0.2)
 
 
@@ -142,7 +142,7 @@ async def test_the_audit_log_is_verified_shown_and_exported(stage: Stage) -> Non
     await stage.until_ended(run)
     verified = await forge(stage, "audit", "verify")
     assert verified.code == 0, verified.out + verified.err
-    shown = await forge(stage, "audit", "show", "--subject", run)
+    shown = await forge(stage, "audit", "show", "--run", run)
     assert "not-today" in shown.out
     target = stage.world.folder / "audit.csv"
     assert (await forge(stage, "audit", "export", str(target))).code == 0
