@@ -56,7 +56,7 @@ class RememberImages(Work):
                 continue
             previous.setdefault(workload.name, {})[workload.container] = image
             evidence = Evidence(name="image", value=image, source=source)
-            verdicts.append(Verdict.passed(self.title, f"{workload.name} runs {image}", evidence))
+            verdicts.append(Verdict.passed(self.title, f"{workload.name} runs {_brief(image)}", evidence))
         if any(verdict.outcome == Outcome.FAIL for verdict in verdicts):
             return Result(tuple(verdicts))
         return Result(tuple(verdicts), {"previous": previous})
@@ -211,3 +211,9 @@ async def _still_ours(scene: Scene, name: str, images: Mapping[str, str]) -> Ver
             remedy = "Find out who else deploys here (a GitOps controller, a person), then deploy again"
             return Verdict.failed(f"rollout of {name}", "rollout.overwritten", reason, evidence, remedy=remedy)
     return None
+
+
+def _brief(image: str) -> str:
+    """For a sentence: the last part of the repository and the digest's beginning; the evidence has the whole."""
+    name, at, digest = image.rpartition("/")[2].partition("@")
+    return f"{name}{at}{digest[:19]}"
