@@ -1,0 +1,129 @@
+"""`python -m tests.conformance.stand_ins`: the sandbox's systems in a process of their own; prints what a user would put into the environment.
+
+The tests are given these addresses and nothing else: they can't tell a stand-in from the real thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from sandbox.github import LocalGitHub
+from sandbox.kubernetes import LocalKubernetes, ScriptedRuntime
+from sandbox.prometheus import LocalPrometheus
+from sandbox.registry import LocalRegistry
+from sandbox.signing import SshSigner
+from sandbox.slack import LocalSlack
+from sandbox.world import staff
+
+REPOSITORY, TAG = "acme/shop", "v1.4.0-rc.2"
+OLD, NEW = (f"registry.local/web@sha256:{sign * 64}" for sign in "ab")
+
+
+def deployment() -> dict[str, Any]:
+    web = {
+        "name": "web",
+        "image": OLD,
+        "env": [{"name": "GREETING", "value": "hello"}],
+        "readinessProbe": {"httpGet": {"path": "/health/ready", "port": 8080}, "periodSeconds": 1},
+        "livenessProbe": {"httpGet": {"path": "/health/live", "port": 8080}, "periodSeconds": 2},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "conformance"},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [web, {"name": "proxy", "image": "registry.local/proxy:1.0"}]},
+            },
+        },
+    }
+
+
+async def kubernetes(open_: contextlib.AsyncExitStack, folder: Path) -> dict[str, str]:
+    local = LocalKubernetes(runtime=ScriptedRuntime(), time_scale=0.02)
+    await local.start()
+    open_.push_async_callback(local.stop)
+    path = local.kubeconfig(folder / "kubeconfig", contexts={"conformance": "conformance"})
+    local.apply(deployment())
+    return {
+        "CONFORMANCE_KUBECONFIG": str(path),
+        "CONFORMANCE_KUBE_CONTEXT": "conformance",
+        "CONFORMANCE_NAMESPACE": "conformance",
+        "CONFORMANCE_DEPLOYMENT": "web",
+        "CONFORMANCE_CONTAINER": "web",
+        "CONFORMANCE_OTHER_IMAGE": NEW,
+    }
+
+
+async def prometheus(open_: contextlib.AsyncExitStack, folder: Path) -> dict[str, str]:
+    real = LocalPrometheus(folder=folder / "prometheus")
+    await real.start()
+    open_.push_async_callback(real.stop)
+    return {"CONFORMANCE_PROMETHEUS_URL": real.url}
+
+
+async def github(open_: contextlib.AsyncExitStack) -> dict[str, str]:
+    local = LocalGitHub()
+    await local.start()
+    open_.push_async_callback(local.stop)
+    commit = local.commit(REPOSITORY, "Sell tongs", files={"README.md": "# The shop\n"})
+    local.tag(REPOSITORY, TAG, commit, signer=SshSigner.generate("releases@acme.test"))
+    local.set_checks(REPOSITORY, commit, {"build": "success"})
+    return {
+        "CONFORMANCE_GITHUB_URL": local.url,
+        "CONFORMANCE_GITHUB_TOKEN": local.token,
+        "CONFORMANCE_GITHUB_REPOSITORY": REPOSITORY,
+        "CONFORMANCE_GITHUB_TAG": TAG,
+    }
+
+
+async def registry(open_: contextlib.AsyncExitStack) -> dict[str, str]:
+    local = LocalRegistry()
+    await local.start()
+    open_.push_async_callback(local.stop)
+    local.push("acme/web", TAG)
+    return {"CONFORMANCE_IMAGE": f"{local.host}/acme/web", "CONFORMANCE_IMAGE_TAG": TAG}
+
+
+async def slack(open_: contextlib.AsyncExitStack) -> dict[str, str]:
+    local = LocalSlack()
+    await local.start()
+    open_.push_async_callback(local.stop)
+    staff.settle(local)
+    return {
+        "CONFORMANCE_SLACK_API_URL": local.api_url,
+        "CONFORMANCE_SLACK_BOT_TOKEN": local.bot_token,
+        "CONFORMANCE_SLACK_APP_TOKEN": local.app_token,
+        "CONFORMANCE_SLACK_CHANNEL": staff.RELEASES,
+        "CONFORMANCE_SLACK_USER": staff.ADA,
+        "CONFORMANCE_SLACK_USERGROUP": staff.ON_CALL,
+    }
+
+
+async def main(folder: Path) -> None:
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    async with contextlib.AsyncExitStack() as open_:
+        addresses = {
+            **await kubernetes(open_, folder),
+            **await prometheus(open_, folder),
+            **await github(open_),
+            **await registry(open_),
+            **await slack(open_),
+        }
+        sys.stdout.write(json.dumps(addresses) + "\n")
+        sys.stdout.flush()
+        await stopping.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,86 @@
+"""What forge relies on in GitHub: tag objects as git signed them, checks, conditional requests. Reads only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from integrations.github import GitHub
+from runbook.errors import Permanent
+from runbook.ports import Tag
+from tests.conformance.addresses import Addresses
+
+pytestmark = pytest.mark.conformance
+GITHUB = "https://api.github.com"
+
+
+@pytest.fixture
+async def github(addresses: Addresses) -> AsyncIterator[GitHub]:
+    token = addresses.get("CONFORMANCE_GITHUB_TOKEN", "")
+    made = GitHub(addresses.get("CONFORMANCE_GITHUB_URL", GITHUB), (lambda: token) if token else None)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def repository(addresses: Addresses) -> str:
+    return addresses["CONFORMANCE_GITHUB_REPOSITORY"]
+
+
+@pytest.fixture
+async def tag(github: GitHub, repository: str, addresses: Addresses) -> Tag:
+    found = await github.tag(repository, addresses["CONFORMANCE_GITHUB_TAG"])
+    assert found is not None
+    return found
+
+
+async def test_a_signed_tags_payload_and_signature_are_the_very_object_that_git_made(tag: Tag) -> None:
+    assert tag.tag_object is not None, "CONFORMANCE_GITHUB_TAG must be an annotated tag"
+    assert tag.signature is not None, "CONFORMANCE_GITHUB_TAG must be signed"
+    assert tag.payload.startswith(f"object {tag.commit}\ntype commit\ntag {tag.name}\n")
+    whole = (tag.payload + tag.signature.rstrip("\n") + "\n").encode()
+    assert hashlib.sha1(b"tag %d\0%b" % (len(whole), whole), usedforsecurity=False).hexdigest() == tag.tag_object
+
+
+async def test_a_tag_that_isnt_there_is_none(github: GitHub, repository: str) -> None:
+    assert await github.tag(repository, "forge-conformance-no-such-tag") is None
+
+
+async def test_the_tag_is_among_the_names_with_its_prefix(github: GitHub, repository: str, tag: Tag) -> None:
+    names = await github.tag_names(repository, tag.name[:2])
+    assert tag.name in names
+    assert all(name.startswith(tag.name[:2]) for name in names)
+
+
+async def test_the_checks_of_the_tagged_commit_have_states_that_forge_knows(
+    github: GitHub, repository: str, tag: Tag
+) -> None:
+    checks = await github.checks(repository, tag.commit)
+    assert checks, "the tagged commit must have at least one check run or status"
+    assert {check.state for check in checks} <= {"success", "failure", "pending"}
+
+
+async def test_a_commit_that_isnt_there_is_refused(github: GitHub, repository: str) -> None:
+    with pytest.raises(Permanent):
+        await github.checks(repository, "0" * 40)
+
+
+async def test_what_hasnt_changed_is_answered_with_304(addresses: Addresses, repository: str, tag: Tag) -> None:
+    """Conditional requests that answer 304 don't count against the primary rate limit."""
+    token, base = addresses.get("CONFORMANCE_GITHUB_TOKEN", ""), addresses.get("CONFORMANCE_GITHUB_URL", GITHUB)
+    headers = {"Accept": "application/vnd.github+json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    url = f"{base.rstrip('/')}/repos/{repository}/git/ref/tags/{tag.name}"
+
+    async def ask(session: aiohttp.ClientSession, more: dict[str, str]) -> tuple[int, Any]:
+        async with session.get(url, headers={**headers, **more}) as answer:
+            return answer.status, answer.headers.get("ETag", "")
+
+    async with aiohttp.ClientSession(trust_env=not base.startswith("http://127.")) as session:
+        status, etag = await ask(session, {})
+        assert status == 200
+        assert etag
+        assert (await ask(session, {"If-None-Match": etag}))[0] == 304
