@@ -16,10 +16,10 @@ _QUOTES = str.maketrans(
     }
 )  # fmt: skip
 _WORD = re.compile(
-    r"""(?P<option>--[a-z]+=)?(?P<quote>["'])(?P<inside>(?:\\.|(?!(?P=quote)(?:\s|$)).)*)(?P=quote)(?=\s|$)|(?P<bare>\S+)""",
+    r"""(?P<option>(?:--|[\u2010-\u2015\u2212])[a-z]+=)?(?P<quote>["'])(?P<inside>(?:\\.|(?!(?P=quote)(?:\s|$)).)*)(?P=quote)(?=\s|$)|(?P<bare>\S+)""",
     re.DOTALL,
 )
-_OPENS_QUOTE = re.compile(r"""(?:--[a-z]+=)?["']""")
+_OPENS_QUOTE = re.compile(r"""(?:(?:--|[\u2010-\u2015\u2212])[a-z]+=)?["']""")
 _ESCAPED = re.compile(r"\\([\"'\\])")
 MAX_EXCERPT = 40
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from engine.records import Button, Outgoing, Run, Sealed, Segment, StepRow
 from engine.settings import Settings
 from handlers.consumer import SlackConsumer
 from messages.showing import Showing
-from runbook.errors import ForgeError
+from runbook.errors import ForgeError, StoreUnavailable
 from runbook.policy import Policy, Setting, StagingPolicy
 from runbook.ports import Sample, Series
 from runbook.procedures import CONTINUATIONS, for_environment
@@ -204,6 +205,13 @@ class Stage:
     async def until_at(self, title: str, run_id: str = "staging-1") -> None:
         await self.until(lambda: self.at(run_id) == title)
 
+    async def really(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
+        """Waits for something that takes real time; simulated time stands still meanwhile."""
+        end = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            await asyncio.sleep(0.01)
+
     async def shown_all(self) -> None:
         await self.until(lambda: not self.rows(Outgoing, state=["pending", "sending"]))
 
@@ -239,7 +247,8 @@ class Stage:
 
     @property
     def actions(self) -> list[str]:
-        return [e.action for e in self.rows(Sealed)]
+        """What the audit log tells of, but for the starts of the program."""
+        return [e.action for e in self.rows(Sealed, order="seq") if e.action != "forge.started"]
 
     def images(self) -> dict[str, str]:
         """What staging runs now."""
@@ -269,14 +278,38 @@ def shown(message: Any) -> str:
     return "\n".join(found)
 
 
+@dataclass
+class StoreTrouble:
+    """What a test does to the store. full: nothing can be written. tight: only the given-up ballast makes room: all is written, no more."""
+
+    full: bool = False
+    tight: bool = False
+
+
+class TroubledStore(Counted):
+    def __init__(self, store: SqlStore, trouble: StoreTrouble) -> None:
+        super().__init__(store)
+        self._trouble = trouble
+
+    async def write(self, change: Any) -> Any:
+        if self._trouble.full:
+            raise StoreUnavailable("disk_full", "the disk is full", "Make room on it")
+        return await super().write(change)
+
+    @property
+    def healthy(self) -> bool:
+        return self.store.healthy and not (self._trouble.full or self._trouble.tight)
+
+
 @asynccontextmanager
 async def stage(
     path: Path, *, world: World | None = None, chat: KeepingChat | None = None, policy: Policy = SHORT,
     url: str = "", fate: Any = None, metrics: Measured | None = None, directory: PeopleDirectory | None = None,
+    trouble: StoreTrouble | None = None,
 ) -> AsyncIterator[Stage]:  # fmt: skip
     """One life of the program; call it again with the same path, world and chat for the next."""
     store = open_store(url, data_dir=path, ballast_bytes=64 * 1024)
-    counted = Counted(store)
+    counted = TroubledStore(store, trouble or StoreTrouble())
     if fate is not None:
         counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]
     world, chat = world or World(), chat or KeepingChat()
