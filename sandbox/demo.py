@@ -91,6 +91,7 @@ class Story:
         await self._approve(PIA, run)
         await self._approve(SAM, run)
         await self._until(lambda: "completed" in self.actors.state(run), "it gets its go")
+        await self._until(lambda: self._tells(run, "got its go"), "the go is announced")
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
 
     async def return_bad(self) -> None:
@@ -98,8 +99,9 @@ class Story:
         self.world.spoil(BAD, "errors")
         run = await self._deploy(BAD, "staging-2")
         await self._until(lambda: " – returned" in self.actors.state(run), "staging is returned")
+        await self._until(lambda: self._tells(run, "has returned to the previous images"), "the return is told")
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
-        self._require(any("error rate" in text for text in self.actors.thread(run)), "nobody is told why")
+        self._require(self._tells(run, "error rate"), "nobody is told why")
 
     # --- what they do
 
@@ -124,6 +126,9 @@ class Story:
     def _waiting(self, run: str) -> str:
         state = self.actors.state(run)
         return state if "Waiting for" in state else ""
+
+    def _tells(self, run: str, words: str) -> bool:
+        return any(words in text for text in self.actors.thread(run))
 
     def _staging_is(self, version: str) -> bool:
         return set(self.world.images("staging").values()) == {version}

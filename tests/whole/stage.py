@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +56,6 @@ class Stage:
         await self.world.stop()
 
     async def _start_in_process(self) -> None:
-        os.environ.update({k: v for k, v in self.world.bot_environment().items() if k not in os.environ})
         configuration = load(self.world.config_path, self.world.bot_environment())
         connections = configuration.connections
         self._store = open_store(connections.database_url, data_dir=connections.data_dir)
