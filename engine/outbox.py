@@ -204,7 +204,7 @@ class Outbox:
         if letter.row.kind == "answer":
             await self._store.write(lambda ledger: ledger.save(replace(letter.row, state="dropped", error=error.code)))
             return None
-        if error.code.endswith(".message_gone") and letter.place is not None:
+        if error.code.endswith(".message_not_found") and letter.place is not None:
             await self._store.write(lambda ledger: _forget(ledger, letter))
             return None
         if error.code.rpartition(".")[2] in CONTENT_FAULTS:

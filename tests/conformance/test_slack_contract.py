@@ -104,7 +104,7 @@ async def test_editing_a_message_that_is_gone_is_told_as_such(web: SlackWeb, cha
         pass
     with pytest.raises(Permanent) as refused:
         await chat.update(placed.channel, placed.ts, Message("too late", BLOCKS))
-    assert refused.value.code == "slack.message_gone"
+    assert refused.value.code == "slack.message_not_found"
 
 
 async def test_a_person_is_told_with_what_decides_whether_they_may_act(web: SlackWeb, addresses: Addresses) -> None:
