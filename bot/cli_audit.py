@@ -139,9 +139,18 @@ def show(subject: str, actor: str, action: str, text: str, since: Any, limit: in
         click.echo(to_text(answer, width=120, color=sys.stdout.isatty()).rstrip("\n"))
 
 
+_FORMS: dict[str, Any] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
 @audit.command()
 @click.argument("file", type=_FILE)
-@click.option("--format", "form", type=click.Choice(["sqlite", "csv", "jsonl"]), default="sqlite", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["sqlite", "csv", "jsonl"]),
+    default=None,
+    help="[default: by the file's ending, else sqlite]",
+)
 @_JSON
 def export(file: Path, form: Any, as_json: bool) -> None:
     """Write the whole log to a new file that only you may read."""
@@ -150,7 +159,7 @@ def export(file: Path, form: Any, as_json: bool) -> None:
 
     try:
         with _store() as store:
-            count = export_audit(store, file, form)
+            count = export_audit(store, file, form or _FORMS.get(file.suffix.lower(), "sqlite"))
     except ForgeError as error:
         fail_error(error, as_json=as_json)
     if as_json:

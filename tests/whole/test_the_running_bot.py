@@ -7,6 +7,7 @@ import json
 import signal
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -174,3 +175,32 @@ async def test_a_changed_audit_log_keeps_the_bot_from_starting_and_the_first_bad
                 connection.execute(sql)
             connection.commit()
         await stage.world.start_bot()
+
+
+async def test_where_socket_mode_is_not_wanted_slack_comes_by_http_and_forged_requests_are_refused(
+    stage: Stage,
+) -> None:
+    world, path, before = stage.world, stage.world.config_path, stage.world.config_path.read_text()
+    secret = world.folder / "signing-secret"
+    secret.write_text(world.slack.signing_secret)
+    secret.chmod(0o600)
+    await world.bot.stop()
+    path.write_text(before.replace("slack:\n", f"slack:\n  mode: http\n  signing_secret: {{file: {secret}}}\n", 1))
+    starts = world.bot.log.read_text().count('"event": "started"')
+    try:
+        await world.bot.start()
+        await stage.until(lambda: world.bot.log.read_text().count('"event": "started"') > starts, "the bot has started")
+        url = f"http://127.0.0.1:{await port_of(stage)}/slack/events"
+        world.slack.courier.request_url = url
+        answer = await stage.command(ADA, "help")
+        assert answer.outcome == "acknowledged"
+        await stage.until(lambda: any("deploy" in text for text in stage.ephemerals(ADA)), "the help is shown")
+        forged = {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": str(int(time.time()))}
+        body = {"command": "/forge", "text": "help"}
+        async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=forged) as refused:
+            assert refused.status == 401
+    finally:
+        world.slack.courier.request_url = None
+        await world.bot.stop()
+        path.write_text(before)
+        await world.start_bot()
