@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from runbook.describe import what_changed
-
 from engine.approvals import assigned, closing_of, standing
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
 from engine.lifecycle import verdicts_of
@@ -16,6 +14,7 @@ from engine.queue import ahead_of, lock_on
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
 from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
+from runbook.describe import what_changed
 from runbook.plan import Plan, Step, from_json
 from runbook.procedures.base import Prepared
 from runbook.rules.guards import watch_words
