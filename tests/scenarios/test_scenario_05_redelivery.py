@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.records import Click, Run
+from tests.engine.harness import KeepingChat
 from tests.runbook.fakes import World
-from tests.scenarios.stage import KeepingChat, spoken, stage
+from tests.scenarios.stage import spoken, stage
 
 DEPLOY = "deploy staging v1.4.0-rc.2"
 

@@ -33,7 +33,8 @@ async def test_while_an_approval_is_pending_a_guard_breaches_the_release_rolls_b
         s.metrics.value, since = spoilt, s.clock.now()
         run = await s.until_state("ended")
         assert run.ending == "returned"
-        assert timedelta(minutes=5) <= run.ended_at - since < timedelta(minutes=6)  # type: ignore[operator]
+        assert run.ended_at is not None
+        assert timedelta(minutes=5) <= run.ended_at - since < timedelta(minutes=6)
         assert s.images() == before
         await s.shown_all()
         card = s.cards()[-1].message

@@ -92,11 +92,15 @@ async def people_go_on(s: Stage, name: str) -> None:
     if name == "held":
         await s.says("ada", "retry staging-1")
     while (await s.until_state("waiting", "ended")).state != "ended":
-        position = s.run().position
-        for who in ("sam", "pia"):
-            if s.run().state == "waiting":
-                await s.says(who, "approve staging-1")
-        await s.until(lambda position=position: s.run().position != position or s.run().state == "ended")
+        await decide(s)
+
+
+async def decide(s: Stage) -> None:
+    position = s.run().position
+    for who in ("sam", "pia"):
+        if s.run().state == "waiting":
+            await s.says(who, "approve staging-1")
+    await s.until(lambda: s.run().position != position or s.run().state == "ended")
 
 
 @pytest.mark.parametrize("down", [timedelta(seconds=2), timedelta(minutes=20)], ids=["briefly down", "long down"])

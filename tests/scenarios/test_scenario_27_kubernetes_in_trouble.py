@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,14 +31,14 @@ class Failing:
         self._set = world.cluster.set_images
         world.cluster.set_images = self.set_images  # type: ignore[method-assign]
 
-    async def set_images(self, *args: Any) -> int:
+    async def set_images(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
         self.calls += 1
         if self.left > 0:
             self.left -= 1
             if self.what == "hangs":
                 await self._world.clock.sleep_until(self._world.clock.now() + timedelta(seconds=10))
             raise ERRORS[self.what][0]()
-        return await self._set(*args)
+        return await self._set(name, images, annotations)
 
 
 async def approved(s: Stage) -> None:
