@@ -139,6 +139,8 @@ class GuardEvaluator:
         interval_s = self._settings.current.policy.metrics.interval_s
         blind: list[Verdict] = []
         for guard in watch.span.guards:
+            if now < counts_from(watch.span, guard):
+                continue
             answer = answers[watch.span.environment, guard.metric]
             reading = answer.reading(watch.span.service, guard)
             at = answer.at(watch.span.service, guard) or now
@@ -213,12 +215,13 @@ class GuardEvaluator:
         ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, since) for k in keys)), strict=True))
         interval_s = self._settings.current.policy.metrics.interval_s
         for watch in watches:
+            await asyncio.sleep(0)  # a thousand runs' samples must not hold up an acknowledgement
             asked = [ranges.get((watch.span.environment, guard.metric)) for guard in watch.span.guards]
             watch.filled = watch.span.run not in late or all(answer is not None for answer in asked)
             for guard, answer in zip(watch.span.guards, asked, strict=True):
                 series = (answer or {}).get((watch.span.service, guard.track), [])
                 if len(series) == 1:
-                    samples = [s for s in series[0].samples if s.at >= watch.span.since]
+                    samples = [s for s in series[0].samples if s.at >= counts_from(watch.span, guard)]
                     watch.states[guard.name] = replay(guard, samples, interval_s, watch.states.get(guard.name))
 
     async def _missed_since(self, late: Collection[Watch]) -> datetime:
@@ -273,6 +276,20 @@ def _by_subject(answer: Iterable[Series], environment: str) -> dict[tuple[str, s
             continue
         found[series.labels.get("service", ""), series.labels.get("track", "stable")].append(series)
     return found
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def counts_from(span: Watched, guard: Guard) -> datetime:
+    """Readings count from the first window that lies wholly in the span: an earlier one tells of the version before.
+
+    The window is the end of the recorded series' name, such as `1m` of `forge:error_ratio:1m`.
+    """
+    window = guard.metric.rpartition(":")[2]
+    number, unit = window[:-1], window[-1:]
+    window_s = int(number) * _UNITS[unit] if number.isdigit() and unit in _UNITS else 0
+    return span.since + timedelta(seconds=window_s)
 
 
 def _still_in(run: Run, span: Watched) -> bool:

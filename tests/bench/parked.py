@@ -5,6 +5,7 @@ What the steps before found is invented; everything that the store holds of it h
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,12 @@ from typing import Any
 
 from bot.configuration.loading import load
 from engine.clock import SteadyClock
+from engine.guards import MARK
 from engine.journal import Turn, plan_of, segment_of
 from engine.lifecycle import open_run
 from engine.outbox import Outbox
 from engine.ports import Ledger, Placed
-from engine.records import Outgoing, Run, RunState, StepState
+from engine.records import Mark, Outgoing, Run, RunState, StepState
 from engine.settings import Settings
 from engine.turns import next_action
 from messages.showing import Showing
@@ -28,6 +30,9 @@ from runbook.procedures.staging import staging_plan
 from runbook.values import Actor, Environment, FrozenImage, Release, Role
 from runbook.verdicts import Evidence, Outcome, Verdict
 from sandbox.world.staff import ADA
+from state.checkpointer import Checkpointer
+from state.checkpoints import load_private_key
+from state.places import DirectoryPlace
 from state.store import SqlStore, open_store
 from tests.bench.surroundings import Place, service_name
 
@@ -114,6 +119,12 @@ def park(place: Place, runs: int, at_go: int, *, posted: bool) -> None:
     with open_store(configuration.connections.database_url, data_dir=place.folder) as store:
         for first in range(1, runs + 1, BATCH):
             _write(store, configuration.setting, range(first, min(first + BATCH, runs + 1)), at_go, posted)
+        store.write_now(lambda ledger: ledger.save(Mark(name=MARK, at=datetime.now(UTC))))
+        key, places = configuration.connections.audit.key.reveal(), configuration.connections.audit.checkpoints
+        checkpointer = Checkpointer(
+            store, load_private_key(key), [DirectoryPlace(path) for path in places], now=SteadyClock().now
+        )
+        asyncio.run(checkpointer.make("the bench has parked its runs"))
         waiting = store.read_now(lambda ledger: ledger.count(Run, state=RunState.WAITING))
         unsent = store.read_now(lambda ledger: ledger.count(Outgoing, state="pending"))
     if waiting != runs or (posted and unsent):
