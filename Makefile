@@ -20,7 +20,7 @@ demo: $(READY) ## Play one story in the sandbox and print what the release chann
 
 test: $(READY) ## Install the programs that the tests talk to (apt) and run all tests
 	@.ci/setup
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -139,9 +140,15 @@ class Bot:
         await self.local.start()
         if self.sockets is not None:
             await self.sockets.start()
+        self._soon(asyncio.to_thread(self._load_clients))
         self._soon(self._repeat(self._checkpoint_if_due, CHECKPOINT_LOOK_S))
         self._soon(self._repeat(self._watch_clock, CLOCK_LOOK_S))
         self._soon(self.meters.watch_loop())
+
+    def _load_clients(self) -> None:
+        """Imports the largest client now, in a thread, rather than when the first command waits for it."""
+        if self.configuration.connections.clusters:
+            importlib.import_module("kubernetes_asyncio.client")
 
     async def stop(self) -> None:
         """Drained: what has arrived is acknowledged, what is half done is done again after the next start."""

@@ -211,6 +211,11 @@ async def _quietly(work: Awaitable[Any]) -> None:
         log.warning("late work failed", code=error.code)
 
 
+def _unless_about_the_token(record: logging.LogRecord) -> bool:
+    """Bolt finds SLACK_BOT_TOKEN in the environment and warns that it won't use it; that is as it should be."""
+    return "`token` will be unused" not in record.getMessage()
+
+
 def build_app(
     listeners: SlackListeners,
     *,
@@ -229,8 +234,10 @@ def build_app(
         # Fixed: Bolt's own would ask auth.test before the first acknowledgement. Who may do what is not decided here.
         return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, user_id=user_id, bot_token=bot_token)
 
+    logger = logging.getLogger("slack_bolt.app")
+    logger.addFilter(_unless_about_the_token)
     app = AsyncApp(
-        logger=logging.getLogger("slack_bolt.app"),
+        logger=logger,
         name="forge",
         client=client,
         authorize=authorize,

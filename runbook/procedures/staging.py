@@ -99,6 +99,7 @@ def staging_plan(service: Service, release: Release, policy: Policy, changes_url
             checks=(_steady_state(service, policy),),
             patience_s=numbers.traffic_wait_s,
             every_s=policy.metrics.interval_s,
+            retries=0,
             on_fail=BACK,
         ),
         Approval(
@@ -132,6 +133,7 @@ def _before_effects(service: Service, release: Release, policy: Policy) -> tuple
             title="CI green",
             checks=(CiGreen(service.repository, release.commit, service.required_checks),),
             patience_s=policy.staging.ci_wait_s,
+            retries=0,
             on_fail=STOP,
         ),
         Gate(title="Workloads deployable", checks=(Deployable(service.workloads, service.health),), on_fail=STOP),

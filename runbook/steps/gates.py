@@ -158,7 +158,10 @@ AnyCheck = Annotated[CandidateTag | CiGreen | Deployable | SteadyState, Field(di
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Work):
-    """patience_s: how long a NO_DATA (CI pending, too few requests) is asked again, every `every_s`, before it holds."""
+    """patience_s: how long a NO_DATA (CI pending, too few requests) is asked again, every `every_s`, before it holds.
+
+    With patience it needs no `retries`: an answer that doesn't come is asked for again within it.
+    """
 
     kind: ClassVar[str] = "gate"
     checks: tuple[AnyCheck, ...] = field(default=())

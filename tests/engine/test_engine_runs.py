@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from engine.intents import Intent
 from engine.records import Button, Click, Decision, Outgoing, Sealed
 from runbook.errors import Permanent, Temporary
 from runbook.policy import Policy, StagingPolicy
+from runbook.ports import Sample, Series
 from runbook.values import Actor, Environment, Role
 from tests.engine import harness
 from tests.engine.harness import ADA, BOTH, GUEST, PIA, SAM, Bench, bench, failing, ratio, setting_for, without_data
@@ -310,10 +311,32 @@ async def test_a_guard_breach_while_an_approval_is_pending_returns_and_kills_the
         ended = await b.ended(run)
         assert ended.ending == "returned"
         assert "error rate was above 3 %" in ended.ending_reason
-        assert (b.clock.now() - started) < timedelta(minutes=6)
+        assert (b.clock.now() - started) <= timedelta(minutes=6, seconds=15)
         dead = await b.act("approve", PIA, button=card.id)
         assert dead.code == "approval.closed"
         assert "dead" in dead.text
+
+
+async def test_another_environments_series_of_the_same_service_blinds_no_guard(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        run = await to_go(b)
+        bad = ratio("shop", 0.2)
+
+        def both(metric: str, at: datetime) -> list[Series]:
+            good = Series({"service": "shop", "env": "prod", "track": "stable"}, (Sample(at, 0.0),))
+            return [*bad(metric, at), good]
+
+        b.metrics.value = both
+        assert (await b.ended(run)).ending_code == "guard.breached"
+
+
+async def test_a_window_that_reaches_back_before_the_span_accuses_nobody(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        b.metrics.value = ratio("shop", 0.2)
+        run = await to_go(b)
+        began = b.clock.now()
+        await b.ended(run)
+        assert b.clock.now() - began >= timedelta(minutes=6)
 
 
 async def test_a_thousandth_of_a_breach_is_none_four_minutes_fifty_do_nothing(tmp_path: Path) -> None:
