@@ -166,6 +166,8 @@ class Bot:
     async def reload(self, configuration: Configuration) -> None:
         """Takes the setting of a new configuration; addresses and secrets' places stay until the next start."""
         await self.engine.reload(configuration.setting)
+        if configuration.connections != self.configuration.connections:
+            log.warning("configuration.needs_restart", why="addresses, clusters, signers and channels are taken at the next start")
         self.configuration = replace(configuration, connections=self.configuration.connections)
         self.meters.about(self._version, configuration.setting.hash)
 

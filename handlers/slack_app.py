@@ -147,7 +147,7 @@ class SlackListeners:
             row = await asyncio.wait_for(asyncio.shield(work), COMMIT_S)
         except StoreUnavailable as error:
             log.error("a Slack payload could not be kept", kind=kind, code=error.code)
-            return Fate.LOST
+            return Fate.UNSURE if error.code == "store.doubtful" else Fate.LOST
         except TimeoutError:
             log.error("keeping a Slack payload takes too long", kind=kind)
             self._remember(work)
