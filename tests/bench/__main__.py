@@ -11,14 +11,15 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from tests.bench import acknowledgement, crowd, decision, footprint, verification
 from tests.bench.figures import Figure, table
 from tests.bench.surroundings import warm_up
 
-Measure = Callable[..., Awaitable[list[Figure]]]
+Measure = Callable[..., Coroutine[Any, Any, list[Figure]]]
 MEASURES: dict[str, Measure] = {
     "acknowledgement": acknowledgement.measure,
     "decision": decision.measure,

@@ -31,12 +31,12 @@ async def main() -> None:
     web_client = AsyncWebClient(base_url=api_url)
     handlers = [AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"], web_client=web_client) for _ in range(2)]
     for handler in handlers:
-        await handler.connect_async()
+        await handler.connect_async()  # type: ignore[no-untyped-call]
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     await stopping.wait()
     for handler in handlers:
-        await handler.close_async()
+        await handler.close_async()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

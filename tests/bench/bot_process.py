@@ -59,10 +59,10 @@ class TellingBot(Bot):
         tell("starting")
         await super().start()
         if os.environ.get("BENCH_CLUSTERS"):
-            await self._load_clients()
+            await self._ask_everybody()
         tell("started")
 
-    async def _load_clients(self) -> None:
+    async def _ask_everybody(self) -> None:
         """Asks each cluster and each Prometheus something, as the first deployment after a start does; that nobody answers is no matter."""
         asked = [cluster.deployment("bench") for cluster in self.adapters.clusters.values()]
         asked += [metrics.query("up") for metrics in self.adapters.metrics.values()]  # type: ignore[misc]
@@ -73,5 +73,5 @@ class TellingBot(Bot):
 
 
 if __name__ == "__main__":
-    serve.Bot = TellingBot  # type: ignore[misc]
+    serve.Bot = TellingBot  # type: ignore[attr-defined]
     sys.exit(serve.main(None))

@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -42,7 +43,7 @@ class SeriesServer:
         return _answer("matrix", [{"metric": _series(name, one), "values": values} for one in self._services])
 
 
-def _answer(kind: str, result: list[object] | list[dict[str, object]]) -> web.Response:
+def _answer(kind: str, result: Sequence[object]) -> web.Response:
     text = json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}, separators=(",", ":"))
     return web.Response(text=text, content_type="application/json")
 

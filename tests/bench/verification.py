@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.ports import Ledger
-from engine.records import Entry
+from engine.records import Entry, Sealed
 from state.checkpointer import instance_of
 from state.checkpoints import load_private_key, new_private_key, sign
+from state.places import Found
 from state.store import SqlStore, open_store
 from state.verify import verify
 from tests.bench.figures import Figure
@@ -41,7 +42,7 @@ def _verify(store: SqlStore, entries: int) -> float:
     instance, last = store.read_now(lambda ledger: (instance_of(ledger), _last_hash(ledger, entries)))
     line = sign(key, instance, entries, last, BEGAN).line()
     begun = time.perf_counter()
-    found = verify(store, [key.public_key()], [("bench", line)])
+    found = verify(store, [key.public_key()], [Found("bench", line)])
     seconds = time.perf_counter() - begun
     if not found.ok or found.proven_to != entries:
         raise RuntimeError(found.sentence)
@@ -49,8 +50,6 @@ def _verify(store: SqlStore, entries: int) -> float:
 
 
 def _last_hash(ledger: Ledger, entries: int) -> str:
-    from engine.records import Sealed
-
     sealed = ledger.get(Sealed, entries)
     if sealed is None:
         raise RuntimeError(f"there is no entry {entries}")

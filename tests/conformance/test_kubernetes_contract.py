@@ -63,7 +63,8 @@ async def raw(credentials: Credentials, addresses: Addresses, patch: dict[str, A
     client = await open_client(credentials)
     name, namespace = addresses["CONFORMANCE_DEPLOYMENT"], addresses["CONFORMANCE_NAMESPACE"]
     try:
-        apps, options = AppsV1Api(client), {"_preload_content": False, "_request_timeout": 20}
+        apps: Any = AppsV1Api(client)
+        options = {"_preload_content": False, "_request_timeout": 20}
         if patch is None:
             response = await apps.read_namespaced_deployment(name, namespace, **options)
         else:
