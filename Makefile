@@ -36,7 +36,7 @@ bench: $(READY) ## Measure; fails where a limit is missed
 	$(BIN)/python -m tests.bench $(ARGS)
 
 conformance: $(READY) ## Run the contract tests against the systems that the addresses name, by default the sandbox's
-	$(BIN)/python -m pytest -m conformance $(ARGS)
+	$(BIN)/python -m pytest -m conformance tests/conformance $(ARGS)
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
