@@ -48,10 +48,11 @@ def _of_configuration(path: Path, environ: Addresses) -> dict[str, str]:
     connections, service = found.connections, next(iter(found.setting.services.values()))
     cluster, metrics = connections.clusters[Environment.STAGING], connections.prometheus.get(Environment.STAGING)
     workload = service.workloads[0]
+    by_kubeconfig = not (cluster.host or cluster.in_cluster)  # else the kubeconfig that lies about is another cluster's
     values = {
         "CONFORMANCE_KUBECONFIG": str(cluster.kubeconfig or ""),
         "CONFORMANCE_KUBE_CONTEXT": cluster.context,
-        "CONFORMANCE_NAMESPACE": cluster.namespace,
+        "CONFORMANCE_NAMESPACE": cluster.namespace if by_kubeconfig else "",
         "CONFORMANCE_DEPLOYMENT": workload.name,
         "CONFORMANCE_CONTAINER": workload.container,
         "CONFORMANCE_PROMETHEUS_URL": metrics.url if metrics else "",
