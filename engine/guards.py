@@ -7,6 +7,7 @@ tells people, by a timer; it is no proof of a bad release.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
@@ -22,7 +23,7 @@ from engine.ports import Ledger, Store
 from engine.records import Mark, Run, RunState
 from engine.settings import Settings
 from engine.spans import Watched
-from runbook.errors import ForgeError, StoreUnavailable
+from runbook.errors import ForgeError, StoreUnavailable, Temporary
 from runbook.plan import Guard, to_json
 from runbook.ports import Metrics, Ports, Sample, Series
 from runbook.rules.guards import GuardState, judge_guard, next_guard, replay
@@ -110,7 +111,7 @@ class GuardEvaluator:
         answers = await self._ask({(w.span.environment, g.metric) for w in watches for g in w.span.guards})
         now = self._ports.clock.now()
         for watch in watches:
-            await self._judge(watch, answers, now, outcomes)
+            await self._judge_apart(watch, answers, now, outcomes)
         await self._mark(now)
         self.judged(time.perf_counter() - begun, dict(outcomes))
 
@@ -131,9 +132,32 @@ class GuardEvaluator:
             return Answer(_by_subject(await self._metrics(environment).query(metric), environment))
         except ForgeError as error:
             return Answer({}, error)
+        except Exception as error:  # noqa: BLE001 - one metric's surprise must not keep all others from being judged
+            return Answer({}, Temporary("prometheus", "unforeseen", _unforeseen(error, metric=metric)))
 
     def _metrics(self, environment: str) -> Metrics:
         return self._ports.metrics[Environment(environment)]
+
+    async def _judge_apart(
+        self, watch: Watch, answers: dict[Key, Answer], now: datetime, outcomes: Counter[str]
+    ) -> None:
+        """Trouble with one run's guards leaves the others' at work."""
+        try:
+            await self._judge_or_tell(watch, answers, now, outcomes)
+        except StoreUnavailable as error:
+            log.error("guards.store", run=watch.span.run, code=error.code)
+
+    async def _judge_or_tell(
+        self, watch: Watch, answers: dict[Key, Answer], now: datetime, outcomes: Counter[str]
+    ) -> None:
+        try:
+            await self._judge(watch, answers, now, outcomes)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in one run's guards must not blind all others; people hear of it
+            outcomes[Outcome.ERROR] += 1
+            reason = _unforeseen(error, run=watch.span.run)
+            await self._blindness(watch, [Verdict.error("guards", "guards.unforeseen", reason)], now)
 
     async def _judge(self, watch: Watch, answers: dict[Key, Answer], now: datetime, outcomes: Counter[str]) -> None:
         interval_s = self._settings.current.policy.metrics.interval_s
@@ -164,10 +188,13 @@ class GuardEvaluator:
         return Turn(ledger, self._ports.clock.now(), self._settings.current)
 
     def _write_breach(self, span: Watched, verdict: Verdict, ledger: Ledger) -> bool:
+        """True when the run has an interrupt to answer: also one that a commit of doubtful end has left behind."""
         turn = self._turn(ledger)
         run = turn.run(span.run)
-        if run is None or not _still_in(run, span) or run.interrupt is not None:
+        if run is None or not _still_in(run, span):
             return False
+        if run.interrupt is not None:
+            return True
         interrupt = {
             "kind": "breach", "code": verdict.code, "reason": verdict.reason, "procedure": span.on_breach,
             "verdicts": [to_json(verdict)],
@@ -185,16 +212,17 @@ class GuardEvaluator:
         waiting = self._settings.current.policy.waiting
         due = (min(waiting.hold_remind_s, 60.0), waiting.hold_escalate_s)
         if watch.told < len(due) and (now - watch.blind_since).total_seconds() >= due[watch.told]:
-            watch.told += 1
-            await self._store.write(partial(self._tell_blind, watch, tuple(blind)))
+            told = watch.told + 1
+            await self._store.write(partial(self._tell_blind, watch, told, tuple(blind)))
+            watch.told = told
             self.shown()
 
-    def _tell_blind(self, watch: Watch, blind: tuple[Verdict, ...], ledger: Ledger) -> None:
+    def _tell_blind(self, watch: Watch, told: int, blind: tuple[Verdict, ...], ledger: Ledger) -> None:
         turn = self._turn(ledger)
         run = turn.run(watch.span.run)
         if run is None or watch.blind_since is None or not _still_in(run, watch.span):
             return
-        last = watch.told > 1
+        last = told > 1
         note = Note(
             tone=Tone.ASK if last else Tone.WARN,
             title=f"{run.id}: guards have no data, nobody is warned if it goes wrong",
@@ -202,7 +230,7 @@ class GuardEvaluator:
             verdicts=blind,
             mention=turn.members(Role.ON_CALL) if last else (),
         )
-        turn.note(run, f"blind:{watch.blind_since.isoformat()}:{watch.told}", note, broadcast=last)
+        turn.note(run, f"blind:{watch.blind_since.isoformat()}:{told}", note, broadcast=last)
         turn.audit("guard.blind", run.id, why="; ".join(v.reason for v in blind))
 
     # --- after the bot was down -----------------------------------------------------------------------------------
@@ -248,6 +276,9 @@ class GuardEvaluator:
         except ForgeError as error:
             log.warning("guards.gap_not_filled", metric=metric, code=error.code)
             return None
+        except Exception as error:  # noqa: BLE001 - asked again in the next round; the guards go on without
+            _unforeseen(error, metric=metric)
+            return None
 
 
 @dataclass(frozen=True)
@@ -276,6 +307,13 @@ def _by_subject(answer: Iterable[Series], environment: str) -> dict[tuple[str, s
             continue
         found[series.labels.get("service", ""), series.labels.get("track", "stable")].append(series)
     return found
+
+
+def _unforeseen(error: Exception, **about: str) -> str:
+    """Logs it, and gives the sentence for people: without the exception's own text."""
+    correlation = secrets.token_hex(4)
+    log.error("guards.unforeseen", correlation=correlation, exc_info=error, **about)
+    return f"an unforeseen error ({type(error).__name__}); correlation id {correlation}"
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
