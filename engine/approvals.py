@@ -146,6 +146,8 @@ def closing_of(turn: Turn, run: Run, row: StepRow, step: Approval) -> str:
     """Why a card can't be clicked any more, with who decided."""
     if row.code == "approval.void":
         return f"This approval is void: {row.reason}."
+    if row.code == "approval.expired":
+        return f"Too late: {row.reason}."
     if row.state == StepState.DONE and row.code.startswith("approval."):
         return f"Already decided: {row.reason}."
     if run.ending_reason:

@@ -160,7 +160,7 @@ _CARD_STATES = {
     "approved": (":white_check_mark:", "approved"),
     "rejected": (":x:", "rejected"),
     "expired": (":alarm_clock:", "expired"),
-    "void": (":warning:", "void: the plan changed"),
+    "void": (":warning:", "void: what was asked for has changed"),
     "dead": (":heavy_minus_sign:", "no longer needed"),
 }
 
