@@ -235,7 +235,7 @@ def test_after_the_decision_a_sentence_stands_where_the_buttons_were() -> None:
 def test_a_void_card_says_what_changed() -> None:
     card = approval(state="void", changed=("image of web: new digest",), closing="Void.", buttons={})
     text = shown(Messages().approval_card(card))
-    assert "void: the plan changed" in text
+    assert "void: what was asked for has changed" in text
     assert "image of web: new digest" in text
 
 
