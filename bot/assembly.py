@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("forge")
 
 CHECKPOINT_LOOK_S = 60.0
+LOAD_CLIENTS_AFTER_S = 3.0
 CLOCK_LOOK_S = 5.0
 JUMP = timedelta(seconds=2)
 
@@ -140,15 +141,16 @@ class Bot:
         await self.local.start()
         if self.sockets is not None:
             await self.sockets.start()
-        self._soon(asyncio.to_thread(self._load_clients))
+        self._soon(self._load_clients())
         self._soon(self._repeat(self._checkpoint_if_due, CHECKPOINT_LOOK_S))
         self._soon(self._repeat(self._watch_clock, CLOCK_LOOK_S))
         self._soon(self.meters.watch_loop())
 
-    def _load_clients(self) -> None:
-        """Imports the largest client now, in a thread, rather than when the first command waits for it."""
+    async def _load_clients(self) -> None:
+        """Imports the largest client in a thread once what was parked is taken up, rather than when the first command waits for it."""
         if self.configuration.connections.clusters:
-            importlib.import_module("kubernetes_asyncio.client")
+            await asyncio.sleep(LOAD_CLIENTS_AFTER_S)
+            await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.client")
 
     async def stop(self) -> None:
         """Drained: what has arrived is acknowledged, what is half done is done again after the next start."""
