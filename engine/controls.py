@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.answers import Answer, done, info, refused
 from engine.journal import Turn
 from engine.lifecycle import end_run, on_way_back
-from engine.queue import ANY_SERVICE
+from engine.queue import ANY_SERVICE, release_command
 from engine.records import Ending, Lock, Run, RunState, StepState
 from runbook.values import Actor, Environment
 
@@ -77,28 +77,29 @@ def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
 
 def lock(turn: Turn, environment: Environment, service: str, actor: Actor, reason: str) -> Answer:
     name = service or ANY_SERVICE
+    what, release = _named(environment, service)
     held = turn.ledger.get(Lock, environment.value, name)
     if held is not None:
-        return refused("lock.held", f"{environment.value} is locked by {held.owner_name} since {held.at:%H:%M} UTC: {held.reason}",
-                       f"`unlock {environment.value}` releases it.")  # fmt: skip
+        why = held.reason or "no reason given"
+        return refused("lock.held", f"{what} is locked by {held.owner_name} since {held.at:%Y-%m-%d %H:%M} UTC: {why}.",
+                       f"{release} releases it.")  # fmt: skip
     row = Lock(
         environment=environment.value, service=name, owner=actor.id, owner_name=actor.name, reason=reason, at=turn.now
     )
     turn.ledger.add(row)
     turn.audit("lock.set", f"{environment.value}/{name}", actor, why=reason)
     under_way = _under_way(turn, environment, service)
-    also = f" {', '.join(under_way)} goes on." if under_way else ""
-    return done(
-        "lock.set",
-        f"{environment.value} is locked: no run starts there.{also} `unlock {environment.value}` releases it.",
-    )
+    also = f" {', '.join(under_way)} {'go' if len(under_way) > 1 else 'goes'} on." if under_way else ""
+    return done("lock.set", f"{what} is locked: no run starts there.{also} {release} releases it.")
 
 
 def unlock(turn: Turn, environment: Environment, service: str, actor: Actor, reason: str) -> Answer:
     name = service or ANY_SERVICE
+    what, _ = _named(environment, service)
     held = turn.ledger.get(Lock, environment.value, name)
     if held is None:
-        return info("lock.none", f"{environment.value} has no such lock.")
+        others = [_named(environment, _service_of(x))[1] for x in turn.ledger.find(Lock, environment=environment.value)]
+        return info("lock.none", f"{what} has no such lock." + (f" There is one: {others[0]}." if others else ""))
     turn.ledger.remove(Lock, environment=environment.value, service=name)
     turn.audit(
         "lock.released",
@@ -109,8 +110,18 @@ def unlock(turn: Turn, environment: Environment, service: str, actor: Actor, rea
     )
     return done(
         "lock.released",
-        f"{environment.value} is unlocked. {held.owner_name} had locked it: {held.reason or 'no reason given'}",
+        f"{what} is unlocked. {held.owner_name} had locked it: {held.reason or 'no reason given'}",
     )
+
+
+def _service_of(held: Lock) -> str:
+    return "" if held.service == ANY_SERVICE else held.service
+
+
+def _named(environment: Environment, service: str) -> tuple[str, str]:
+    """What is locked, in words, and the command that releases it."""
+    what = f"{service} on {environment.value}" if service else environment.value
+    return what, release_command(environment.value, service)
 
 
 def _under_way(turn: Turn, environment: Environment, service: str) -> list[str]:

@@ -15,19 +15,20 @@ import structlog
 
 from engine.journal import Turn, plan_of, segment_of
 from engine.lifecycle import Continuations, end_run, replace_plan, void_approvals
+from engine.notes import Note, Tone
 from engine.ports import Ledger, Store
 from engine.queue import next_in_line
 from engine.records import Ending, Run, RunState, StepRow, StepState
 from engine.settings import Settings
 from engine.spans import Watched, watched
-from engine.turns import Action, Ended, Perform, Remake, Wait, finish, hold, next_action
+from engine.turns import UNFORESEEN, Action, Ended, Perform, Remake, Wait, finish, hold, next_action
 from engine.wakes import Deadlines
 from runbook.describe import what_changed
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.plan import Result, Scene, canonical, hash_of
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Procedure, Request
-from runbook.values import Environment
+from runbook.values import Environment, Role
 from runbook.verdicts import Outcome, Verdict, worst
 
 log = structlog.get_logger("forge.engine")
@@ -301,7 +302,7 @@ class Interpreter:
         return change(Turn(ledger, self._ports.clock.now(), self._settings.current))
 
     async def _hold_for_bug(self, run_id: str) -> None:
-        verdict = Verdict.error("engine", "engine.unforeseen", _logged(run_id))
+        verdict = Verdict.error("engine", UNFORESEEN, _logged(run_id))
         await self._write(lambda turn: _hold_here(turn, run_id, verdict))
 
 
@@ -312,13 +313,30 @@ def _save_progress(turn: Turn, run_id: str, index: int, attempt: int, progress: 
 
 
 def _hold_here(turn: Turn, run_id: str, verdict: Verdict) -> None:
-    """Holds the run at its position, whatever stands there."""
+    """Holds the run at its position, as an attempt of its own; where there is nothing to hold, on-call is told all the same."""
     run = turn.run(run_id)
     row = turn.step(run_id, run.position) if run is not None else None
-    if run is None or row is None or run.state == RunState.ENDED or row.state in (StepState.DONE, StepState.SKIPPED):
+    if run is None or run.state == RunState.ENDED:
         return
-    row = turn.save_step(row, outcome=verdict.outcome, code=verdict.code, reason=verdict.reason)
+    if row is None or row.state in (StepState.DONE, StepState.SKIPPED):
+        _tell_stuck(turn, run, verdict)
+        return
+    if row.state == StepState.HELD and (row.code, row.reason) == (verdict.code, verdict.reason):
+        return
+    row = turn.save_step(
+        row, attempt=row.attempt + 1, outcome=verdict.outcome, code=verdict.code, reason=verdict.reason
+    )
     hold(turn, run, row, Result((verdict,)))
+
+
+def _tell_stuck(turn: Turn, run: Run, verdict: Verdict) -> None:
+    """Between two steps nothing can be held: the run stands still until it is looked at again, by an abort or the next start."""
+    note = Note(
+        tone=Tone.ASK, title=f"{run.id} can't go on", text=f"{verdict.reason}\nAbort it, or restart forge once it is repaired.",
+        mention=turn.members(Role.ON_CALL, Role.RELEASE_ENGINEER),
+    )  # fmt: skip
+    turn.note(run, f"stuck:{run.segment}:{run.position}", note, broadcast=True)
+    turn.audit("run.stuck", run.id, why=verdict.reason)
 
 
 def _compare(turn: Turn, run_id: str, prepared: Prepared) -> bool:
@@ -331,7 +349,7 @@ def _compare(turn: Turn, run_id: str, prepared: Prepared) -> bool:
             reason = "; ".join(v.reason for v in bad)
             void_approvals(turn, run, reason)
             end_run(turn, run, Ending.FAILED, bad[0].code, reason)
-        else:
+        elif run.state != RunState.WAITING:  # asked at a reload: no reason to take a card from people's hands
             _hold_here(turn, run_id, bad[0])
         return False
     if hash_of(canonical(prepared.plan)) != run.plan_hash:
@@ -341,7 +359,7 @@ def _compare(turn: Turn, run_id: str, prepared: Prepared) -> bool:
 
 
 def _unforeseen(title: str, error: Exception, run_id: str) -> Verdict:
-    return Verdict.error(title, "engine.unforeseen", _logged(run_id, type(error).__name__))
+    return Verdict.error(title, UNFORESEEN, _logged(run_id, type(error).__name__))
 
 
 def _logged(run_id: str, kind: str = "") -> str:

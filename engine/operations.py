@@ -134,7 +134,7 @@ class Desk:
             turn = self._turn(ledger)
             current = ledger.get(Received, received.id) if received is not None else None
             if current is not None and current.done_at is not None:
-                return info("received.done", "This was worked on before.")
+                return info("received.done", "This was worked on before.", run=_concerned(ledger, current))
             answer = change(turn)
             if current is not None:
                 ledger.save(replace(current, done_at=turn.now, result=answer.code))
@@ -355,6 +355,12 @@ class Desk:
             f"{run.id} has started: {request.version} of {request.service} to {run.environment}.",
             run=run.id,
         )
+
+
+def _concerned(ledger: Ledger, received: Received) -> str:
+    """The run that was answered about: it is woken again, for a commit of doubtful end may have woken nobody."""
+    answers = ledger.find(Outgoing, subject=f"answer:{received.id}", limit=1)
+    return answers[0].run if answers else ""
 
 
 def _last_approval(turn: Turn, run: Run) -> StepRow | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from engine.approvals import assigned, closing_of, standing
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
 from engine.lifecycle import verdicts_of
-from engine.queue import ahead_of, lock_on
+from engine.queue import ANY_SERVICE, ahead_of, lock_on, release_command
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
 from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
@@ -23,7 +23,6 @@ from runbook.steps.observations import Observe
 from runbook.values import FrozenImage, Role
 from runbook.verdicts import Outcome, Verdict
 
-Doing = Callable[[str], str]
 RECENT = 5
 
 
@@ -115,8 +114,9 @@ def _queued_behind(turn: Turn, run: Run) -> tuple[str, str]:
     lock = lock_on(turn, run.environment, run.service)
     if lock is not None:
         age = _age(turn.now - lock.at)
-        why = f"{lock.owner_name} locked {run.environment} {age} ago: {lock.reason or 'no reason given'}."
-        why += f" `/forge unlock {run.environment}` releases it."
+        what = run.environment if lock.service == ANY_SERVICE else f"{run.service} on {run.environment}"
+        why = f"{lock.owner_name} locked {what} {age} ago: {lock.reason or 'no reason given'}."
+        why += f" {release_command(run.environment, lock.service)} releases it."
         return f"lock {run.environment}/{lock.service}", why
     other = ahead_of(turn, run)
     if other is None:

@@ -15,6 +15,12 @@ def lock_on(turn: Turn, environment: str, service: str) -> Lock | None:
     return turn.ledger.get(Lock, environment, service) or turn.ledger.get(Lock, environment, ANY_SERVICE)
 
 
+def release_command(environment: str, service: str) -> str:
+    """What to type to release a lock. service: empty or `*` for the one of the whole environment."""
+    option = f" --service {service}" if service not in ("", ANY_SERVICE) else ""
+    return f"`/forge unlock {environment}{option}`"
+
+
 def ahead_of(turn: Turn, run: Run) -> Run | None:
     """The run that this one waits for: the one under way, else the nearest queued before it."""
     others = turn.ledger.find(

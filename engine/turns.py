@@ -52,6 +52,9 @@ class Ended:
 
 Action = Perform | Remake | Wait | Ended
 
+UNFORESEEN = "engine.unforeseen"
+"""The code of a bug: it is on-call who hears of it."""
+
 STORE_TROUBLE_LOOK = timedelta(seconds=1)
 """How often what may not begin because the store is in trouble looks again."""
 
@@ -237,7 +240,7 @@ def _held(turn: Turn, run: Run, row: StepRow) -> Action:
             f"{run.id} has been held for {since.total_seconds() / 60:.0f} minutes: {row.title}",
         )
     note = Note(tone=Tone.ASK, title=title, text=row.reason, mention=who)
-    turn.note(run, f"hold:{row.index}:{row.attempt}:{row.escalation + 1}", note, broadcast=True)
+    turn.note(run, f"hold:{row.index}:{row.segment}:{row.attempt}:{row.escalation + 1}", note, broadcast=True)
     turn.audit(
         "hold.reminded" if row.escalation == 0 else "hold.escalated",
         f"{run.id}/{row.index}",
@@ -263,17 +266,17 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
     run = turn.save_run(run, facts={**run.facts, **result.facts})
     row = turn.save_step(row, outcome=outcome, code=code, reason=reason, verdicts=verdicts, finished_at=turn.now)
     turn.audit("step.finished", f"{run.id}/{index}", what=f"{step.title}: {outcome}", why=reason, evidence=verdicts)
+    if outcome is Outcome.ERROR and row.tries <= step.retries:
+        again = turn.now + timedelta(seconds=step.retry_wait_s * 2 ** (row.tries - 1))
+        turn.save_step(row, state=StepState.PENDING, deadline=again)
+        turn.show(run)
+        return
     if outcome in (Outcome.PASS, Outcome.FAIL) or step.on_fail == CONTINUE:
         turn.save_step(row, state=StepState.DONE, deadline=None)
         if not (outcome is Outcome.FAIL and step.on_fail == HOLD):
             _tell(turn, run, row, result)
             turn.show(run)
             return
-    if outcome is Outcome.ERROR and row.tries <= step.retries:
-        again = turn.now + timedelta(seconds=step.retry_wait_s * 2 ** (row.tries - 1))
-        turn.save_step(row, state=StepState.PENDING, deadline=again)
-        turn.show(run)
-        return
     hold(turn, run, row, result)
 
 
@@ -290,9 +293,10 @@ def hold(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
     turn.save_step(row, state=StepState.HELD, deadline=deadline, escalation=0, finished_at=turn.now)
     turn.save_run(run, state=RunState.HELD)
     turn.audit("step.held", f"{run.id}/{row.index}", what=row.title, why=row.reason)
+    who = (Role.ON_CALL, Role.RELEASE_ENGINEER) if row.code == UNFORESEEN else (Role.RELEASE_ENGINEER,)
     note = Note(
         tone=Tone.ASK, title=f"{run.id} is held: {row.title}", text=f"{row.reason}\nRetry it, or abort the run.",
-        verdicts=result.verdicts, mention=turn.members(Role.RELEASE_ENGINEER),
+        verdicts=result.verdicts, mention=turn.members(*who),
     )  # fmt: skip
     turn.note(run, f"held:{row.index}:{row.segment}:{row.attempt}", note, broadcast=True)
     turn.show(run)

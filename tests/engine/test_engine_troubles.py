@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from engine import turns
 from engine.guards import GuardEvaluator
 from engine.spans import Watched
-from runbook.errors import StoreUnavailable
+from runbook.errors import StoreUnavailable, Temporary
+from runbook.plan import Result
 from runbook.ports import Series
-from tests.engine.harness import SAM, Bench, bench, ratio
+from runbook.values import Environment
+from runbook.verdicts import Verdict
+from tests.engine.harness import ADA, SAM, Bench, bench, ratio
 
 
 async def to_go(b: Bench, **more: Any) -> str:
@@ -90,3 +94,97 @@ async def test_a_breach_whose_commit_was_doubtful_still_brings_the_previous_stat
         b.metrics.value = ratio("shop", 0.2)
         assert (await b.ended(run)).ending == "returned"
         assert doubted
+
+
+async def test_on_the_way_back_an_error_is_asked_again_before_the_return_is_called_incomplete(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        run = await to_go(b)
+        errors = [1, 2]
+
+        def shaky() -> Result:
+            if errors:
+                errors.pop()
+                return Result((Verdict.error("return one", "kubernetes.unavailable", "the API gave no answer"),))
+            return Result((Verdict.passed("return one", "it is back"),))
+
+        b.outside.results["return one"] = shaky
+        await b.act("abort", ADA, run)
+        assert (await b.ended(run)).ending == "returned"
+        assert b.outside.done.count("return one") == 3
+
+
+async def test_a_step_held_again_before_it_began_is_told_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        b.numbers["error"] = None
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        b.numbers["error"] = Temporary("github", "unavailable", "GitHub gave no answer")
+        await b.act("approve", SAM, run)
+        await b.until(run, "held")
+        await b.act("retry", ADA, run)
+        await b.until(run, "held")
+        await b.clock.settle()
+        assert sum(f"{run} is held" in m.message.text for m in b.chat.messages) == 2
+
+
+async def test_a_click_after_the_deadline_approves_nothing(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        await b.engine.interpreter.stop()  # nobody has looked at the deadline yet
+        await b.clock.advance(timedelta(hours=24, seconds=1))
+        answer = await b.act("approve", SAM, run)
+        assert answer.code == "approval.expired"
+        assert b.steps(run)[1].code == "approval.expired"
+
+
+async def test_a_click_whose_commit_was_doubtful_wakes_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path) as b:
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        kept = b.engine.desk._store.write
+        lost: list[str] = []
+
+        async def lost_answer(change: Any) -> Any:
+            value = await kept(change)
+            if getattr(value, "code", "") == "approval.granted" and not lost:
+                lost.append(value.run)
+                raise StoreUnavailable("doubtful", "nobody can tell", "")
+            return value
+
+        monkeypatch.setattr(b.engine.desk._store, "write", lost_answer)
+        payload = {"actor": SAM.id, "name": "approve", "run": run}
+        await b.engine.desk.receive("click:1", "click", payload)
+        await b.clock.run_until(lambda: b.run(run).position == 5)
+        assert lost
+
+
+async def test_a_bug_between_two_steps_is_told_to_on_call_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path) as b:
+        run = await b.deploy()
+        await b.until(run, "waiting")
+
+        def broken(*_: Any) -> None:
+            raise KeyError("secret")
+
+        monkeypatch.setattr(turns, "_after", broken)
+        await b.act("approve", SAM, run)
+        b.engine.interpreter.wake(run)
+        await b.clock.settle()
+        told = [m.message for m in b.chat.messages if "can't go on" in m.message.text]
+        assert len(told) == 1
+        assert "correlation id" in str(told[0].blocks)
+        assert "secret" not in str(told[0])
+
+
+async def test_a_services_lock_names_the_command_that_releases_it(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        where: dict[str, Any] = {"environment": Environment.STAGING, "service": "shop"}
+        locked = await b.act("lock", ADA, reason="load test", **where)
+        assert "unlock staging --service shop" in locked.text
+        assert "unlock staging --service shop" in (await b.act("lock", ADA, **where)).remedy
+        wrong = await b.act("unlock", ADA, environment=Environment.STAGING)
+        assert "unlock staging --service shop" in wrong.text
+        run = await b.deploy()
+        queued = await b.act("status", ADA, run)
+        assert "unlock staging --service shop" in queued.view.why
