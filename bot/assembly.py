@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -169,7 +169,10 @@ class Bot:
         """Takes the setting of a new configuration; addresses and secrets' places stay until the next start."""
         await self.engine.reload(configuration.setting)
         if configuration.connections != self.configuration.connections:
-            log.warning("configuration.needs_restart", why="addresses, clusters, signers and channels are taken at the next start")
+            log.warning(
+                "configuration.needs_restart",
+                why="addresses, clusters, signers and channels are taken at the next start",
+            )
         self.configuration = replace(configuration, connections=self.configuration.connections)
         self.meters.about(self._version, configuration.setting.hash)
 
@@ -178,10 +181,13 @@ class Bot:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _repeat(self, work: Callable[[], object], every_s: float) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
-            await work()  # type: ignore[misc]
+            try:
+                await work()
+            except Exception:
+                log.exception("repeated_work.failed", work=getattr(work, "__name__", ""))
 
     # --- checkpoints and the clock --------------------------------------------------------------------------------
 

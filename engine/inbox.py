@@ -18,6 +18,7 @@ log = structlog.get_logger("forge.inbox")
 
 AT_ONCE = 16
 TRIES = 4
+STORE_WAIT_S = 1.0
 
 
 class Inbox:
@@ -70,32 +71,44 @@ class Inbox:
             self._busy += 1
             try:
                 await self._consume(received)
+            except Exception:  # the worker must outlive whatever telling the caller fails of
+                log.exception("inbox.unforeseen", received=received.id)
             finally:
                 self._busy -= 1
 
     async def _consume(self, received: Received) -> None:
         if self.consumer is None:
             raise RuntimeError("the inbox has no consumer")
-        for attempt in range(TRIES):
+        failures = 0
+        while True:
             try:
                 await self.consumer(received)
-            except (Temporary, StoreUnavailable) as error:
-                log.warning("inbox.again", received=received.id, code=error.code)
-                await asyncio.sleep(0.5 * 2**attempt)
-            except Exception:  # noqa: BLE001 - a payload that breaks the code must not stop the inbox; the caller is told
-                break
-            else:
                 return
-        await self._give_up(received)
+            except StoreUnavailable as error:
+                # Not its fault, and nobody could be told: it stays, until it can be carried out or is too old for that.
+                log.warning("inbox.waits_for_store", received=received.id, code=error.code)
+                await asyncio.sleep(STORE_WAIT_S)
+            except Temporary as error:
+                failures += 1
+                log.warning("inbox.again", received=received.id, code=error.code)
+                if failures >= TRIES:
+                    await self._give_up(received, error)
+                    return
+                await asyncio.sleep(0.5 * 2 ** (failures - 1))
+            except Exception as error:  # noqa: BLE001 - a payload that breaks the code must not stop the inbox; the caller is told
+                await self._give_up(received, error)
+                return
 
-    async def _give_up(self, received: Received) -> None:
+    async def _give_up(self, received: Received, error: Exception) -> None:
         correlation = secrets.token_hex(4)
-        log.exception("inbox.failed", received=received.id, kind=received.kind, correlation=correlation)
-        try:
-            if self.on_fault is not None:
+        log.error("inbox.failed", received=received.id, kind=received.kind, correlation=correlation, exc_info=error)
+        while self.on_fault is not None:
+            try:
                 await self.on_fault(received, correlation)
-        except StoreUnavailable as error:
-            log.error("inbox.not_completed", received=received.id, code=error.code)
+                return
+            except StoreUnavailable as trouble:
+                log.error("inbox.not_completed", received=received.id, code=trouble.code)
+                await asyncio.sleep(STORE_WAIT_S)
 
 
 class OnFault(Protocol):

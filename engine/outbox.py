@@ -24,6 +24,9 @@ from runbook.ports import Clock
 log = structlog.get_logger("forge.outbox")
 
 LONGEST_PAUSE_S = 60.0
+TRIES = 3
+"""Of a message whose rendering or sending fails by a bug."""
+
 PLAIN = "without blocks: "
 CONTENT_FAULTS = frozenset(
     {
@@ -105,12 +108,32 @@ class Outbox:
             row = await self._store.read(partial(_next_row, lane=lane, now=now))
             if row is None:
                 return await self._store.read(lambda ledger: _next_due(ledger, lane, self._clock.now()))
-            letter = await self._store.write(partial(self._prepare, row=row))
-            if letter is None:
-                continue
-            pause_s = await self._send(letter)
+            try:
+                letter = await self._store.write(partial(self._prepare, row=row))
+                pause_s = await self._send(letter) if letter is not None else None
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - a message that breaks the code must not silence all behind it
+                pause_s = await self._broken(row, error)
             if pause_s is not None:
                 return pause_s
+
+    async def _broken(self, row: Outgoing, error: Exception) -> float | None:
+        """Tried a few times more, then dropped: the next wish to show the same is a row of its own."""
+        log.error("outbox.unforeseen", subject=row.subject, exc_info=error)
+
+        def postpone(ledger: Ledger) -> float | None:
+            current = ledger.get(Outgoing, row.id) or row
+            attempts = current.attempts + 1
+            if attempts >= TRIES:
+                ledger.save(replace(current, state="dropped", attempts=attempts, error="outbox.unforeseen"))
+                return None
+            pause_s = 2.0**attempts
+            again = self._clock.now() + timedelta(seconds=pause_s)
+            ledger.save(replace(current, attempts=attempts, not_before=again, error="outbox.unforeseen"))
+            return pause_s
+
+        return await self._store.write(postpone)
 
     def _prepare(self, ledger: Ledger, row: Outgoing) -> Letter | None:
         """Marks the row as being sent, so that a crash from here on leaves it doubtful, and renders it."""

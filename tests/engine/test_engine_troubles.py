@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import turns
+from engine import inbox, turns
 from engine.guards import GuardEvaluator
+from engine.ports import Message
+from engine.records import Outgoing
 from engine.spans import Watched
 from runbook.errors import StoreUnavailable, Temporary
 from runbook.plan import Result
@@ -188,3 +191,42 @@ async def test_a_services_lock_names_the_command_that_releases_it(tmp_path: Path
         run = await b.deploy()
         queued = await b.act("status", ADA, run)
         assert "unlock staging --service shop" in queued.view.why
+
+
+async def test_a_message_that_cannot_be_rendered_silences_none_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path) as b:
+        render = b.engine.outbox._renderer.render
+
+        def broken(ledger: Any, outgoing: Outgoing, now: datetime) -> Message | None:
+            if outgoing.subject == "headline:staging-1":
+                raise KeyError("a bug")
+            return render(ledger, outgoing, now)
+
+        monkeypatch.setattr(b.engine.outbox._renderer, "render", broken)
+        await b.deploy()
+        second = await b.deploy(service="desk")
+        await b.clock.run_until(lambda: any(second in m.message.text for m in b.chat.messages))
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("full", "the disk is full", ""), None], ids=["store", "bug"])
+async def test_a_payload_is_worked_on_when_the_store_is_back_and_a_bug_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: StoreUnavailable | None
+) -> None:
+    monkeypatch.setattr(inbox, "STORE_WAIT_S", 0.01)
+    async with bench(tmp_path) as b:
+        act, calls = b.engine.desk.act, itertools.count()
+
+        async def troubled(*arguments: Any, **more: Any) -> Any:
+            if trouble is None:
+                raise KeyError("a bug")
+            if next(calls) < 10:
+                raise trouble
+            return await act(*arguments, **more)
+
+        monkeypatch.setattr(b.engine.desk, "act", troubled)
+        payload = {"actor": ADA.id, "name": "help", "response_url": "https://hooks.test/1"}
+        await b.engine.desk.receive("command:1", "command", payload)
+        await b.clock.run_until(lambda: bool(b.chat.answers))
+        assert ("Correlation id" in b.chat.answers[0][1].text) == (trouble is None)
