@@ -7,10 +7,11 @@ tells people, by a timer; it is no proof of a bad release.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,10 +37,16 @@ log = structlog.get_logger("forge.guards")
 LOOK_BACK = timedelta(hours=6)
 """How far back a restarted bot looks at most for what it missed: bounds the answer's size."""
 
+PIECE = timedelta(minutes=30)
+"""What one range query covers: a thousand services answer it with 120,000 samples."""
+
 MARK, MARK_EVERY = "guards", timedelta(minutes=1)
 
 Key = tuple[str, str]
 """(environment, recorded metric)"""
+
+BySubject = dict[tuple[str, str], list[Series]]
+"""(service, track) -> series"""
 
 
 @dataclass
@@ -112,7 +119,8 @@ class GuardEvaluator:
         now = self._ports.clock.now()
         for watch in watches:
             await self._judge_apart(watch, answers, now, outcomes)
-        await self._mark(now)
+        if all(w.filled for w in watches):  # else the next round still has to ask for what was missed
+            await self._mark(now)
         self.judged(time.perf_counter() - begun, dict(outcomes))
 
     async def _mark(self, now: datetime) -> None:
@@ -239,15 +247,23 @@ class GuardEvaluator:
         """What was sampled while nobody looked, by one range query per metric; where series are truly absent windows start anew."""
         late = {w.span.run: w for w in watches if self._missed(w)}
         keys = {(w.span.environment, g.metric) for w in late.values() for g in w.span.guards}
-        since = await self._missed_since(late.values())
-        ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, since) for k in keys)), strict=True))
-        interval_s = self._settings.current.policy.metrics.interval_s
+        whole = True
+        if late:
+            now = self._ports.clock.now()
+            begin = max(await self._missed_since(late.values()), now - LOOK_BACK)
+            for start, end in _pieces(begin, now):
+                ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, start, end) for k in keys)), strict=True))
+                whole = whole and all(answer is not None for answer in ranges.values())
+                await self._replay(late.values(), ranges)
         for watch in watches:
+            watch.filled = whole or watch.span.run not in late
+
+    async def _replay(self, late: Iterable[Watch], ranges: Mapping[Key, BySubject | None]) -> None:
+        interval_s = self._settings.current.policy.metrics.interval_s
+        for watch in late:
             await asyncio.sleep(0)  # a thousand runs' samples must not hold up an acknowledgement
-            asked = [ranges.get((watch.span.environment, guard.metric)) for guard in watch.span.guards]
-            watch.filled = watch.span.run not in late or all(answer is not None for answer in asked)
-            for guard, answer in zip(watch.span.guards, asked, strict=True):
-                series = (answer or {}).get((watch.span.service, guard.track), [])
+            for guard in watch.span.guards:
+                series = (ranges[watch.span.environment, guard.metric] or {}).get((watch.span.service, guard.track), [])
                 if len(series) == 1:
                     samples = [s for s in series[0].samples if s.at >= counts_from(watch.span, guard)]
                     watch.states[guard.name] = replay(guard, samples, interval_s, watch.states.get(guard.name))
@@ -266,13 +282,12 @@ class GuardEvaluator:
         interval_s = self._settings.current.policy.metrics.interval_s
         return (self._ports.clock.now() - watch.span.since).total_seconds() > interval_s
 
-    async def _range(self, key: Key, since: datetime) -> dict[tuple[str, str], list[Series]] | None:
+    async def _range(self, key: Key, start: datetime, end: datetime) -> BySubject | None:
         """None: it could not be asked; the next round asks again."""
         environment, metric = key
-        now, step_s = self._ports.clock.now(), self._settings.current.policy.metrics.interval_s
-        start = max(since, now - LOOK_BACK)
+        step_s = self._settings.current.policy.metrics.interval_s
         try:
-            return _by_subject(await self._metrics(environment).query_range(metric, start, now, step_s), environment)
+            return _by_subject(await self._metrics(environment).query_range(metric, start, end, step_s), environment)
         except ForgeError as error:
             log.warning("guards.gap_not_filled", metric=metric, code=error.code)
             return None
@@ -314,6 +329,14 @@ def _unforeseen(error: Exception, **about: str) -> str:
     correlation = secrets.token_hex(4)
     log.error("guards.unforeseen", correlation=correlation, exc_info=error, **about)
     return f"an unforeseen error ({type(error).__name__}); correlation id {correlation}"
+
+
+def _pieces(begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """Consecutive ranges that share their borders; a sample that is seen twice counts once."""
+    borders = [begin]
+    while borders[-1] < end:
+        borders.append(min(borders[-1] + PIECE, end))
+    return list(itertools.pairwise(borders))
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -42,7 +42,7 @@ class BoundedSession(requests.Session):
         super().__init__()
         self._timeout_s = timeout_s
         self._largest_body = largest_body
-        adapter = HTTPAdapter(max_retries=Retry(total=0), pool_maxsize=16)
+        adapter = HTTPAdapter(max_retries=Retry(total=0, read=False), pool_maxsize=16)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 

@@ -90,8 +90,9 @@ class PrometheusMetrics:
 
         from integrations.prometheus.bounded_session import BoundedSession
 
+        # read=False: a read that times out stays one; urllib3 would call it a connection that used up its retries.
         session = BoundedSession(self._limits.timeout_s, _LARGEST_BODY)
-        return PrometheusConnect(self._url, session=session, retry=Retry(total=0), auth=self._authorize)
+        return PrometheusConnect(self._url, session=session, retry=Retry(total=0, read=False), auth=self._authorize)
 
     def _authorize(self, request: Any) -> Any:
         """Called by requests for each request, so that a rotated token counts at once."""
