@@ -54,12 +54,15 @@ def decide(turn: Turn, run: Run, row: StepRow, plan_hash: str, actor: Actor, dec
                        "Look at the newest card in the run's thread.", run=run.id)  # fmt: skip
     if row.state != StepState.WAITING or run.state == RunState.ENDED:
         return refused(
-            "approval.closed", closing_of(turn, run, row, step), f"`status {run.id}` shows where it is.", run=run.id
+            "approval.closed",
+            closing_of(turn, run, row, step),
+            f"`/forge status {run.id}` shows where it is.",
+            run=run.id,
         )
     if settle(turn, run, row, step).state == StepState.DONE:  # the deadline came, and nobody has looked since
         show_view(turn, f"approval:{run.id}:{row.index}:{row.segment}", run.id)
         return refused("approval.expired", f"Too late: this approval has expired, {run.id} ends without it.",
-                       f"`status {run.id}` shows where it is.", run=run.id)  # fmt: skip
+                       f"`/forge status {run.id}` shows where it is.", run=run.id)  # fmt: skip
     verdict = may_fill(step.roles, actor, run.requester)
     if verdict.outcome is not Outcome.PASS:
         turn.audit("approval.refused", run.id, actor, what=f"{decision}: {step.title}", why=verdict.reason)
@@ -123,7 +126,7 @@ def withdraw(turn: Turn, run: Run, row: StepRow, actor: Actor) -> Answer:
         return refused("withdraw.nothing", f"You have no approval on {run.id} to take back.", run=run.id)
     granted = row.state == StepState.DONE
     if run.state == RunState.ENDED or (granted and (run.first_effect_at is not None or row.outcome != Outcome.PASS)):
-        remedy = "" if run.state == RunState.ENDED else f"`abort {run.id}` returns to the previous state."
+        remedy = "" if run.state == RunState.ENDED else f"`/forge abort {run.id}` returns to the previous state."
         return refused("withdraw.late", f"Too late: {run.id} has gone on since.", remedy, run=run.id)
     for click in mine:
         turn.ledger.save(replace(click, withdrawn_at=turn.now))

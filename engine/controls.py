@@ -51,7 +51,7 @@ def cancel(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
         return refused("run.ended", f"{run.id} has ended already.", run=run.id)
     if run.first_effect_at is not None:
         return refused("cancel.late", f"{run.id} has had effects: it can't be cancelled.",
-                       f"`abort {run.id}` returns to the previous images.", run=run.id)  # fmt: skip
+                       f"`/forge abort {run.id}` returns to the previous images.", run=run.id)  # fmt: skip
     why = f"cancelled by {actor.name}" + (f": {reason}" if reason else "")
     turn.audit("run.cancel", run.id, actor, why=reason)
     if run.state == RunState.QUEUED:
@@ -66,7 +66,10 @@ def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
     row = turn.step(run.id, run.position)
     if run.state != RunState.HELD or row is None or row.state != StepState.HELD:
         return refused(
-            "retry.not_held", f"{run.id} isn't held: there is nothing to retry.", f"`status {run.id}`", run=run.id
+            "retry.not_held",
+            f"{run.id} isn't held: there is nothing to retry.",
+            f"`/forge status {run.id}`",
+            run=run.id,
         )
     turn.save_step(row, state=StepState.PENDING, deadline=None, escalation=0, tries=0, progress=None)
     turn.save_run(run, state=RunState.RUNNING)

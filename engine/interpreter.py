@@ -179,7 +179,7 @@ class Interpreter:
         return action
 
     async def _remake_wanted(self, run_id: str) -> Action:
-        run = await self._store.read(lambda ledger: ledger.get(Run, run_id))
+        run = await self._read(lambda ledger: ledger.get(Run, run_id))
         if run is None or run.state in (RunState.ENDED, RunState.QUEUED) or run.first_effect_at is not None:
             return await self._look(run_id, False)
         return Remake(run)
@@ -213,7 +213,7 @@ class Interpreter:
         def look(ledger: Ledger) -> tuple[Run | None, StepRow | None]:
             return ledger.get(Run, run_id), ledger.get(StepRow, run_id, mine.index)
 
-        run, row = await self._store.read(look)
+        run, row = await self._read(look)
         if run is None or row is None:
             return True
         (self._paused.add if run.paused_at is not None else self._paused.discard)(run_id)
@@ -277,11 +277,13 @@ class Interpreter:
         request = Request(service=run.service, environment=Environment(run.environment), version=run.version)
         try:
             prepared = await self._procedures(run.environment)(request, self._settings.current, self._ports)
+        except StoreUnavailable as error:
+            log.error("store.unavailable", code=error.code, cause=error.cause)
+            await asyncio.sleep(STORE_RETRY_S)
+            return False
         except ForgeError as error:
-            if (
-                run.state == RunState.WAITING
-            ):  # a reload came at a bad moment; before its first effect it is made anew anyway
-                return False
+            if run.state == RunState.WAITING:
+                return False  # a reload came at a bad moment; before its first effect it is made anew anyway
             verdict = Verdict(run.procedure, Outcome.ERROR, error.code, error.cause, (), error.remedy)
             await self._write(lambda turn: _hold_here(turn, run.id, verdict))
             return False
@@ -296,6 +298,14 @@ class Interpreter:
                 return await self._store.write(partial(self._turn, change))
             except StoreUnavailable as error:
                 log.error("store.unavailable", code=error.code, cause=error.cause)
+                await asyncio.sleep(STORE_RETRY_S)
+
+    async def _read(self, look: Callable[[Ledger], T]) -> T:
+        while True:
+            try:
+                return await self._store.read(look)
+            except StoreUnavailable as error:
+                log.error("store.unreadable", code=error.code, cause=error.cause)
                 await asyncio.sleep(STORE_RETRY_S)
 
     def _turn(self, change: Callable[[Turn], T], ledger: Ledger) -> T:

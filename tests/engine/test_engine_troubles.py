@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine import inbox, turns
+from engine import inbox, interpreter, turns
 from engine.guards import GuardEvaluator
 from engine.ports import Message
 from engine.records import Outgoing
@@ -230,3 +230,26 @@ async def test_a_payload_is_worked_on_when_the_store_is_back_and_a_bug_is_answer
         await b.engine.desk.receive("command:1", "command", payload)
         await b.clock.run_until(lambda: bool(b.chat.answers))
         assert ("Correlation id" in b.chat.answers[0][1].text) == (trouble is None)
+
+
+async def test_a_store_that_cannot_be_read_for_a_moment_holds_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreter, "STORE_RETRY_S", 0.01)
+    async with bench(tmp_path) as b:
+        b.outside.takes_s["deploy one"] = 60.0
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        await b.act("approve", SAM, run)
+        await b.clock.run_until(lambda: b.outside.done[-1:] == ["deploy one"])
+        read, faults = b.engine.interpreter._store.read, [StoreUnavailable("connection", "it broke", "")] * 3
+
+        async def broken(look: Any) -> Any:
+            if faults:
+                raise faults.pop()
+            return await read(look)
+
+        monkeypatch.setattr(b.engine.interpreter._store, "read", broken)
+        b.engine.interpreter.wake(run)
+        await b.clock.run_until(lambda: b.run(run).position == 5)
+        assert b.outside.done.count("deploy one") == 1
