@@ -40,6 +40,9 @@ LOOK_BACK = timedelta(hours=6)
 PIECE = timedelta(minutes=30)
 """What one range query covers: a thousand services answer it with 120,000 samples."""
 
+FILL_TRIES = 3
+"""Rounds that ask for what was missed before the guards go on without it."""
+
 MARK, MARK_EVERY = "guards", timedelta(minutes=1)
 
 Key = tuple[str, str]
@@ -56,6 +59,7 @@ class Watch:
     span: Watched
     states: dict[str, GuardState] = field(default_factory=dict)
     filled: bool = False
+    fill_tries: int = 0
     breached: bool = False
     blind_since: datetime | None = None
     told: int = 0
@@ -118,7 +122,8 @@ class GuardEvaluator:
         answers = await self._ask({(w.span.environment, g.metric) for w in watches for g in w.span.guards})
         now = self._ports.clock.now()
         for watch in watches:
-            await self._judge_apart(watch, answers, now, outcomes)
+            if watch.filled:  # a newer reading would cut off what was missed
+                await self._judge_apart(watch, answers, now, outcomes)
         if all(w.filled for w in watches):  # else the next round still has to ask for what was missed
             await self._mark(now)
         self.judged(time.perf_counter() - begun, dict(outcomes))
@@ -253,10 +258,13 @@ class GuardEvaluator:
             begin = max(await self._missed_since(late.values()), now - LOOK_BACK)
             for start, end in _pieces(begin, now):
                 ranges = dict(zip(keys, await asyncio.gather(*(self._range(k, start, end) for k in keys)), strict=True))
-                whole = whole and all(answer is not None for answer in ranges.values())
+                whole = all(answer is not None for answer in ranges.values())
+                if not whole:  # what comes after a hole would look like a gap
+                    break
                 await self._replay(late.values(), ranges)
         for watch in watches:
-            watch.filled = whole or watch.span.run not in late
+            watch.fill_tries += 1
+            watch.filled = whole or watch.span.run not in late or watch.fill_tries >= FILL_TRIES
 
     async def _replay(self, late: Iterable[Watch], ranges: Mapping[Key, BySubject | None]) -> None:
         interval_s = self._settings.current.policy.metrics.interval_s
