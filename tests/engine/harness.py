@@ -24,7 +24,7 @@ from runbook.errors import ForgeError
 from runbook.plan import Guard, Plan, Result, Scene, Span, Work, procedure
 from runbook.policy import Policy, Service, Setting, Workload
 from runbook.ports import Ports, Sample, Series
-from runbook.procedures.base import Prepared, Request
+from runbook.procedures.base import Continuation, Prepared, Request
 from runbook.steps.control import Announce, Approval, RecordDecision
 from runbook.values import Actor, Environment, Role
 from runbook.verdicts import Verdict
@@ -240,6 +240,9 @@ def way_back(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
     )
 
 
+CONTINUATIONS: dict[str, Continuation] = {"return_to_previous": way_back}
+
+
 def setting_for(policy: Policy | None = None, hash_: str = "s1") -> Setting:
     services = {
         name: Service(
@@ -322,7 +325,7 @@ async def bench(
     showing = Showing(settings)
     engine = Engine(
         counted, ports, settings, chat, showing, lambda: "C1", {"staging": staging}.get,
-        {"return_to_previous": way_back},
+        CONTINUATIONS,
     )  # fmt: skip
     showing.doing = engine.interpreter.doing
 
