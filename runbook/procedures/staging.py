@@ -60,6 +60,23 @@ async def staging(request: Request, setting: Setting, ports: Ports) -> Prepared:
 
 def staging_plan(service: Service, release: Release, policy: Policy, changes_url: str) -> Plan:
     """The runbook's order. Pure: equal arguments give equal plans."""
+    return Plan(
+        procedure=NAME,
+        service=service.name,
+        environment=Environment.STAGING,
+        version=release.version,
+        nodes=(
+            *_before_effects(service, release, policy),
+            Span(guards=_guards(policy), on_breach=RETURN, steps=_guarded(service, release, policy)),
+            RecordDecision(title="Record the result", result="go", on_fail=HOLD),
+            Announce(title="Announce the result", moment="completed", on_fail=CONTINUE),
+        ),
+        about=_about(service, release, policy, changes_url),
+    )
+
+
+def _guarded(service: Service, release: Release, policy: Policy) -> tuple[Step, ...]:
+    """From the first effect to the go, waits included."""
     numbers = policy.staging
     base_url = service.urls[Environment.STAGING]
     images_by_workload = zip(service.workloads, release.images, strict=True)
@@ -74,7 +91,7 @@ def staging_plan(service: Service, release: Release, policy: Policy, changes_url
         )
         for workload, image in images_by_workload
     )
-    watched: tuple[Step, ...] = (
+    return (
         *deployments,
         SmokeTest(
             title="Smoke tests",
@@ -109,19 +126,6 @@ def staging_plan(service: Service, release: Release, policy: Policy, changes_url
             purpose="go",
             on_fail=BACK,
         ),
-    )
-    return Plan(
-        procedure=NAME,
-        service=service.name,
-        environment=Environment.STAGING,
-        version=release.version,
-        nodes=(
-            *_before_effects(service, release, policy),
-            Span(guards=_guards(policy), on_breach=RETURN, steps=watched),
-            RecordDecision(title="Record the result", result="go", on_fail=HOLD),
-            Announce(title="Announce the result", moment="completed", on_fail=CONTINUE),
-        ),
-        about=_about(service, release, policy, changes_url),
     )
 
 
