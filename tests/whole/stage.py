@@ -73,10 +73,14 @@ class Stage:
         return await self.actors.click(user, action, run)
 
     async def approve(self, user: str, run: str = "", *, title: str = "") -> None:
-        """Waits until the run asks (for `title`, where one is given), then clicks."""
+        """Waits until the run asks (for `title`, where one is given), then clicks; again where Slack says that the app didn't answer."""
         await self.until(lambda: self.asks(run, title), f"{run} asks for {title or 'an approval'}")
         await self.until(lambda: self.actors.with_button("approve", run), "there is a button")
-        await self.actors.click(user, "approve", run)
+
+        async def clicked() -> bool:
+            return (await self.actors.click(user, "approve", run)).outcome == "acknowledged"
+
+        await until(clicked, 40, f"{user}'s click is acknowledged", every_s=1.0)
 
     async def deploy(self, version: str, *, approve: bool = True) -> str:
         """Ada asks for it and Sam approves; returns the run's id."""

@@ -1,0 +1,39 @@
+"""Scenario 24, in a real process over the real protocols: SIGKILL at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.kills.town import VERSION, town
+
+pytestmark = pytest.mark.timeout(900)
+RANDOM_KILLS = 50
+
+
+async def test_fifty_sigkills_at_any_moment_change_nothing_of_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(20260101)
+    async with town(tmp_path / "boundaries", "none", monkeypatch) as t:
+
+        async def kill() -> None:
+            while t.deaths < RANDOM_KILLS:
+                await asyncio.sleep(dice.uniform(0.2, 2.0))
+                t.kill()
+
+        killer = asyncio.create_task(kill())
+        versions = [VERSION]
+        await t.story()
+        while not killer.done():
+            versions.append("v1.4.0-rc.1" if versions[-1] == VERSION else VERSION)
+            await t.story(versions[-1])
+        await killer
+        await t.world.bot.stop()
+        assert t.deaths >= RANDOM_KILLS
+        assert t.changes == [(name, version) for version in versions for name in ("catalog", "web")]
+        assert t.doubled() == {}
+        assert t.audit_problem() == ""
