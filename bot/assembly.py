@@ -186,7 +186,7 @@ class Bot:
             await asyncio.sleep(every_s)
             try:
                 await work()
-            except Exception:
+            except Exception:  # one failure must not end what is repeated for ever
                 log.exception("repeated_work.failed", work=getattr(work, "__name__", ""))
 
     # --- checkpoints and the clock --------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ class _Metered:
             except ForgeError as error:
                 outcome = _kind(error)
                 raise
-            except Exception:
+            except Exception:  # counted, and raised on
                 outcome = "fault"
                 raise
             finally:

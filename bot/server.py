@@ -90,7 +90,7 @@ class OwnServer:
                 return await self._checks[name]()
         except TimeoutError:
             return f"no result within {CHECK_LIMIT_S:g} s"
-        except Exception as error:
+        except Exception as error:  # a check that breaks is a red check
             log.warning("a readiness check failed", check=name, exc_info=error)
             return f"the check failed: {type(error).__name__}"
 

@@ -107,7 +107,7 @@ class GuardEvaluator:
                 await self.round()
             except StoreUnavailable as error:
                 log.error("guards.store", code=error.code)
-            except Exception:
+            except Exception:  # one round that breaks must not be the last; nothing is judged in it
                 log.exception("guards.unforeseen")
             await clock.sleep_until(begun + timedelta(seconds=self._settings.current.policy.metrics.interval_s))
 

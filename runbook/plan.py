@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -92,12 +93,12 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work(Step):
+class Work(Step, ABC):
     """A step that is performed through ports. Performing it again is harmless: effects set, they never add."""
 
+    @abstractmethod
     async def perform(self, scene: Scene) -> Result:
         """Raises `runbook.errors` when it could not ask or do; the engine turns that into an ERROR verdict."""
-        raise NotImplementedError(type(self).__name__)
 
 
 @dataclass(frozen=True)
