@@ -146,7 +146,9 @@ def reopen(turn: Turn, run: Run, row: StepRow, step: Approval) -> None:
     for later in turn.steps(run.id):
         if later.index > row.index and later.state != StepState.PENDING:
             turn.save_step(later, state=StepState.PENDING, deadline=None, outcome=None, code="", reason="", verdicts=[])
-    turn.save_run(run, position=row.index, state=RunState.WAITING, facts={})  # what ran then may be another's by the next time
+    turn.save_run(
+        run, position=row.index, state=RunState.WAITING, facts={}
+    )  # what ran then may be another's by the next time
 
 
 def closing_of(turn: Turn, run: Run, row: StepRow, step: Approval) -> str:
