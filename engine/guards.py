@@ -87,10 +87,6 @@ class GuardEvaluator:
         elif known is None or (known.span.segment, known.span.first) != (span.segment, span.first):
             self._watches[run_id] = Watch(span)
 
-    @property
-    def watching(self) -> int:
-        return len(self._watches)
-
     async def start(self) -> None:
         self._task = asyncio.create_task(self._rounds(), name="guards")
 

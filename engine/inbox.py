@@ -29,7 +29,6 @@ class Inbox:
         self._clock = clock
         self._queue: asyncio.Queue[Received] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
-        self._busy = 0
         self.consumer: Consumer | None = None
         self.on_fault: OnFault | None = None
 
@@ -61,20 +60,13 @@ class Inbox:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    @property
-    def backlog(self) -> int:
-        return self._queue.qsize() + self._busy
-
     async def _work(self) -> None:
         while True:
             received = await self._queue.get()
-            self._busy += 1
             try:
                 await self._consume(received)
             except Exception:  # the worker must outlive whatever telling the caller fails of
                 log.exception("inbox.unforeseen", received=received.id)
-            finally:
-                self._busy -= 1
 
     async def _consume(self, received: Received) -> None:
         if self.consumer is None:

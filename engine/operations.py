@@ -102,7 +102,10 @@ class Desk:
                 return refused(verdict.code, verdict.reason, verdict.remedy)
             return info("ok", "")
 
-        return await self._store.read(lambda ledger: look(self._turn(ledger)))
+        answer = await self._store.read(lambda ledger: look(self._turn(ledger)))
+        if not answer.ok:  # nothing else will come of it: a dialog that is refused here is closed
+            await self._store.write(lambda ledger: self._refusal(self._turn(ledger), intent, actor, answer))
+        return answer
 
     async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
         if received is not None and self._stale(received, intent):

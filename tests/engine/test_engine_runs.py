@@ -365,6 +365,17 @@ async def test_a_guests_command_is_refused_and_audited(tmp_path: Path) -> None:
         assert any(e.action == "refused" and e.actor == GUEST.id for e in b.rows(Sealed))
 
 
+async def test_what_a_dialog_refuses_is_audited_like_a_click(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        assert (await b.engine.desk.preview(Intent(name="abort", run=run), ADA)).ok
+        before = len(b.rows(Sealed, action="refused"))
+        assert not (await b.engine.desk.preview(Intent(name="abort", run=run), PIA)).ok
+        refusals = b.rows(Sealed, action="refused")
+        assert (len(refusals) - before, refusals[-1].actor) == (1, PIA.id)
+
+
 async def test_the_same_payload_three_times_starts_one_run_and_answers_once(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         payload = {
