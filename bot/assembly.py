@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("forge")
 
 CHECKPOINT_LOOK_S = 60.0
-LOAD_CLIENTS_AFTER_S = 3.0
+LOAD_CLIENTS_AFTER_S = 30.0
+"""After a start people's waiting clicks come first: the import takes a second or two of a processor, which they would feel."""
 CLOCK_LOOK_S = 5.0
 JUMP = timedelta(seconds=2)
 
