@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncIterator
 
+import pytest
+import pytest_asyncio
+
+from sandbox.world import short
 from sandbox.world.staff import ADA
 from tests.whole.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BAD = "v1.4.0-rc.3"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_stage() -> AsyncIterator[Stage]:
+    """The observation lasts far longer than a guard needs, so that on a slow machine too the guard speaks first."""
+    async with Stage(tempo=short(observation="45s", guards_for="2s")) as stage:
+        yield stage
 
 
 async def returned(stage: Stage, how: str, *, within_s: float = 60.0) -> str:
