@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
+from runbook.charts import Chart
 from runbook.ports import Ports
 from runbook.values import Environment
-from runbook.verdicts import Outcome, Verdict, worst
+from runbook.verdicts import Outcome, Verdict, decided
 
 STOP, HOLD, CONTINUE = "stop", "hold", "continue"
 """What a FAIL does, beside `procedure:<name>`. NO_DATA and ERROR always hold, whatever stands here, but in a way back (CONTINUE)."""
@@ -31,15 +32,19 @@ def procedure(name: str) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What a step found and recorded. facts: JSON values by key, merged into the run's facts for later steps and procedures."""
+    """What a step found and recorded. facts: JSON values by key, merged into the run's facts for later steps and procedures.
+
+    charts: drawn and shown in the run's thread.
+    """
 
     verdicts: tuple[Verdict, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    charts: tuple[Chart, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
         """A step without a verdict has done what it says."""
-        return worst(v.outcome for v in self.verdicts) if self.verdicts else Outcome.PASS
+        return decided(self.verdicts)
 
 
 @dataclass(kw_only=True)

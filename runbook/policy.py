@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from runbook.commands import DEFAULT_COMMAND_ROLES
+from runbook.criteria import DEFAULT_CRITERIA, Criterion
+from runbook.jobs import JobTemplate, Migration, Performance, Suite
 from runbook.values import Environment, Role
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,41 @@ class Threshold:
     unit: Literal["ratio", "s", "count"] = "ratio"
 
 
+WARNING = (
+    Threshold("error rate", "error_ratio", True, 0.01, 10 * MINUTE_S),
+    Threshold("API p95 latency", "latency_p95_seconds", True, 0.5, 10 * MINUTE_S, "s"),
+    Threshold("PostgreSQL connection utilization", "postgres_connection_ratio", True, 0.75, 10 * MINUTE_S),
+)
+"""Runbook: Warning Alerts. "Queue lag above normal baseline for 15 minutes" compares two series: `MetricsPolicy.queue_lag_for_s`."""
+
 CRITICAL = (
     Threshold("error rate", "error_ratio", True, 0.03, 5 * MINUTE_S),
     Threshold("API p95 latency", "latency_p95_seconds", True, 1.0, 5 * MINUTE_S, "s"),
     Threshold("readiness success", "readiness_ratio", False, 0.95, 5 * MINUTE_S),
 )
+
+OBSERVED = (
+    Threshold("core transaction success", "core_transaction_success_ratio", False, 0.98, 0.0),
+    Threshold("background job failures", "job_failure_ratio", True, 0.05, 0.0),
+    Threshold("CPU utilization", "cpu_utilization_ratio", True, 0.9, 0.0),
+    Threshold("memory working set of its limit", "memory_working_set_ratio", True, 0.9, 0.0),
+    Threshold("OOM kills", "oom_kills", True, 0.0, 0.0, "count"),
+    Threshold("container restarts", "container_restarts", True, 3.0, 0.0, "count"),
+    Threshold("disk I/O latency", "disk_io_latency_seconds", True, 0.1, 0.0, "s"),
+    Threshold("disk I/O saturation", "disk_io_saturation_ratio", True, 0.9, 0.0),
+    Threshold("network retransmits", "network_retransmit_ratio", True, 0.05, 0.0),
+)
+"""What the key metrics must keep to over the whole observation (for_s is 0: the mean, or for counts the sum, is judged). Runbook: Key
+Metrics; core transactions from Rollback Triggers; where the runbook gives no number it is ours, and policy."""
+
+
+@dataclass(frozen=True)
+class SloTargets:
+    """Runbook: Suggested SLO Targets."""
+
+    availability_ratio: float = 0.999
+    latency_p95_s: float = 0.4
+    error_ratio: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -84,10 +117,48 @@ class WaitingPolicy:
 
 @dataclass(frozen=True)
 class MetricsPolicy:
-    """window: the window in the recording rules' names, such as `1m`. interval_s: how often guards are judged."""
+    """window, baseline, month: the windows in the recording rules' names (`runbook.series.Windows`). interval_s: how often guards are judged.
+
+    dependency_timeouts_over: how far over their baseline dependency time-outs may be (0.2: a fifth). Runbook: Health Check Acceptance.
+    dependency_timeouts_floor: a ratio up to which they are no spike, whatever the baseline. queue_lag_for_s: how long the lag must be
+    above its normal baseline for a warning.
+    """
 
     window: str = "1m"
     interval_s: float = 15.0
+    baseline: str = "1d"
+    month: str = "30d"
+    dependency_timeouts_over: float = 0.2
+    dependency_timeouts_floor: float = 0.001
+    queue_lag_for_s: float = 15 * MINUTE_S
+
+
+@dataclass(frozen=True)
+class PerformancePolicy:
+    """tolerance: how much worse than the target still passes (0.1: 10 %). Runbook: Staging promotion gate.
+
+    max_failed_ratio: of the load's requests; failed ones prove no throughput.
+    """
+
+    tolerance: float = 0.1
+    max_failed_ratio: float = 0.01
+
+
+@dataclass(frozen=True)
+class ScanPolicy:
+    """max_age_s: an older report says nothing of today's known vulnerabilities. wait_s: how long the promotion gate waits for a report."""
+
+    max_age_s: float = 7 * DAY_S
+    wait_s: float = 30 * MINUTE_S
+    code_scanning: bool = False
+
+
+@dataclass(frozen=True)
+class JobsPolicy:
+    """log_tail_bytes: how much of the end of a Job's output is read for results. shown_lines: how much of it people see."""
+
+    log_tail_bytes: int = 4 * 1024 * 1024
+    shown_lines: int = 20
 
 
 @dataclass(frozen=True)
@@ -98,6 +169,13 @@ class Policy:
     waiting: WaitingPolicy = field(default_factory=WaitingPolicy)
     metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
     critical: tuple[Threshold, ...] = CRITICAL
+    warning: tuple[Threshold, ...] = WARNING
+    observed: tuple[Threshold, ...] = OBSERVED
+    slo: SloTargets = field(default_factory=SloTargets)
+    performance: PerformancePolicy = field(default_factory=PerformancePolicy)
+    scans: ScanPolicy = field(default_factory=ScanPolicy)
+    jobs: JobsPolicy = field(default_factory=JobsPolicy)
+    criteria: tuple[Criterion, ...] = DEFAULT_CRITERIA
 
 
 @dataclass(frozen=True)
@@ -145,6 +223,9 @@ class Service:
     """A service as configuration names it: repository `owner/name`, workloads in the order they are deployed.
 
     urls: base address per environment. required_checks: names of CI checks that must be green; empty means all that ran, at least one.
+    release_file: path in the repository, at the tag, of the file that declares the release's migrations; where it isn't there, migrations
+    and verification count. without: recorded metrics that this service doesn't have (no queue, no background jobs): they are not asked.
+    expressions: recorded metric -> PromQL in place of the shipped rule's, for `forge rules`.
     """
 
     name: str
@@ -154,6 +235,13 @@ class Service:
     health: HealthPaths = field(default_factory=HealthPaths)
     smoke: tuple[SmokeRequest, ...] = ()
     required_checks: tuple[str, ...] = ()
+    release_file: str = ".forge/release.yaml"
+    migrations: tuple[Migration, ...] = ()
+    verification: JobTemplate | None = None
+    suites: tuple[Suite, ...] = ()
+    performance: Performance | None = None
+    without: tuple[str, ...] = ()
+    expressions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from runbook.errors import Permanent
+from runbook.jobs import JobOrder
 from runbook.values import Environment, Release
 
 # --- time -----------------------------------------------------------------------------------------------------------
@@ -94,7 +96,60 @@ class Rollout:
         )
 
 
-class Cluster(Protocol):
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How far a Job is. phase: `pending` (its container has not started), `running`, `succeeded`, `failed`, `stopping` (being deleted).
+
+    key: of the order that made it. exit_code: the container's, when it ended. reason, message: Kubernetes' own words
+    (`DeadlineExceeded`, `OOMKilled`, `Error`, …). trouble: why its pod doesn't start or run. pod: its name, or empty.
+    """
+
+    name: str
+    key: str
+    phase: str
+    pod: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    trouble: PodTrouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """The end of a container's output. text: its last bytes, decoded leniently. size_bytes: of the whole output, as far as it was read.
+
+    cut: the beginning is missing from `text`. complete: False where reading ended early (a bound on size or time, a lost connection).
+    """
+
+    text: str
+    size_bytes: int
+    cut: bool = False
+    complete: bool = True
+
+
+class Jobs(Protocol):
+    """Kubernetes Jobs of one environment."""
+
+    async def start_job(self, order: JobOrder) -> None:
+        """Creates it; the same order again changes nothing. Raises `Conflict` when a Job of that name with another key exists (or is still
+        being deleted), `Permanent` when the cluster refuses it (quota, policy, rights)."""
+
+    async def job(self, name: str) -> JobState | None:
+        """None when there is none."""
+
+    async def job_log(self, name: str, tail_bytes: int) -> JobLog:
+        """Reads the whole output in bounded memory and time and keeps its end; empty when there is no pod or no output."""
+
+    async def delete_job(self, name: str, key: str = "") -> None:
+        """Deletes it with its pod; the pod is told to end and killed after its grace. Gone, or of another key (when one is given), is fine."""
+
+    async def jobs_of(self, run: str, prefix: str = "forge") -> tuple[JobState, ...]:
+        """All Jobs that carry this run's label, those being deleted too."""
+
+
+class Cluster(Jobs, Protocol):
     """One environment's context and namespace."""
 
     @property
@@ -178,6 +233,14 @@ class CodeHost(Protocol):
 
     def compare_url(self, repository: str, base: str, head: str) -> str: ...
 
+    async def file(self, repository: str, path: str, commit: str) -> str | None:
+        """A text file as it is at a commit (a full SHA); None when there is none. Raises `Permanent` for what is no text, a folder, or
+        over 1 MB."""
+
+    async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
+        """GitHub code scanning's newest analysis of this very commit, with the open alerts; None when it was never analysed (or code
+        scanning is off)."""
+
 
 class ImageRegistry(Protocol):
     async def digest(self, repository: str, tag: str) -> str | None:
@@ -200,6 +263,60 @@ class SignatureCheck:
 class Signatures(Protocol):
     async def verify(self, payload: str, signature: str) -> SignatureCheck:
         """Checks a git tag's payload against the configured signers, here and not at GitHub: its `verified` outlives a revoked key."""
+
+
+# --- SQL and scans ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LintFinding:
+    """One rule of the linter that a file breaks. rule: the linter's own name, such as `ban-drop-column`. line: from 1."""
+
+    path: str
+    line: int
+    rule: str
+    message: str
+    help: str = ""
+
+
+class SqlLinter(Protocol):
+    """A linter for PostgreSQL migrations."""
+
+    async def lint(self, files: Mapping[str, str]) -> tuple[LintFinding, ...]:
+        """files: path -> SQL. What can't be parsed is a finding of the rule `syntax-error`. Raises `Permanent` when the linter can't run."""
+
+
+class NoLinter:
+    """Where no linter is wired: what SQL says stays unknown, and unknown is not yes."""
+
+    async def lint(self, files: Mapping[str, str]) -> tuple[LintFinding, ...]:
+        raise Permanent("linter", "linter.missing", "no linter for migrations is wired")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What a security scan says of one image (or, from code scanning, of one commit).
+
+    subject: `sha256:…` of the image, or the commit's SHA. tool: `trivy 0.62`, `grype`, `CodeQL`. taken_at: when it was scanned.
+    counts: open findings by severity: `critical`, `high`, `medium`, `low`, `unknown`. critical: ids of the critical ones, at most 20.
+    source: where the report came from: `webhook`, a file's path, `code scanning`.
+    """
+
+    subject: str
+    tool: str
+    format: str
+    taken_at: datetime
+    received_at: datetime
+    counts: Mapping[str, int]
+    critical: tuple[str, ...] = ()
+    source: str = ""
+    url: str = ""
+
+
+class ScanReports(Protocol):
+    """Reports by image digest, from wherever they are kept."""
+
+    async def newest(self, digest: str) -> ScanReport | None: ...
 
 
 # --- HTTP requests to the services ----------------------------------------------------------------------------------
@@ -251,6 +368,9 @@ class Memory(Protocol):
     async def last_go(self, service: str, environment: Environment) -> Release | None:
         """The newest release that got its go in this environment; None when none did."""
 
+    async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
+        """What the newest go measured: `p50_s`, `p95_s`, `p99_s`, `throughput`; None when there was none."""
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -264,3 +384,5 @@ class Ports:
     signatures: Signatures
     probes: HttpProbes
     memory: Memory
+    linter: SqlLinter = field(default_factory=lambda: NoLinter())
+    scans: tuple[ScanReports, ...] = ()

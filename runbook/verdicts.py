@@ -44,7 +44,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer of one gate. code: a stable reason code such as `tag.moved`, for machines; reason: a sentence, for people."""
+    """The answer of one gate. code: a stable reason code such as `tag.moved`, for machines; reason: a sentence, for people.
+
+    binding: False for what the runbook only recommends: it is shown with its outcome, and decides nothing.
+    """
 
     gate: str
     outcome: Outcome
@@ -52,6 +55,7 @@ class Verdict:
     reason: str
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
+    binding: bool = True
 
     @classmethod
     def passed(cls, gate: str, reason: str, *evidence: Evidence, code: str = "ok") -> Verdict:
@@ -74,3 +78,9 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """FAIL before ERROR before NO_DATA before NOT_RUN before PASS; nothing asked is NOT_RUN."""
     found = set(outcomes)
     return next((outcome for outcome in _WORST_FIRST if outcome in found), Outcome.NOT_RUN)
+
+
+def decided(verdicts: Iterable[Verdict]) -> Outcome:
+    """The worst of those that bind; PASS when none does."""
+    binding = [verdict.outcome for verdict in verdicts if verdict.binding]
+    return worst(binding) if binding else Outcome.PASS

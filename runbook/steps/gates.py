@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
@@ -20,32 +19,13 @@ from runbook.rules.readings import Reading, read_error, read_single
 from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_steady, steady_queries
 from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
+from runbook.steps.asking import Verdicts, all_asked
 from runbook.values import Release
-from runbook.verdicts import Outcome, Verdict, worst
+from runbook.verdicts import Outcome, Verdict, decided
 from runbook.wording import duration
-
-Verdicts = tuple[Verdict, ...]
 
 ERRORS_TOLERATED_S = 60.0
 """For how long a gate that is waiting anyway puts up with temporary errors before it says ERROR."""
-
-
-async def _asked(gate: str, question: Awaitable[Verdicts]) -> tuple[Verdicts, bool]:
-    """(verdicts, whether it failed by an error that may pass): one question's error never hides another's answer."""
-    try:
-        return await question, False
-    except Temporary as error:
-        return (read_error(gate, error),), True
-    except Permanent as error:
-        return (read_error(gate, error),), False
-
-
-async def _all_asked(*questions: tuple[str, Awaitable[Verdicts]]) -> tuple[Verdicts, bool]:
-    """All at once. The second value: every error among them may pass."""
-    answers = await asyncio.gather(*(_asked(gate, question) for gate, question in questions))
-    verdicts = tuple(verdict for found, _ in answers for verdict in found)
-    errors = sum(1 for verdict in verdicts if verdict.outcome == Outcome.ERROR)
-    return verdicts, errors == sum(1 for _, passing in answers if passing)
 
 
 @dataclass(frozen=True)
@@ -57,7 +37,7 @@ class CandidateTag:
     kind: Literal["candidate_tag"] = "candidate_tag"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        return await _all_asked((TAG_GATE, self._tag(scene)), (IMAGES_GATE, self._images(scene)))
+        return await all_asked((TAG_GATE, self._tag(scene)), (IMAGES_GATE, self._images(scene)))
 
     async def _tag(self, scene: Scene) -> Verdicts:
         was = (self.release.tag_object, self.release.commit)
@@ -80,7 +60,7 @@ class CiGreen:
     kind: Literal["ci_green"] = "ci_green"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        return await _all_asked((CI_GATE, self._checks(scene)))
+        return await all_asked((CI_GATE, self._checks(scene)))
 
     async def _checks(self, scene: Scene) -> Verdicts:
         checks = await scene.ports.code.checks(self.repository, self.commit)
@@ -99,7 +79,7 @@ class Deployable:
     kind: Literal["deployable"] = "deployable"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        return await _all_asked(*((f"{DEPLOYABLE_GATE}: {w.name}", self._workload(scene, w)) for w in self.workloads))
+        return await all_asked(*((f"{DEPLOYABLE_GATE}: {w.name}", self._workload(scene, w)) for w in self.workloads))
 
     async def _workload(self, scene: Scene, workload: Workload) -> Verdicts:
         deployment = await scene.ports.clusters[scene.environment].deployment(workload.name)
@@ -176,14 +156,14 @@ class Gate(Work):
         while True:
             scene.doing(f"asking: {self.title}")
             verdicts, may_pass = await self._ask(scene)
-            outcome = worst(v.outcome for v in verdicts)
+            outcome = decided(verdicts)
             now = clock.now()
             errors_from = (errors_from or now) if outcome == Outcome.ERROR else None
             tolerated = errors_from is None or (now - errors_from).total_seconds() < ERRORS_TOLERATED_S
             waitable = outcome == Outcome.NO_DATA or (outcome == Outcome.ERROR and may_pass and tolerated)
             if not waitable or now >= patience_ends:
                 return Result(verdicts)
-            missing = next(v for v in verdicts if v.outcome == outcome)
+            missing = next(v for v in verdicts if v.binding and v.outcome == outcome)
             left = duration(round((patience_ends - now).total_seconds()))
             scene.doing(f"{missing.reason}; asked again every {duration(self.every_s)}, for {left} at most")
             await clock.sleep_until(min(patience_ends, now + timedelta(seconds=self.every_s)))
