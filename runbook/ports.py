@@ -290,7 +290,9 @@ class NoLinter:
     """Where no linter is wired: what SQL says stays unknown, and unknown is not yes."""
 
     async def lint(self, files: Mapping[str, str]) -> tuple[LintFinding, ...]:
-        raise Permanent("linter", "linter.missing", "no linter for migrations is wired")
+        raise Permanent(
+            "linter", "missing", "no linter for migrations is wired", "Install the linter that forge is released with"
+        )
 
 
 @dataclass(frozen=True, slots=True)

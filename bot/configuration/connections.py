@@ -125,7 +125,10 @@ class AuditConnection:
 
 @dataclass(frozen=True)
 class Connections:
-    """Everything that is an address or a secret. database_url: never shown, it may carry a password."""
+    """Everything that is an address or a secret. database_url: never shown, it may carry a password.
+
+    ci_token: what CI systems show to `/webhooks/ci`; None: it takes nothing. scan_folder: where scanners drop reports.
+    """
 
     slack: SlackConnection
     clusters: Mapping[Environment, ClusterConnection]
@@ -138,6 +141,8 @@ class Connections:
     service_secrets: Mapping[str, Mapping[str, Secret]]
     data_dir: Path
     database_url: str = field(repr=False)
+    ci_token: Secret | None = None
+    scan_folder: Path | None = None
 
     @property
     def socket_path(self) -> Path:
@@ -167,6 +172,8 @@ class Connections:
                 found[f"environments.{env}.prometheus.token"] = prometheus.token
         if self.github.token is not None:
             found["integrations.github.token"] = self.github.token
+        if self.ci_token is not None:
+            found["integrations.ci.token"] = self.ci_token
         for service, secrets in self.service_secrets.items():
             found |= {f"services.{service}.secrets.{name}": secret for name, secret in secrets.items()}
         return found

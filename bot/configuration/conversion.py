@@ -9,13 +9,18 @@ from bot.configuration import connections as inside
 from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
 from runbook.commands import DEFAULT_COMMAND_ROLES
+from runbook.criteria import DEFAULT_CRITERIA
 from runbook.policy import (
     HealthPaths,
     HealthPolicy,
+    JobsPolicy,
     MetricsPolicy,
+    PerformancePolicy,
     Policy,
+    ScanPolicy,
     Service,
     Setting,
+    SloTargets,
     SmokeRequest,
     StagingPolicy,
     WaitingPolicy,
@@ -57,8 +62,26 @@ def policy_of(section: PolicySection) -> Policy:
         ),
         health=HealthPolicy(health.success_ratio, health.window, health.p95, health.interval, health.timeout),
         waiting=WaitingPolicy(waiting.approval_expires, waiting.hold_remind, waiting.hold_escalate),
-        metrics=MetricsPolicy(metrics.window, metrics.interval),
+        metrics=MetricsPolicy(
+            window=metrics.window,
+            interval_s=metrics.interval,
+            baseline=metrics.baseline,
+            month=metrics.month,
+            dependency_timeouts_over=metrics.dependency_timeouts_over,
+            dependency_timeouts_floor=metrics.dependency_timeouts_floor,
+            queue_lag_for_s=metrics.queue_lag_for,
+        ),
         critical=tuple(critical.threshold() for critical in section.critical),
+        warning=tuple(warning.threshold() for warning in section.warning),
+        observed=tuple(observed.threshold() for observed in section.observed),
+        slo=SloTargets(section.slo.availability, section.slo.latency_p95, section.slo.error_ratio),
+        performance=PerformancePolicy(section.performance.tolerance, section.performance.max_failed_ratio),
+        scans=ScanPolicy(section.scans.max_age, section.scans.wait, section.scans.code_scanning),
+        jobs=JobsPolicy(section.jobs.log_tail_bytes, section.jobs.shown_lines),
+        criteria=tuple(
+            section.criteria[row.name].applied_to(row) if row.name in section.criteria else row
+            for row in DEFAULT_CRITERIA
+        ),
     )
 
 
@@ -133,6 +156,8 @@ class Connecting:
             },
             data_dir=data_dir,
             database_url=database_url,
+            ci_token=self._optional(file.integrations.ci.token, "FORGE_CI_TOKEN"),
+            scan_folder=self._path(file.integrations.scans.folder),
         )
 
     def _cluster(self, section: schema.EnvironmentCluster) -> inside.ClusterConnection:

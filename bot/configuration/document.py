@@ -146,11 +146,15 @@ def _default(schema: Mapping[str, Any], node: Mapping[str, Any]) -> str:
 
 
 def _threshold(item: Mapping[str, Any]) -> str:
-    """A critical threshold in one line."""
+    """A threshold in one line."""
     side = "above" if item.get("above") is not None else "below"
-    limit = item[side]
-    text = ratio_text(limit) if item["metric"].endswith("_ratio") else duration_text(limit)
-    return f"{item['name']} {side} {text} for {duration_text(item['for'])}"
+    limit, metric = item[side], item["metric"]
+    if metric.endswith("_ratio"):
+        text = ratio_text(limit)
+    else:
+        text = duration_text(limit) if metric.endswith("_seconds") else f"{limit:g}"
+    lasting = f" for {duration_text(item['for'])}" if "for" in item else ""
+    return f"{item['name']} {side} {text}{lasting}"
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -11,11 +12,27 @@ from bot.configuration.problems import suggest
 from bot.configuration.units import Duration, Ratio, parse_duration, parse_ratio
 from runbook import series
 from runbook.commands import BY_NAME, DEFAULT_COMMAND_ROLES
-from runbook.policy import CRITICAL, HealthPolicy, MetricsPolicy, StagingPolicy, Threshold, WaitingPolicy
+from runbook.criteria import DEFAULT_CRITERIA, Criterion, Weight
+from runbook.policy import (
+    CRITICAL,
+    OBSERVED,
+    WARNING,
+    HealthPolicy,
+    JobsPolicy,
+    MetricsPolicy,
+    PerformancePolicy,
+    ScanPolicy,
+    SloTargets,
+    StagingPolicy,
+    Threshold,
+    WaitingPolicy,
+)
 from runbook.values import Role
 
 _STAGING, _HEALTH, _WAITING, _METRICS = StagingPolicy(), HealthPolicy(), WaitingPolicy(), MetricsPolicy()
+_PERFORMANCE, _SCANS, _JOBS, _SLO = PerformancePolicy(), ScanPolicy(), JobsPolicy(), SloTargets()
 _JUDGED = tuple(metric for metric in series.SHIPPED if metric != series.DURATION_BUCKETS)
+_WINDOW = StringConstraints(pattern=r"^[1-9][0-9]{0,4}[smhd]$")
 
 
 class Part(BaseModel):
@@ -68,14 +85,78 @@ class Waiting(Part):
 
 
 class Metrics(Part):
-    window: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}[smh]$")] = Field(
+    window: Annotated[str, _WINDOW] = Field(
         default=_METRICS.window, description="The window in the recording rules' names."
     )
     interval: Duration = Field(default=_METRICS.interval_s, description="How often guards are judged.")
+    baseline: Annotated[str, _WINDOW] = Field(
+        default=_METRICS.baseline, description="The window that normal baselines are recorded over."
+    )
+    month: Annotated[str, _WINDOW] = Field(
+        default=_METRICS.month, description="The window that availability is recorded over."
+    )
+    dependency_timeouts_over: Ratio = Field(
+        default=_METRICS.dependency_timeouts_over, description="How far dependency time-outs may exceed their baseline."
+    )
+    dependency_timeouts_floor: Ratio = Field(
+        default=_METRICS.dependency_timeouts_floor, description="Up to this share of time-outs is no spike in any case."
+    )
+    queue_lag_for: Duration = Field(
+        default=_METRICS.queue_lag_for_s,
+        description="How long queue lag must exceed its normal baseline for a warning.",
+    )
+
+
+class Performance(Part):
+    tolerance: Ratio = Field(default=_PERFORMANCE.tolerance, description="How much worse than the target still passes.")
+    max_failed_ratio: Ratio = Field(
+        default=_PERFORMANCE.max_failed_ratio, description="Of the load's requests; failed ones prove no throughput."
+    )
+
+
+class Scans(Part):
+    max_age: Duration = Field(
+        default=_SCANS.max_age_s, description="An older report says nothing of what is known today."
+    )
+    wait: Duration = Field(
+        default=_SCANS.wait_s, description="How long the promotion gate waits for what is missing, such as a report."
+    )
+    code_scanning: bool = Field(
+        default=_SCANS.code_scanning, description="Also ask GitHub code scanning about the commit."
+    )
+
+
+class Jobs(Part):
+    log_tail_bytes: Annotated[int, Field(ge=4096, le=64 * 1024 * 1024)] = Field(
+        default=_JOBS.log_tail_bytes, description="How much of the end of a Job's output is read for results."
+    )
+    shown_lines: Annotated[int, Field(ge=0, le=50)] = Field(
+        default=_JOBS.shown_lines, description="How many of its last lines people see."
+    )
+
+
+class Slo(Part):
+    availability: Ratio = Field(default=_SLO.availability_ratio, description="Over `metrics.month`.")
+    latency_p95: Duration = Field(default=_SLO.latency_p95_s, description="Of core endpoints.")
+    error_ratio: Ratio = Field(default=_SLO.error_ratio, description="Steady state.")
+
+
+class CriterionWeights(Part):
+    """One row of the Promotion Criteria Summary."""
+
+    to_staging: Weight | None = Field(default=None, description="dev → staging; default: the runbook's.")
+    to_prod: Weight | None = Field(default=None, description="staging → prod; default: the runbook's.")
+
+    def applied_to(self, row: Criterion) -> Criterion:
+        return replace(row, to_staging=self.to_staging or row.to_staging, to_prod=self.to_prod or row.to_prod)
+
+
+_ROWS = tuple(row.name for row in DEFAULT_CRITERIA if row.name not in ("ci", "smoke", "approvals"))
+"""What a company may weigh differently: a release without green CI, smoke tests or approvals is none."""
 
 
 class Critical(Part):
-    """One critical alert threshold: exactly one of above and below; its unit is the metric's."""
+    """One alert threshold: exactly one of above and below; its unit is the metric's."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=80)] = Field(description="What people read.")
     metric: str = Field(description="A recorded series.", json_schema_extra={"enum": list(_JUDGED)})
@@ -83,40 +164,69 @@ class Critical(Part):
     below: float | str | None = Field(default=None, description="Breached when the value is below it.")
     for_: Duration = Field(alias="for", description="For this long.")
 
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in _JUDGED:
-            raise PydanticCustomError(
-                "unknown_word", "{word} is no recorded series", {"word": value, "remedy": suggest(value, _JUDGED)}
-            )
-        return value
+    _known = field_validator("metric")(lambda value: _known_metric(value))
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
-        if (self.above is None) == (self.below is None):
-            remedy = "Write `above: 3 %` or `below: 95 %`"
-            raise PydanticCustomError("one_limit", "a threshold has exactly one limit", {"remedy": remedy})
         self.threshold()
         return self
 
     def threshold(self) -> Threshold:
-        """Raises PydanticCustomError for a limit that doesn't fit the metric's unit."""
-        given = self.above if self.above is not None else self.below
-        if self.metric.endswith("_ratio"):
-            return Threshold(self.name, self.metric, self.above is not None, parse_ratio(given), self.for_)
-        if self.metric.endswith("_seconds"):
-            return Threshold(self.name, self.metric, self.above is not None, parse_duration(given), self.for_, "s")
-        if not isinstance(given, int | float):
-            raise PydanticCustomError("one_limit", "the limit of this metric is a number", {"remedy": "Write a number"})
-        return Threshold(self.name, self.metric, self.above is not None, float(given), self.for_, "count")
+        """Raises PydanticCustomError for a limit that doesn't fit the metric's unit, and for none or two limits."""
+        return _threshold(self, self.for_)
+
+
+class Observed(Part):
+    """What a key metric must keep to over the whole observation: exactly one of above and below; its unit is the metric's."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)] = Field(description="What people read.")
+    metric: str = Field(description="A recorded series.", json_schema_extra={"enum": list(_JUDGED)})
+    above: float | str | None = Field(default=None, description="Missed when the value is above it.")
+    below: float | str | None = Field(default=None, description="Missed when the value is below it.")
+
+    _known = field_validator("metric")(lambda value: _known_metric(value))
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        self.threshold()
+        return self
+
+    def threshold(self) -> Threshold:
+        """Raises PydanticCustomError for a limit that doesn't fit the metric's unit, and for none or two limits."""
+        return _threshold(self, 0.0)
+
+
+def _known_metric(value: str) -> str:
+    if value not in _JUDGED:
+        raise PydanticCustomError(
+            "unknown_word", "{word} is no recorded series", {"word": value, "remedy": suggest(value, _JUDGED)}
+        )
+    return value
+
+
+def _threshold(limit: Critical | Observed, for_s: float) -> Threshold:
+    """Raises PydanticCustomError."""
+    if (limit.above is None) == (limit.below is None):
+        remedy = "Write `above: 3 %` or `below: 95 %`"
+        raise PydanticCustomError("one_limit", "a threshold has exactly one limit", {"remedy": remedy})
+    given, above = (limit.above, True) if limit.above is not None else (limit.below, False)
+    unit = series.METRICS[limit.metric].unit
+    if unit == "ratio":
+        return Threshold(limit.name, limit.metric, above, parse_ratio(given), for_s)
+    if unit == "s":
+        return Threshold(limit.name, limit.metric, above, parse_duration(given), for_s, "s")
+    if not isinstance(given, int | float):
+        raise PydanticCustomError("one_limit", "the limit of this metric is a number", {"remedy": "Write a number"})
+    return Threshold(limit.name, limit.metric, above, float(given), for_s, "count")
 
 
 def _as_configured(threshold: Threshold) -> Critical:
+    return Critical.model_validate({**_limits(threshold), "for": threshold.for_s})
+
+
+def _limits(threshold: Threshold) -> dict[str, object]:
     side = "above" if threshold.above else "below"
-    return Critical.model_validate({
-        "name": threshold.name, "metric": threshold.metric, side: threshold.limit, "for": threshold.for_s,
-    })  # fmt: skip
+    return {"name": threshold.name, "metric": threshold.metric, side: threshold.limit}
 
 
 _SETTABLE = tuple(name for name, command in BY_NAME.items() if not command.decision and not command.reading)
@@ -138,6 +248,16 @@ def _check_command(name: str) -> str:
 CommandName = Annotated[str, AfterValidator(_check_command)]
 
 
+def _check_row(name: str) -> str:
+    if name not in _ROWS:
+        cause = f"{name} is no criterion that may weigh differently"
+        raise PydanticCustomError("criterion", "{cause}", {"cause": cause, "remedy": suggest(name, _ROWS)})
+    return name
+
+
+CriterionName = Annotated[str, AfterValidator(_check_row)]
+
+
 class Policy(Part):
     commands: dict[CommandName, list[Role]] = Field(
         default={name: list(roles) for name, roles in DEFAULT_COMMAND_ROLES.items()},
@@ -151,4 +271,20 @@ class Policy(Part):
     critical: list[Critical] = Field(
         default=[_as_configured(threshold) for threshold in CRITICAL],
         description="Critical alert thresholds; a breach returns staging.",
+    )
+    warning: list[Critical] = Field(
+        default=[_as_configured(threshold) for threshold in WARNING], description="Warning alert thresholds."
+    )
+    observed: list[Observed] = Field(
+        default=[Observed.model_validate(_limits(threshold)) for threshold in OBSERVED],
+        description="What the key metrics must keep to over the whole observation.",
+    )
+    slo: Slo = Field(default=Slo(), description="The service level objectives that `/forge metrics` shows.")
+    performance: Performance = Field(default=Performance(), description="How the performance baseline is judged.")
+    scans: Scans = Field(default=Scans(), description="How security scans are judged.")
+    jobs: Jobs = Field(default=Jobs(), description="What is read and shown of Jobs.")
+    criteria: dict[CriterionName, CriterionWeights] = Field(
+        default_factory=dict,
+        description="Rows of the Promotion Criteria Summary that weigh differently here; default: the runbook's table.",
+        json_schema_extra={"propertyNames": {"enum": list(_ROWS)}},
     )

@@ -235,11 +235,29 @@ class SignersSection(Section):
     gpg: list[Text] = Field(default_factory=list, description="Files with armoured public keys.")
 
 
+class CiSection(Section):
+    token: SecretReference | None = Field(
+        default=None,
+        description="What CI systems show to `/webhooks/ci` as bearer token; default: `FORGE_CI_TOKEN` where it is set. "
+        "Without one the address takes nothing.",
+    )
+
+
+class ScansSection(Section):
+    folder: Text | None = Field(
+        default=None, description="A folder into which scanners drop their reports (SARIF, Trivy or Grype JSON)."
+    )
+
+
 class Integrations(Section):
     kubernetes: KubernetesIntegration = Field(default=KubernetesIntegration(), description="Defaults for all clusters.")
     prometheus: PrometheusSection | None = Field(default=None, description="For environments without their own.")
     github: Github = Field(default=Github(), description="Tags and checks.")
     registry: Registry = Field(default=Registry(), description="Container registries.")
+    ci: CiSection = Field(default=CiSection(), description="What CI systems may tell forge.")
+    scans: ScansSection = Field(
+        default=ScansSection(), description="Security scans, beside those sent to `/webhooks/ci`."
+    )
     signers: SignersSection = Field(
         default=SignersSection(), description="Whose signatures on tags count. Nobody's, when both lists are empty."
     )
