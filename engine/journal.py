@@ -10,6 +10,7 @@ from typing import Any
 from engine.notes import Note
 from engine.ports import Ledger
 from engine.records import Button, Entry, Outgoing, Run, Segment, StepRow, StepState
+from runbook.charts import Chart
 from runbook.plan import Plan, Step, canonical, hash_of, parse, to_json
 from runbook.policy import Setting
 from runbook.values import FORGE, Actor, Role
@@ -72,6 +73,13 @@ class Turn:
         )
         self.ledger.add(row)
 
+    def picture(self, run: Run, subject: str, chart: Chart) -> None:
+        """A chart in the run's thread, once per subject; drawn when it is sent. Its alt text is said where it can't be shown."""
+        key = f"picture:{run.id}:{subject}"
+        if not self.ledger.count(Outgoing, subject=key):
+            payload = {"chart": to_json(chart)}
+            self.ledger.add(Outgoing(subject=key, kind="picture", run=run.id, payload=payload, created_at=self.now))
+
     def members(self, *roles: Role) -> tuple[str, ...]:
         """Slack ids of those who hold the roles: to mention the ones that must act."""
         ids = [m for role in roles for m in self.setting.roles.get(role, ()) if not m.startswith("os:")]
@@ -81,6 +89,17 @@ class Turn:
 def show_view(turn: Turn, subject: str, run_id: str) -> None:
     if not turn.ledger.count(Outgoing, subject=subject, state="pending"):
         turn.ledger.add(Outgoing(subject=subject, kind="view", run=run_id, created_at=turn.now))
+
+
+def show_picture_to(turn: Turn, user_id: str, subject: str, chart: Chart) -> None:
+    """A chart for one person alone, in their direct messages with the app. user_id: Slack's `U…`. subject: unique, such as the inbox row's.
+
+    Sent at most once: what is doubtful there can't be looked up without reading people's messages.
+    """
+    key = f"picture:@{user_id}:{subject}"
+    if not turn.ledger.count(Outgoing, subject=key):
+        payload = {"chart": to_json(chart), "user": user_id}
+        turn.ledger.add(Outgoing(subject=key, kind="private_picture", payload=payload, created_at=turn.now))
 
 
 def segment_of(turn: Turn, run: Run, number: int | None = None) -> Segment:

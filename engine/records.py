@@ -184,8 +184,9 @@ class Outgoing:
     """One message to be shown. subject: what it shows, `headline:staging-12`, `approval:staging-12:3`, `note:staging-12:7:…`.
 
     kind: `view` (rendered from stored rows when sent; coalesced by subject, edited in place), `note` (once, in the run's thread; `broadcast`
-    shows it in the channel too), `answer` (to the caller alone, at most once; payload has `received`, the inbox row whose response address
-    it uses). state: `pending`, `sending` (committed before the call: a crash leaves it doubtful), `sent`, `dropped`.
+    shows it in the channel too), `picture` (a chart, once, as a file in the run's thread; payload: `chart`), `private_picture` (the same in
+    the direct messages of payload's `user`, at most once), `answer` (to the caller alone, at most once; payload has `received`, the inbox row
+    whose response address it uses). state: `pending`, `sending` (committed before the call: a crash leaves it doubtful), `sent`, `dropped`.
     """
 
     key: ClassVar[tuple[str, ...]] = ("id",)

@@ -258,10 +258,11 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
         return
     step = step_of(turn, run, row)
     outcome = result.outcome
-    first = next((v for v in result.verdicts if v.outcome is outcome), None)
+    decisive = [v for v in result.verdicts if v.binding and v.outcome is not Outcome.PASS]
+    first = next((v for v in result.verdicts if v.binding and v.outcome is outcome), None)
     code, reason = (first.code, first.reason) if first is not None else ("ok", "")
     if outcome is not Outcome.PASS:
-        reason = "; ".join(v.reason for v in result.verdicts if v.outcome is not Outcome.PASS)
+        reason = "; ".join(v.reason for v in decisive)
     verdicts = [to_json(v) for v in result.verdicts]
     run = turn.save_run(run, facts={**run.facts, **result.facts})
     row = turn.save_step(row, outcome=outcome, code=code, reason=reason, verdicts=verdicts, finished_at=turn.now)
@@ -275,9 +276,16 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
         turn.save_step(row, state=StepState.DONE, deadline=None)
         if not (outcome is Outcome.FAIL and step.on_fail == HOLD):
             _tell(turn, run, row, result)
+            _draw(turn, run, row, result)
             turn.show(run)
             return
     hold(turn, run, row, result)
+    _draw(turn, run, row, result)
+
+
+def _draw(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
+    for number, chart in enumerate(result.charts, 1):
+        turn.picture(run, f"step:{row.index}:{row.segment}:{row.attempt}:{number}", chart)
 
 
 def _tell(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
