@@ -3,6 +3,7 @@
 from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
 from runbook.steps.observations import Observe, SmokeTest
+from runbook.steps.scans import CleanScan
 from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorkload
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "CandidateTag",
     "Choice",
     "CiGreen",
+    "CleanScan",
     "DeployWorkload",
     "Deployable",
     "Gate",

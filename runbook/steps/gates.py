@@ -20,6 +20,7 @@ from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_
 from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
+from runbook.steps.scans import CleanScan
 from runbook.values import Release
 from runbook.verdicts import Outcome, Verdict, decided
 from runbook.wording import duration
@@ -133,7 +134,7 @@ class SteadyState:
             return read_error(gate, error, query), False
 
 
-AnyCheck = Annotated[CandidateTag | CiGreen | Deployable | SteadyState, Field(discriminator="kind")]
+AnyCheck = Annotated[CandidateTag | CiGreen | Deployable | SteadyState | CleanScan, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
