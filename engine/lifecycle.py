@@ -9,7 +9,7 @@ from typing import Any
 from engine.journal import RUN_BUTTONS, Turn, add_buttons, append_segment, open_steps, plan_of, segment_of, show_view
 from engine.notes import Note, Tone
 from engine.records import Click, Ending, Run, RunState, StepRow, StepState
-from runbook.plan import Plan, from_json, to_json
+from runbook.plan import BEGUN, Plan, from_json, to_json
 from runbook.procedures.base import Continuation, Request
 from runbook.values import Actor
 from runbook.verdicts import Outcome, Verdict
@@ -135,8 +135,14 @@ def _refresh_cards(turn: Turn, run: Run) -> None:
 def leave_plan(
     turn: Turn, run: Run, name: str, code: str, reason: str, verdicts: Sequence[Verdict], continuations: Continuations
 ) -> Run:
-    """Leaves the running plan for a procedure such as the return; without an effect so far the run just ends."""
+    """Leaves the running plan for a procedure such as the return; without an effect so far the run just ends.
+
+    The fact BEGUN tells it which steps of the plan were begun, finished or not.
+    """
     segment = segment_of(turn, run)
+    begun = [
+        row.index - segment.first_index for row in turn.steps(run.id) if row.segment == run.segment and row.attempt
+    ]
     for row in open_steps(turn, run):
         was = row.state
         outcome = Outcome.FAIL if row.index == run.position and was != StepState.PENDING else None
@@ -144,7 +150,8 @@ def leave_plan(
             row, state=StepState.SKIPPED, deadline=None, finished_at=turn.now,
             outcome=outcome, code=code if outcome else "not_reached", reason=reason if outcome else "",
         )  # fmt: skip
-    run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason)
+    facts = {**run.facts, BEGUN: begun}
+    run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason, facts=facts)
     plan = continuations[name](plan_of(segment), run.facts) if run.first_effect_at is not None else None
     if plan is None:
         cancelled = code in ("aborted", "cancelled")

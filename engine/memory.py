@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from engine.ports import Ledger, Store
-from engine.records import Decision, SeenTag
+from engine.records import Decision, Run, SeenTag
 from runbook.plan import from_json
 from runbook.ports import Clock
 from runbook.values import Environment, Release
@@ -30,11 +33,27 @@ class LedgerMemory:
         await self._store.write(keep)
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
-        def newest(ledger: Ledger) -> list[Decision]:
-            return ledger.find(
-                Decision, order="-at", limit=1, service=service, environment=environment.value, result="go"
-            )
-
-        found = await self._store.read(newest)
+        found = await self._store.read(lambda ledger: _gos(ledger, service, environment, 1))
         release: Release | None = from_json(Release, found[0].release) if found and found[0].release else None
         return release
+
+    async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
+        """Of the newest go that measured anything, among the last twenty."""
+
+        def newest(ledger: Ledger) -> Mapping[str, Any] | None:
+            for decision in _gos(ledger, service, environment, 20):
+                run = ledger.get(Run, decision.run)
+                measured = run.facts.get("performance") if run is not None else None
+                if isinstance(measured, Mapping):
+                    return measured
+            return None
+
+        found = await self._store.read(newest)
+        if found is None:
+            return None
+        figures = ("p50_s", "p95_s", "p99_s", "throughput")
+        return {name: float(found[name]) for name in figures if isinstance(found.get(name), int | float)}
+
+
+def _gos(ledger: Ledger, service: str, environment: Environment, most: int) -> list[Decision]:
+    return ledger.find(Decision, order="-at", limit=most, service=service, environment=environment.value, result="go")

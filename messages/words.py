@@ -157,4 +157,6 @@ def verdict(found: Verdict) -> tuple[Sign, str, str]:
     sign = OUTCOME.get(found.outcome, _UNKNOWN)
     if found.outcome is Outcome.PASS:
         sign = sign._replace(word="ok")
+    elif not found.binding:
+        sign = Sign(":information_source:", "i", f"{sign.word}, not decisive")
     return sign, found.reason, "; ".join(evidence(fact) for fact in found.evidence)

@@ -25,6 +25,10 @@ STOP, HOLD, CONTINUE = "stop", "hold", "continue"
 """What a FAIL does, beside `procedure:<name>`. NO_DATA and ERROR always hold, whatever stands here, but in a way back (CONTINUE)."""
 
 
+BEGUN = "begun"
+"""The fact that a continuation is given: places in the plan that was left of the steps that were begun, finished or not."""
+
+
 def procedure(name: str) -> str:
     """The `on_fail` that leaves the plan for another procedure, such as the return to the previous images."""
     return f"procedure:{name}"

@@ -26,7 +26,8 @@ ERRORS_TOLERATED_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class RememberImages(Work):
-    """Records the images that run now as the fact `previous`: {workload: {container: image}}. A repeat keeps the first record.
+    """Records the images that run now as the fact `previous`: {workload: {container: image}}, and as `before_effects_at` when that was (ISO
+    time). A repeat keeps the first record.
 
     Nothing outside changes; it stands before the first effect so that there is always a way back.
     """
@@ -59,7 +60,7 @@ class RememberImages(Work):
             verdicts.append(Verdict.passed(self.title, f"{workload.name} runs {_brief(image)}", evidence))
         if any(verdict.outcome == Outcome.FAIL for verdict in verdicts):
             return Result(tuple(verdicts))
-        return Result(tuple(verdicts), {"previous": previous})
+        return Result(tuple(verdicts), {"previous": previous, "before_effects_at": scene.ports.clock.now().isoformat()})
 
 
 @dataclass(frozen=True, kw_only=True)
