@@ -105,7 +105,7 @@ def config() -> None:
 def validate(file: Path | None, config: Path | None, as_json: bool) -> None:
     """Check a configuration without touching anything."""
     from bot.configuration.loading import load
-    from bot.configuration.problems import ConfigurationError
+    from runbook.documents.problems import ConfigurationError
 
     try:
         found = load(file or config)
@@ -136,7 +136,7 @@ def schema() -> None:
 def runbook(config: Path | None, as_json: bool) -> None:
     """Print the runbook in force, rendered from the plans that are executed."""
     from bot.configuration.loading import load
-    from bot.configuration.problems import ConfigurationError
+    from runbook.documents.problems import ConfigurationError
 
     try:
         found = load(config)

@@ -219,7 +219,7 @@ def _configured_folders() -> tuple[Path, ...]:
 def _configuration() -> Any:
     """None where there is no configuration: verification must be possible on another machine."""
     from bot.configuration.loading import load
-    from bot.configuration.problems import ConfigurationError
+    from runbook.documents.problems import ConfigurationError
 
     try:
         return load(None, os.environ)

@@ -11,7 +11,7 @@ import click
 from bot.exits import Exit, of_answer
 
 if TYPE_CHECKING:
-    from bot.configuration.problems import ConfigurationError
+    from runbook.documents.problems import ConfigurationError
     from runbook.errors import ForgeError
 
 

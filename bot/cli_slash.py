@@ -73,9 +73,9 @@ def send_words(words: list[str], *, as_json: bool) -> NoReturn:
 
 
 def _on_the_database(words: list[str], *, width: int, color: bool, as_json: bool) -> NoReturn:
-    from bot.configuration.problems import ConfigurationError
     from bot.offline import answer_offline
     from messages.plain import to_json, to_text
+    from runbook.documents.problems import ConfigurationError
     from runbook.errors import ForgeError
 
     try:

@@ -11,7 +11,7 @@ from bot.adapters import Adapters
 from bot.checks import machine, surroundings, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
-from bot.configuration.problems import ConfigurationError
+from runbook.documents.problems import ConfigurationError
 
 LIMIT_S = 20.0
 

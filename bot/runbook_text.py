@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.configuration.units import duration_text, ratio_text
+from bot.configuration.units import ratio_text
 from engine.present import role_words
+from runbook.durations import duration_text
 from runbook.plan import Guard, Plan, Span, Step
 from runbook.policy import Service, Setting
 from runbook.procedures.return_to_previous import return_to_previous

@@ -13,10 +13,10 @@ import structlog
 
 from bot.assembly import Bot
 from bot.configuration.loading import Configuration, load
-from bot.configuration.problems import ConfigurationError
 from bot.exits import Exit
 from bot.logs import configure_logging
 from handlers.local import SocketTaken
+from runbook.documents.problems import ConfigurationError
 from runbook.errors import ForgeError, Permanent
 from state.checkpoints import load_private_key
 from state.places import DirectoryPlace

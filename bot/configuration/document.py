@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from bot.configuration.schema import PATTERNS, File
-from bot.configuration.units import duration_text, ratio_text
+from bot.configuration.schema import File
+from bot.configuration.units import ratio_text
+from runbook.documents.forms import PATTERNS
+from runbook.durations import duration_text
 
 PAGE = Path("docs/configuration.md")
 

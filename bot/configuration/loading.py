@@ -13,10 +13,11 @@ from typing import Any
 from bot.configuration.connections import Connections
 from bot.configuration.conversion import Connecting, setting_of
 from bot.configuration.places import config_path, data_dir, database_url
-from bot.configuration.problems import ConfigurationError, Problem
 from bot.configuration.references import contradictions, doubts
-from bot.configuration.translation import check
-from bot.configuration.tree import LARGEST_BYTES, read_tree
+from bot.configuration.schema import File
+from runbook.documents.problems import ConfigurationError, Problem
+from runbook.documents.translation import check
+from runbook.documents.tree import LARGEST_BYTES, read_tree
 from runbook.policy import Setting
 
 
@@ -53,7 +54,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     environ = os.environ if environ is None else environ
     path = path or config_path(environ)
     tree = read_tree(_text(path), str(path))
-    file, problems = check(tree)
+    file, problems = check(tree, File, start="examples/forge.yaml", manual="docs/configuration.md")
     if file is not None:
         problems += contradictions(file, tree)
     if file is None or problems:

@@ -8,11 +8,12 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bot.configuration.problems import suggest
-from bot.configuration.units import Duration, Ratio, parse_duration, parse_ratio
+from bot.configuration.units import Ratio, parse_ratio
 from runbook import series
 from runbook.commands import BY_NAME, DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion, Weight
+from runbook.documents.problems import suggest
+from runbook.durations import Duration, parse_duration
 from runbook.policy import (
     CRITICAL,
     OBSERVED,

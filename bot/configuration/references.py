@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.configuration.problems import Problem, suggest
 from bot.configuration.schema import File, ServiceSection
-from bot.configuration.tree import Path, Tree
-from bot.configuration.units import duration_text, ratio_text
+from bot.configuration.units import ratio_text
+from runbook.documents.problems import Problem, suggest
+from runbook.documents.tree import Path, Tree
+from runbook.durations import duration_text
 from runbook.policy import HealthPolicy, StagingPolicy
 from runbook.values import Role
 

@@ -4,67 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bot.configuration.policy_schema import Policy
-from bot.configuration.units import Duration
+from runbook.documents.forms import ImageRepository, Name, Section, Text, Variable, form
+from runbook.durations import Duration
 from runbook.values import Environment, Role
 
-
-class Section(BaseModel):
-    """strict: a number in quotes is no number; extra: an unknown key is refused, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-PATTERNS: dict[str, tuple[str, str]] = {}
-"""What a pattern means, for people: (what the value should be, an example)."""
-
-
-def _form(pattern: str, what: str, example: str) -> StringConstraints:
-    PATTERNS[pattern] = (what, example)
-    return StringConstraints(pattern=pattern, max_length=500)
-
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-Name = Annotated[
-    str, _form(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "a name of lower-case letters, digits and hyphens", "web-api")
-]
 Url = Annotated[
     str,
-    _form(
+    form(
         r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
         "an http or https address without user, query or fragment",
         "https://shop.example",
     ),
 ]
-UrlPath = Annotated[str, _form(r"^/[^\s#]*$", "a path that begins with /", "/health/ready")]
+UrlPath = Annotated[str, form(r"^/[^\s#]*$", "a path that begins with /", "/health/ready")]
 Member = Annotated[
     str,
-    _form(
+    form(
         r"^([UW][A-Z0-9]{2,20}|S[A-Z0-9]{2,20}|os:[a-z_][a-z0-9_.-]{0,31})$",
         "a Slack user's id (U…), a user group's id (S…) or os:<name>",
         "U0123456789",
     ),
 ]
-Variable = Annotated[str, _form(r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name", "SLACK_BOT_TOKEN")]
-Channel = Annotated[str, _form(r"^[CG][A-Z0-9]{2,20}$", "a channel's id, not its name", "C0123456789")]
-Team = Annotated[str, _form(r"^[TE][A-Z0-9]{2,20}$", "a workspace's id", "T0123456789")]
-ImageRepository = Annotated[
-    str,
-    _form(
-        r"^[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
-        "an image's repository without tag or digest",
-        "registry.example/acme/web",
-    ),
-]
-Repository = Annotated[str, _form(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a repository as owner/name", "acme/shop")]
-Prefix = Annotated[str, _form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a prefix of annotations", "forge.example.com")]
+Repository = Annotated[str, form(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a repository as owner/name", "acme/shop")]
+Prefix = Annotated[str, form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a prefix of annotations", "forge.example.com")]
+Channel = Annotated[str, form(r"^[CG][A-Z0-9]{2,20}$", "a channel's id, not its name", "C0123456789")]
+Team = Annotated[str, form(r"^[TE][A-Z0-9]{2,20}$", "a workspace's id", "T0123456789")]
 PublicKey = Annotated[
     str,
     StringConstraints(max_length=5000),
-    _form(r"^(sk-)?(ssh|ecdsa)-\S+ [A-Za-z0-9+/]+=*( .*)?$", "the one line of a .pub file", "ssh-ed25519 AAAA…"),
+    form(r"^(sk-)?(ssh|ecdsa)-\S+ [A-Za-z0-9+/]+=*( .*)?$", "the one line of a .pub file", "ssh-ed25519 AAAA…"),
 ]
 
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from bot.configuration.document import PAGE, page
 from bot.configuration.loading import Configuration, load
 from bot.configuration.policy_schema import Health, Metrics, Staging, Waiting
-from bot.configuration.problems import ConfigurationError, Problem
-from bot.configuration.units import duration_text, parse_duration
+from runbook.documents.problems import ConfigurationError, Problem
+from runbook.durations import duration_text, parse_duration
 from runbook.errors import Permanent
 from runbook.policy import HealthPolicy, MetricsPolicy, Policy, StagingPolicy, WaitingPolicy
 from runbook.values import Environment, Role

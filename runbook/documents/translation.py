@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.configuration.problems import Problem, suggest
-from bot.configuration.schema import PATTERNS, File
-from bot.configuration.tree import Path, Tree
+from runbook.documents.forms import PATTERNS
+from runbook.documents.problems import Problem, suggest
+from runbook.documents.tree import Path, Tree
 
 _KINDS = {
     "string_type": ("text", "Write text, in quotes where YAML would read a number"),
@@ -26,23 +26,31 @@ _KINDS = {
 }
 
 
-def check(tree: Tree) -> tuple[File | None, list[Problem]]:
-    """The validated file, or every problem that its form has."""
+M = TypeVar("M", bound=BaseModel)
+
+
+def check(
+    tree: Tree, form: type[M], *, start: str, manual: str, context: Mapping[str, Any] | None = None
+) -> tuple[M | None, list[Problem]]:
+    """The validated file, or every problem that its form has.
+
+    start: an example to begin with; manual: where people read what is allowed. context: handed to the form's validators.
+    """
     if not isinstance(tree.values, dict):
         what = "the file is empty" if tree.values is None else "the file is no mapping"
-        return None, [tree.problem((), what, "Start from examples/forge.yaml")]
+        return None, [tree.problem((), what, f"Start from {start}")]
     try:
         # Through JSON, because strict validation of Python values would want enums and floats where the file has words.
-        return File.model_validate_json(json.dumps(tree.values)), []
+        return form.model_validate_json(json.dumps(tree.values), context=dict(context or {})), []
     except ValidationError as error:
-        schema = File.model_json_schema()
+        schema = form.model_json_schema()
         problems: dict[tuple[Path, str], Problem] = {}
         unknown_keys: set[Path] = set()
         for details in error.errors(include_url=False):
             path = _path(details["loc"])
             if details["loc"][-1:] == ("[key]",):
                 unknown_keys.add(path)
-            problem = _problem(tree, schema, details, path)
+            problem = _problem(tree, schema, details, path, manual)
             problems.setdefault((path, problem.cause), problem)
         # What stands beneath a misspelt key can't be judged.
         return None, [
@@ -63,7 +71,7 @@ def _is_union_mark(part: int | str) -> bool:
     )
 
 
-def _problem(tree: Tree, schema: Mapping[str, Any], error: ErrorDetails, path: Path) -> Problem:
+def _problem(tree: Tree, schema: Mapping[str, Any], error: ErrorDetails, path: Path, manual: str) -> Problem:
     context: dict[str, Any] = error.get("ctx", {})
     kind, value = error["type"], error["input"]
     is_key = error["loc"][-1:] == ("[key]",)
@@ -89,7 +97,7 @@ def _problem(tree: Tree, schema: Mapping[str, Any], error: ErrorDetails, path: P
     if kind in _KINDS:
         wanted, remedy = _KINDS[kind]
         return tree.problem(path, f"{_name_of(value)} stands where {wanted} belongs", remedy)
-    remedy = "Correct the value; docs/configuration.md lists what is allowed"
+    remedy = f"Correct the value; {manual} lists what is allowed"
     return tree.problem(path, _lowered(error["msg"].replace("Input", "the value")), remedy)
 
 

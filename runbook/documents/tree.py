@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from bot.configuration.problems import ConfigurationError, Problem
+from runbook.documents.problems import ConfigurationError, Problem
 
 LARGEST_BYTES = 1024 * 1024
 LARGEST_NODES = 100_000
