@@ -54,10 +54,10 @@ class Tree:
         return Problem(self.file, line, column, dotted(named), cause, remedy)
 
 
-def read_tree(text: str, file: str) -> Tree:
+def read_tree(text: str, file: str, *, largest_bytes: int = LARGEST_BYTES) -> Tree:
     """Raises ConfigurationError for a syntax error, a repeated key, a tag, or a file that is too big."""
-    if len(text.encode()) > LARGEST_BYTES:
-        cause = f"the file is larger than {LARGEST_BYTES // 1024} KiB"
+    if len(text.encode()) > largest_bytes:
+        cause = f"the file is larger than {largest_bytes // 1024} KiB"
         raise ConfigurationError(
             [Problem(file, 0, 0, "", cause, "A configuration needs a few KiB: is it the right file?")]
         )
