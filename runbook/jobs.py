@@ -114,7 +114,8 @@ class JobOrder:
     of the same name with another key is somebody else's.
 
     image: `repository@digest`. run, step: become the label `<prefix>/run` (on Job and pod) and the annotations `<prefix>/run`,
-    `<prefix>/step`; the key becomes the annotation `<prefix>/job-key`.
+    `<prefix>/step`; the key becomes the annotation `<prefix>/job-key`. The cluster itself ends it, as a safety net, some time after
+    start_within_s and timeout_s together.
     """
 
     name: str
@@ -132,3 +133,4 @@ class JobOrder:
     cpu: str = ""
     memory: str = ""
     timeout_s: float = 600.0
+    start_within_s: float = 120.0
