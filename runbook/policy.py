@@ -58,9 +58,12 @@ OBSERVED = (
     Threshold("disk I/O latency", "disk_io_latency_seconds", True, 0.1, 0.0, "s"),
     Threshold("disk I/O saturation", "disk_io_saturation_ratio", True, 0.9, 0.0),
     Threshold("network retransmits", "network_retransmit_ratio", True, 0.05, 0.0),
+    Threshold("PostgreSQL connection utilization", "postgres_connection_ratio", True, 0.75, 0.0),
+    Threshold("PostgreSQL replication lag", "postgres_replication_lag_seconds", True, 60.0, 0.0, "s"),
 )
 """What the key metrics must keep to over the whole observation (for_s is 0: the mean, or for counts the sum, is judged). Runbook: Key
-Metrics; core transactions from Rollback Triggers; where the runbook gives no number it is ours, and policy."""
+Metrics; core transactions from Rollback Triggers, PostgreSQL from Alert Rules and counted only where it is measured; where the runbook
+gives no number it is ours, and policy."""
 
 
 @dataclass(frozen=True)
