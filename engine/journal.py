@@ -10,7 +10,7 @@ from typing import Any
 from engine.notes import Note
 from engine.ports import Ledger
 from engine.records import Button, Entry, Outgoing, Run, Segment, StepRow, StepState
-from runbook.charts import Chart
+from runbook.charts import Chart, chart_to_json
 from runbook.plan import Plan, Step, canonical, hash_of, parse, to_json
 from runbook.policy import Setting
 from runbook.values import FORGE, Actor, Role
@@ -77,7 +77,7 @@ class Turn:
         """A chart in the run's thread, once per subject; drawn when it is sent. Its alt text is said where it can't be shown."""
         key = f"picture:{run.id}:{subject}"
         if not self.ledger.count(Outgoing, subject=key):
-            payload = {"chart": to_json(chart)}
+            payload = {"chart": chart_to_json(chart)}
             self.ledger.add(Outgoing(subject=key, kind="picture", run=run.id, payload=payload, created_at=self.now))
 
     def members(self, *roles: Role) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def show_picture_to(turn: Turn, user_id: str, subject: str, chart: Chart) -> Non
     """
     key = f"picture:@{user_id}:{subject}"
     if not turn.ledger.count(Outgoing, subject=key):
-        payload = {"chart": to_json(chart), "user": user_id}
+        payload = {"chart": chart_to_json(chart), "user": user_id}
         turn.ledger.add(Outgoing(subject=key, kind="private_picture", payload=payload, created_at=turn.now))
 
 

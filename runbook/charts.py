@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 MOST_POINTS = 300
 """Of one line: whoever makes a chart thins it out first."""
@@ -53,3 +56,37 @@ class Chart:
     title: str
     alt: str
     panels: tuple[Panel, ...]
+
+
+def chart_to_json(chart: Chart) -> dict[str, Any]:
+    """JSON values. What is not a number (no data, an infinity) becomes null: no database and no parser takes it otherwise."""
+    data: dict[str, Any] = _finite(asdict(chart))
+    return data
+
+
+def chart_from_json(data: Mapping[str, Any]) -> Chart:
+    """Back again; null among the points and values is "no data" (NaN). Raises KeyError, TypeError or ValueError when the data doesn't fit."""
+    return Chart(str(data["title"]), str(data["alt"]), tuple(_panel(panel) for panel in data["panels"]))
+
+
+def _panel(data: Mapping[str, Any]) -> Panel:
+    lines = tuple(
+        Line(line["name"], tuple((float(at), _number(value)) for at, value in line["points"])) for line in data["lines"]
+    )
+    bars = tuple(Bar(b["name"], _number(b["value"]), b["target"], b["previous"]) for b in data["bars"])
+    limits = tuple(Limit(m["name"], _number(m["value"]), bool(m["above"])) for m in data["limits"])
+    return Panel(str(data["title"]), str(data["unit"]), lines, bars, limits)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

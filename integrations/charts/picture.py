@@ -1,0 +1,191 @@
+"""The picture itself, with matplotlib: readable on a phone, without colours, and by itself. Imported in the drawing process alone."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from integrations.charts.bars import draw_bars
+from integrations.charts.bounds import MAX_LINES, MAX_PANELS
+from integrations.charts.scales import Scale, clock_format, day_words, said, scale_for
+from integrations.charts.series import Points, last_of, marked, with_gaps
+from runbook.charts import Chart, Limit, Panel
+from runbook.wording import shortened
+
+WIDTH_IN, DPI = 8.0, 150
+"""1200 pixels: twice to thrice what a phone has, so that a tap enlarges it sharply."""
+_ALONE_IN, _ROW_IN, _PAIR_ROW_IN = 4.5, 3.0, 2.9
+
+# Okabe and Ito's colours, which people with any colour vision tell apart: https://jfly.uni-koeln.de/color/.
+# Styles and markers tell the lines apart without any.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_INK, _QUIET, _LIMIT = "#1f2937", "#6b7280", "#9B1C1C"
+
+_SETTINGS: Any = {
+    "text.parse_math": False,  # a `$` in a title is a dollar
+    "font.family": ["DejaVu Sans"],
+    "font.size": 11,
+    "text.color": _INK,
+    "axes.labelcolor": _QUIET,
+    "xtick.color": _QUIET,
+    "ytick.color": _QUIET,
+    "axes.edgecolor": "#9ca3af",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e5e7eb",
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.9,
+    "timezone": "UTC",
+}
+
+
+def png(chart: Chart) -> bytes:
+    """1200 pixels wide; 675 high with one panel, more with several."""
+    with mpl.rc_context(_SETTINGS):
+        panels = chart.panels[:MAX_PANELS]
+        columns = 1 if len(panels) <= 2 else 2
+        rows = max(1, math.ceil(len(panels) / columns))
+        figure = Figure(figsize=(WIDTH_IN, _height(len(panels), rows)), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(plain(chart.title, 72), x=0.012, ha="left", fontsize=15, fontweight="bold")
+        for place, panel in enumerate(panels, 1):
+            _draw_panel(figure.add_subplot(rows, columns, place), panel, is_alone=len(panels) == 1)
+        if not panels:
+            _say_empty(figure.add_subplot(1, 1, 1))
+        if len(chart.panels) > MAX_PANELS:
+            figure.supxlabel(f"{len(chart.panels) - MAX_PANELS} more are not shown", color=_QUIET, fontsize=10)
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.set(w_pad=0.1, h_pad=0.09, hspace=0.03, wspace=0.03)  # type: ignore[call-arg]  # of constrained layout
+        out = BytesIO()
+        figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
+        return out.getvalue()
+
+
+def plain(text: str, limit: int) -> str:
+    """One line without control characters, which fonts have no sign for."""
+    printable = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text)
+    return shortened(" ".join(printable.split()), limit)
+
+
+def _height(panels: int, rows: int) -> float:
+    if panels <= 1:
+        return _ALONE_IN
+    return 0.6 + rows * (_ROW_IN if panels == 2 else _PAIR_ROW_IN)
+
+
+def _draw_panel(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
+    if panel.title and not (is_alone and not panel.title.strip()):
+        axes.set_title(plain(panel.title, 60 if is_alone else 40), loc="left", fontsize=12, fontweight="bold")
+    if panel.lines or not panel.bars:
+        _draw_lines(axes, panel)
+    else:
+        draw_bars(axes, panel.bars, panel.limits, panel.unit, name=lambda text: plain(text, 26))
+
+
+def _draw_lines(axes: Axes, panel: Panel) -> None:
+    lines = [(line.name, with_gaps(line.points)) for line in panel.lines[:MAX_LINES]]
+    values = [value for _, points in lines for _, value in points if not math.isnan(value)]
+    limits = [limit for limit in panel.limits if math.isfinite(limit.value)]
+    if not values:
+        _say_empty(axes)
+        return
+    scale = scale_for([*values, *(limit.value for limit in limits)], panel.unit)
+    for place, (name, points) in enumerate(lines):
+        _draw_line(axes, place, name, points, panel.unit, scale)
+    _frame(axes, [v / scale.divisor for v in values], [m.value / scale.divisor for m in limits])
+    _label_values(axes, scale)
+    _label_time(axes, [at for _, points in lines for at, _ in points])
+    for limit in limits:
+        _draw_limit(axes, limit, panel.unit, scale)
+    more = len(panel.lines) - len(lines)
+    title = f"{more} more lines are not shown" if more > 0 else None
+    longest = max(len(name) for name, _ in lines)
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=_columns(len(lines), longest), frameon=False,
+        fontsize=10.5, handlelength=3.2, columnspacing=1.6, title=title, title_fontsize=10,
+    )  # fmt: skip
+
+
+def _draw_line(axes: Axes, place: int, name: str, points: Points, unit: str, scale: Scale) -> None:
+    label = f"{plain(name, 34) or 'value'}: {said(last_of(points), unit)}"
+    axes.plot(
+        [datetime.fromtimestamp(at, UTC) for at, _ in points],  # type: ignore[arg-type]  # it takes moments as well
+        [value / scale.divisor for _, value in points],
+        color=_COLOURS[place], linestyle=_STYLES[place], marker=_MARKERS[place], markersize=6,
+        markevery=marked(points, shift=place), markeredgecolor="white", markeredgewidth=0.8, label=label,
+    )  # fmt: skip
+
+
+def _frame(axes: Axes, values: Sequence[float], limits: Sequence[float]) -> None:
+    """From zero, but where nothing would be seen of the changes then; with air above for a limit's words."""
+    low, high = min(*values, *limits), max(*values, *limits)
+    spread = high - low
+    if spread == 0:
+        low, high = (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
+    elif low >= 0 and spread > 0.3 * high:
+        low = 0.0
+        high += 0.14 * high
+    else:
+        low, high = low - 0.16 * spread, high + 0.16 * spread
+        low = max(low, 0.0) if min(*values, *limits) >= 0 else low
+    axes.set_ylim(low, high)
+
+
+def _label_values(axes: Axes, scale: Scale) -> None:
+    locator = MaxNLocator(nbins=5)
+    axes.yaxis.set_major_locator(locator)
+    ticks = locator.tick_values(*axes.get_ylim())
+    axes.yaxis.set_major_formatter(FuncFormatter(scale.label(float(ticks[1] - ticks[0]) if len(ticks) > 1 else 0.0)))
+
+
+def _label_time(axes: Axes, moments: Sequence[float]) -> None:
+    first, last = min(moments), max(moments)
+    if first == last:
+        first, last = first - 60, last + 60
+    air = (last - first) * 0.02
+    axes.set_xlim(
+        datetime.fromtimestamp(max(0.0, first - air), UTC),  # type: ignore[arg-type]  # it takes moments as well
+        datetime.fromtimestamp(last + air, UTC),  # type: ignore[arg-type]
+    )
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6, tz=UTC))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(DateFormatter(clock_format(last - first), tz=UTC))  # type: ignore[no-untyped-call]
+    axes.set_xlabel(day_words(moments), loc="right", fontsize=9.5, labelpad=1)
+
+
+def _draw_limit(axes: Axes, limit: Limit, unit: str, scale: Scale) -> None:
+    at = limit.value / scale.divisor
+    low, high = axes.get_ylim()
+    axes.axhline(at, color=_LIMIT, linestyle=(0, (6, 3)), linewidth=1.6, zorder=1.5)
+    axes.axhspan(at, high if limit.above else low, color=_LIMIT, alpha=0.06, linewidth=0, zorder=0)
+    words = f"{plain(limit.name, 30)}: {'at most' if limit.above else 'at least'} {said(limit.value, unit)}"
+    axes.text(
+        0.012, at, words, transform=axes.get_yaxis_transform(), color=_LIMIT, fontsize=10, fontweight="bold",
+        va="bottom" if limit.above else "top", zorder=4, clip_on=True,
+        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.2},
+    )  # fmt: skip
+
+
+def _say_empty(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", fontsize=16, color=_QUIET)
+
+
+def _columns(lines: int, longest: int) -> int:
+    return min(lines, 3 if longest <= 14 else 2 if longest <= 28 else 1)
