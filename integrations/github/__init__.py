@@ -1,0 +1,5 @@
+"""GitHub's REST API, reading only."""
+
+from integrations.github.code_host import GitHub
+
+__all__ = ["GitHub"]

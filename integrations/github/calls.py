@@ -1,0 +1,190 @@
+"""Requests to GitHub's REST API: token, pages, conditional requests, and every refusal as one of `runbook.errors`.
+
+Source: docs.github.com/rest, version 2022-11-28. The token goes to the API's own origin alone and is in no error.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from integrations.http_calls import Answer, HttpCalls, Limits, garbage, retry_after_s, retrying, status_error
+from runbook.errors import ForgeError, Permanent, Temporary
+
+SYSTEM = "github"
+MOST_PAGES = 10
+JSON = "application/vnd.github+json"
+_PAGE = 100
+_CACHED_ANSWERS = 500
+_LARGEST_CACHED = 256 * 1024
+_SECONDARY_WAIT_S = 60.0  # docs: "wait at least one minute" where no header says how long
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class GitHubCalls:
+    """Questions about one account's repositories, each bounded in time, retries and size."""
+
+    def __init__(
+        self,
+        api_url: str = "https://api.github.com",
+        token: Callable[[], str] | None = None,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """token: gives the access token, asked at each call; None asks anonymously. clock: seconds since the epoch."""
+        self._api_url = api_url.rstrip("/")
+        self._token = token
+        self._limits = limits or Limits(timeout_s=10.0)
+        self._clock = clock
+        self._calls = HttpCalls(SYSTEM, self._limits)
+        self._cache: OrderedDict[tuple[str, str], tuple[str, Answer]] = OrderedDict()
+
+    async def aclose(self) -> None:
+        await self._calls.aclose()
+
+    async def pages(self, repository: str, path: str) -> AsyncIterator[Any]:
+        """At most MOST_PAGES pages of a hundred things; what comes behind them is not read."""
+        url = f"{self.url(repository, path)}{'&' if '?' in path else '?'}per_page={_PAGE}"
+        for _ in range(MOST_PAGES):
+            answer = await self._asked(repository, url)
+            yield answer.json(SYSTEM, self.where)
+            following = answer.links.get("next")
+            if not following:
+                return
+            if _origin(following) != _origin(self._api_url):  # the token goes nowhere else
+                raise garbage(SYSTEM, self.where, "link to its own next page")
+            url = following
+
+    async def get(self, repository: str, path: str, accept: str = JSON) -> Any:
+        return (await self._asked(repository, self.url(repository, path), accept)).json(SYSTEM, self.where)
+
+    async def get_or_none(self, repository: str, path: str) -> Any:
+        try:
+            return await self.get(repository, path)
+        except Permanent as error:
+            if error.code in ("github.not_found", "github.empty"):
+                return None
+            raise
+
+    async def require_repository(self, repository: str) -> None:
+        """GitHub answers 404 for a private repository too, when the token may not see it: that is no "no such thing in it"."""
+        if await self.get_or_none(repository, "") is None:
+            raise status_error(SYSTEM, 404, f"GitHub shows no repository {repository}", self._remedy(404, repository))
+
+    def url(self, repository: str, path: str) -> str:
+        if not _REPOSITORY.fullmatch(repository) or ".." in repository:
+            raise Permanent(SYSTEM, "bad_name", f"{repository!r} is no owner/name", "Correct the service's repository")
+        return f"{self._api_url}/repos/{repository}/{path}".rstrip("/")
+
+    async def _asked(self, repository: str, url: str, accept: str = JSON) -> Answer:
+        async def attempt() -> Answer:
+            return await self._attempt(repository, url, accept)
+
+        return await retrying("github get", self._limits, attempt)
+
+    async def _attempt(self, repository: str, url: str, accept: str) -> Answer:
+        headers = {"Accept": accept, "X-GitHub-Api-Version": "2022-11-28"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token()}"
+        key = (url, accept)
+        cached = self._cache.get(key)
+        if cached is not None:
+            headers["If-None-Match"] = cached[0]  # an unchanged answer doesn't count against the rate limit
+        answer = await self._calls.ask("GET", url, headers=headers)
+        if answer.status == 304 and cached is not None:
+            self._cache.move_to_end(key)
+            return cached[1]
+        if answer.status != 200:
+            raise self._refused(repository, answer)
+        self._remember(key, answer)
+        return answer
+
+    def _remember(self, key: tuple[str, str], answer: Answer) -> None:
+        etag = answer.headers.get("ETag")
+        if etag and len(answer.body) <= _LARGEST_CACHED:
+            self._cache[key] = (etag, answer)
+            self._cache.move_to_end(key)
+            while len(self._cache) > _CACHED_ANSWERS:
+                self._cache.popitem(last=False)
+
+    # --- refusals ---------------------------------------------------------------------------------------------------
+
+    def _refused(self, repository: str, answer: Answer) -> ForgeError:
+        words = answer.detail()
+        if answer.status in (301, 302, 307, 308):
+            cause = f"{repository} has another name at GitHub now"
+            return Permanent(SYSTEM, "moved", cause, "Write its present name into the service's configuration")
+        if answer.status == 409:  # what GitHub says to a question about the refs or commits of a repository without any
+            return Permanent(SYSTEM, "empty", f"the repository {repository} is empty", "Push a commit and its tag")
+        if answer.status in (403, 429) and (limited := self._rate_limited(answer, words)):
+            return limited
+        cause = f"GitHub answered {answer.status} for {repository}" + (f": {words}" if words else "")
+        return status_error(SYSTEM, answer.status, cause, self._remedy(answer.status, repository), answer.headers)
+
+    def _rate_limited(self, answer: Answer, words: str) -> Temporary | None:
+        """Source: "Rate limits for the REST API", exceeding the rate limit."""
+        wait_s = self._asked_wait_s(answer, words)
+        if wait_s is None:
+            return None
+        remedy = "It passes by itself; a token of a GitHub App has a higher limit than a person's"
+        return Temporary(SYSTEM, "rate_limited", f"GitHub's rate limit is used up for {wait_s:.0f} s", remedy, wait_s)
+
+    def _asked_wait_s(self, answer: Answer, words: str) -> float | None:
+        headers = answer.headers
+        if "Retry-After" in headers:
+            return retry_after_s(headers["Retry-After"], datetime.fromtimestamp(self._clock(), UTC))
+        if headers.get("X-RateLimit-Remaining") == "0":
+            reset = headers.get("X-RateLimit-Reset", "")
+            return max(0.0, float(reset) - self._clock()) if reset.isdigit() else _SECONDARY_WAIT_S
+        if answer.status == 429 or "rate limit" in words.lower():
+            return _SECONDARY_WAIT_S
+        return None
+
+    def _remedy(self, status: int, repository: str) -> str:
+        remedies = {
+            401: "Renew the token in GITHUB_TOKEN: GitHub doesn't accept it",
+            403: f"Give the token read access to contents, checks and commit statuses of {repository}",
+            404: f"Check the name {repository}, and that the token in GITHUB_TOKEN may read its contents",
+            422: "Check that the commit was pushed to this repository",
+        }
+        return remedies.get(status, "")
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    @property
+    def where(self) -> str:
+        return f"GitHub ({urlsplit(self._api_url).hostname})"
+
+
+class Shape:
+    """Turns the reading of an answer that lacks what GitHub documents into Permanent("garbage")."""
+
+    def __init__(self, where: str, what: str) -> None:
+        self._where, self._what = where, what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyError | TypeError | ValueError | AttributeError):
+            raise garbage(SYSTEM, self._where, self._what) from error
+
+
+def checked_sha(text: str) -> str:
+    if not _SHA.fullmatch(text):
+        raise Permanent(SYSTEM, "bad_name", f"{text[:100]!r} is no commit or object id")
+    return text
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)

@@ -1,0 +1,150 @@
+"""GitHub code scanning's word on one commit. An analysis that failed, or none, is no word at all.
+
+The alerts of a branch tell how its newest commit stands, which is another one as soon as somebody pushed; so the findings come from the
+analysis of the very commit (SARIF), and from the alerts only their severity and whether a person dismissed them.
+Source: docs.github.com/rest/code-scanning/code-scanning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from integrations.github.calls import SYSTEM, GitHubCalls, Shape, checked_sha
+from runbook.errors import Permanent
+from runbook.ports import ScanReport
+
+SARIF = "application/sarif+json"
+SEVERITIES = ("critical", "high", "medium", "low")
+_MOST_NAMED = 20
+_MOST_SINGLE = 50
+
+_OFF = re.compile(r"(must be|not) enabled", re.IGNORECASE)  # "Advanced Security must be …", "Code scanning is not …"
+_NO_ANALYSIS = "no analysis found"
+
+
+@dataclass(frozen=True, slots=True)
+class _Alert:
+    """dismissed: a person said that it needn't be mended."""
+
+    rule: str
+    severity: str
+    dismissed: bool
+
+
+class CodeScanning:
+    """Analyses and alerts of a repository."""
+
+    def __init__(self, calls: GitHubCalls, web_url: str) -> None:
+        self._calls = calls
+        self._web_url = web_url
+
+    async def report(self, repository: str, commit: str) -> ScanReport | None:
+        """See `CodeHost.code_scanning`. Raises Permanent("scanning_forbidden") where the token may not read code scanning."""
+        try:
+            return await self._report(repository, checked_sha(commit))
+        except Permanent as error:
+            if error.code not in ("github.forbidden", "github.not_found"):
+                raise
+            if _OFF.search(error.cause) or _NO_ANALYSIS in error.cause.lower():
+                return None
+            await self._calls.require_repository(repository)
+            remedy = f"Give the token read access to code scanning alerts (security_events) of {repository}"
+            cause = f"the token may not read the code scanning of {repository}"
+            raise Permanent(SYSTEM, "scanning_forbidden", cause, remedy) from error
+
+    async def _report(self, repository: str, commit: str) -> ScanReport | None:
+        with Shape(self._calls.where, "list of analyses"):
+            newest = await self._newest(repository, commit)
+            if not newest or any(analysis.get("error") for analysis in newest):
+                return None
+            tools = sorted({_tool_of(analysis) for analysis in newest})
+            taken_at = min(_moment(analysis["created_at"]) for analysis in newest)
+        found = [alert for analysis in newest for alert in await self._open_alerts(repository, analysis)]
+        counts = Counter(alert.severity for alert in found)
+        return ScanReport(
+            subject=commit,
+            tool=", ".join(tools),
+            format="code scanning",
+            taken_at=taken_at,
+            received_at=self._calls.now(),
+            counts={severity: counts[severity] for severity in (*SEVERITIES, "unknown")},
+            critical=tuple(alert.rule for alert in found if alert.severity == "critical")[:_MOST_NAMED],
+            source="code scanning",
+            url=f"{self._web_url}/{repository}/security/code-scanning",
+        )
+
+    async def _newest(self, repository: str, commit: str) -> list[Mapping[str, Any]]:
+        """Of each tool and category the newest analysis of the commit. The API lists by time alone, the newest first."""
+        newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+        async for page in self._calls.pages(repository, "code-scanning/analyses?sort=created&direction=desc"):
+            of_commit = [analysis for analysis in page if analysis["commit_sha"] == commit]
+            for analysis in of_commit:
+                newest.setdefault((analysis["tool"]["name"], analysis.get("category") or ""), analysis)
+            if newest and not of_commit:  # analyses of one commit stand close together
+                break
+        return list(newest.values())
+
+    async def _open_alerts(self, repository: str, analysis: Mapping[str, Any]) -> list[_Alert]:
+        if not analysis["results_count"]:
+            return []
+        sarif = await self._calls.get(repository, f"code-scanning/analyses/{int(analysis['id'])}", SARIF)
+        with Shape(self._calls.where, "SARIF document"):
+            results = [result for run in sarif["runs"] for result in run.get("results") or ()]
+            numbers = [_number_of(result) for result in results if not result.get("suppressions")]
+        alerts = await self._alerts(repository, analysis, {number for number in numbers if number is not None})
+        unnumbered = [_Alert("", "unknown", False)] * numbers.count(None)
+        return [alert for alert in alerts if not alert.dismissed] + unnumbered
+
+    async def _alerts(self, repository: str, analysis: Mapping[str, Any], wanted: set[int]) -> list[_Alert]:
+        """One for each number; several results may share one."""
+        found: dict[int, _Alert] = {}
+        query = f"tool_name={quote(analysis['tool']['name'], safe='')}&ref={quote(analysis['ref'], safe='')}"
+        async for alert in self._listed(repository, query):
+            with Shape(self._calls.where, "list of alerts"):
+                if alert["number"] in wanted:
+                    found[alert["number"]] = _alert_of(alert)
+            if len(found) == len(wanted):
+                break
+        missing = sorted(wanted - found.keys())
+        if len(missing) > _MOST_SINGLE:
+            cause = f"code scanning of {repository} has more alerts than forge reads"
+            raise Permanent(SYSTEM, "many_alerts", cause, "Mend or dismiss alerts, or use a scan of the image instead")
+        for number in missing:
+            alert = await self._calls.get(repository, f"code-scanning/alerts/{number}")
+            with Shape(self._calls.where, "alert"):
+                found[number] = _alert_of(alert)
+        return [found[number] for number in sorted(found)]
+
+    async def _listed(self, repository: str, query: str) -> AsyncIterator[Mapping[str, Any]]:
+        """In any state: a finding of this commit that is mended by a later one is still in this one."""
+        async for page in self._calls.pages(repository, f"code-scanning/alerts?{query}"):
+            for alert in page:
+                yield alert
+
+
+def _alert_of(alert: Mapping[str, Any]) -> _Alert:
+    rule = alert["rule"]
+    level = rule.get("security_severity_level")
+    name = f"{rule.get('id') or rule.get('name')} (alert {alert['number']})"
+    return _Alert(name, level if level in SEVERITIES else "unknown", alert["state"] == "dismissed")
+
+
+def _number_of(result: Mapping[str, Any]) -> int | None:
+    number = (result.get("properties") or {}).get("github/alertNumber")
+    return number if isinstance(number, int) else None
+
+
+def _tool_of(analysis: Mapping[str, Any]) -> str:
+    tool = analysis["tool"]
+    return " ".join(part for part in (tool["name"], tool.get("version")) if part)
+
+
+def _moment(text: str) -> datetime:
+    """With "Z" and offsets alike."""
+    return datetime.fromisoformat(text).astimezone(UTC)
