@@ -271,6 +271,27 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScanRow:
+    """One security scan that was handed in. subject: the image's digest. content: hex SHA-256 of what was received, each kept once.
+
+    counts: open findings by severity. critical: the first ids of the critical ones. source: how it came, such as `webhook`.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: int | None = None
+    subject: str
+    tool: str
+    format: str
+    taken_at: datetime
+    received_at: datetime
+    counts: Json
+    critical: Json
+    source: str
+    url: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One audit entry, before the ledger gives it a sequence number and chains it.
 
@@ -305,5 +326,7 @@ class Sealed:
     hash: str
 
 
-Record = Run | Segment | StepRow | Click | Button | Received | Outgoing | Posted | Lock | SeenTag | Mark | Decision
+Record = (
+    Run | Segment | StepRow | Click | Button | Received | Outgoing | Posted | Lock | SeenTag | Mark | Decision | ScanRow
+)
 """What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""

@@ -226,6 +226,24 @@ decisions = Table(
     Index("decisions_by_version", "service", "environment", "version"),
 )
 
+scan_reports = Table(
+    "scan_reports",
+    metadata,
+    _numbered(),
+    _text("subject"),
+    _text("tool"),
+    _text("format"),
+    _time("taken_at"),
+    _time("received_at"),
+    _json("counts"),
+    _json("critical"),
+    _text("source"),
+    _text("url"),
+    _text("content", unique=True),
+    Index("scan_reports_by_subject", "subject", "taken_at"),
+    sqlite_autoincrement=True,
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -276,6 +294,7 @@ TABLES: Final[dict[type[Any], Table]] = {
     records.SeenTag: seen_tags,
     records.Mark: marks,
     records.Decision: decisions,
+    records.ScanRow: scan_reports,
     records.Sealed: audit,
 }
 """Which table holds which record."""
