@@ -1,11 +1,15 @@
-"""Looks at a version's tag, signature and images through ports, and judges them. Used when a plan is made and when its gate asks again."""
+"""Looks at a version's tag, signature and images through ports, and judges them. Used when a plan is made and when its gate asks again.
+
+The images of a release's Jobs are frozen by digest like those of its workloads.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from runbook.jobs import JobTemplate
 from runbook.policy import Service, Workload
 from runbook.ports import Ports, SignatureCheck, Tag
 from runbook.rules.tags import judge_images, judge_tag
@@ -76,3 +80,41 @@ async def look_at_release(ports: Ports, service: Service, version: str) -> tuple
 
 def _frozen(workload: Workload, version: str, digests: dict[str, str | None]) -> FrozenImage:
     return FrozenImage(workload.name, workload.container, workload.image, version, digests[workload.image] or "")
+
+
+@dataclass(frozen=True, slots=True)
+class JobImage:
+    """Exactly one is set. image: `repository@digest`. previous_of: `workload/container` whose image from before the release runs."""
+
+    image: str = ""
+    previous_of: str = ""
+
+
+async def look_at_job_images(
+    ports: Ports, jobs: Mapping[str, JobTemplate], version: str
+) -> tuple[dict[str, str | None], tuple[Verdict, ...]]:
+    """(digest by repository, verdicts) of the Jobs that name a repository. jobs: by what people call them.
+
+    Raises `runbook.errors` when it could not ask.
+    """
+    asked = [(name, job.image) for name, job in jobs.items() if job.image and "@" not in job.image]
+    if not asked:
+        return {}, ()
+    return await look_at_images(ports, asked, version)
+
+
+def job_image(job: JobTemplate, service: Service, release: Release, digests: Mapping[str, str | None]) -> JobImage:
+    """What the Job will run. Raises KeyError for a workload that the service doesn't have, or an image that wasn't looked at."""
+    if job.workload:
+        workload = next((w for w in service.workloads if w.name == job.workload), None)
+        if workload is None:
+            raise KeyError(job.workload)
+        if job.previous:
+            return JobImage(previous_of=f"{workload.name}/{workload.container}")
+        return JobImage(next(image.reference for image in release.images if image.workload == workload.name))
+    if "@" in job.image:
+        return JobImage(job.image)
+    digest = digests[job.image]
+    if digest is None:
+        raise KeyError(job.image)
+    return JobImage(f"{job.image}@{digest}")

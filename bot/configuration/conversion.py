@@ -10,6 +10,7 @@ from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA
+from runbook.jobs import Performance, PerformanceTarget, Suite
 from runbook.policy import (
     HealthPaths,
     HealthPolicy,
@@ -94,6 +95,23 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
         health=HealthPaths(section.health.live, section.health.ready, section.health.startup),
         smoke=tuple(_smoke(request) for request in section.smoke),
         required_checks=tuple(section.required_checks),
+        release_file=section.release_file,
+        migrations=tuple(migration.migration() for migration in section.migrations),
+        verification=None if section.verification is None else section.verification.template(),
+        suites=tuple(Suite(suite.name, suite.kind, suite.job.template()) for suite in section.suites),
+        performance=None if section.performance is None else _performance(section.performance),
+        without=tuple(section.without),
+        expressions=dict(section.expressions),
+    )
+
+
+def _performance(section: schema.PerformanceSection) -> Performance:
+    target = section.target
+    return Performance(
+        job=section.job.template(),
+        target=PerformanceTarget(target.p50, target.p95, target.p99, target.throughput),
+        rate=section.rate,
+        duration_s=section.duration,
     )
 
 

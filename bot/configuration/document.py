@@ -151,12 +151,9 @@ def _threshold(item: Mapping[str, Any]) -> str:
     """A threshold in one line."""
     side = "above" if item.get("above") is not None else "below"
     limit, metric = item[side], item["metric"]
-    if metric.endswith("_ratio"):
-        text = ratio_text(limit)
-    else:
-        text = duration_text(limit) if metric.endswith("_seconds") else f"{limit:g}"
+    form = {"ratio": ratio_text, "seconds": duration_text}.get(metric.rpartition("_")[2], lambda value: f"{value:g}")
     lasting = f" for {duration_text(item['for'])}" if "for" in item else ""
-    return f"{item['name']} {side} {text}{lasting}"
+    return f"{item['name']} {side} {form(limit)}{lasting}"
 
 
 def main() -> None:

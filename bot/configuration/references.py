@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bot.configuration.conversion import policy_of
 from bot.configuration.schema import File, ServiceSection
 from bot.configuration.units import ratio_text
+from runbook import series
+from runbook.criteria import Weight
+from runbook.documents.job_sections import JobSection
 from runbook.documents.problems import Problem, suggest
 from runbook.documents.tree import Path, Tree
 from runbook.durations import duration_text
 from runbook.policy import HealthPolicy, StagingPolicy
-from runbook.values import Role
+from runbook.values import Environment, Role
 
 
 def contradictions(file: File, tree: Tree) -> Iterator[Problem]:
@@ -30,6 +34,7 @@ def _service(file: File, tree: Tree, path: Path, service: ServiceSection) -> Ite
         if env not in file.environments:
             cause = f"the environment {env} is not configured"
             yield tree.problem((*path, "urls", env.value), cause, suggest(env.value, known), key=True)
+    yield from _service_jobs(tree, path, service)
     seen: set[tuple[str, str]] = set()
     for index, workload in enumerate(service.workloads):
         if (workload.name, workload.container) in seen:
@@ -48,6 +53,42 @@ def _service(file: File, tree: Tree, path: Path, service: ServiceSection) -> Ite
                 yield tree.problem((*path, "smoke", index, "headers", header), cause, remedy, key=True)
 
 
+def _jobs(service: ServiceSection) -> Iterator[tuple[Path, JobSection]]:
+    """Every Job of the service with its place in the section."""
+    for index, migration in enumerate(service.migrations):
+        yield ("migrations", index, "up"), migration.up
+        if migration.down is not None:
+            yield ("migrations", index, "down"), migration.down
+    if service.verification is not None:
+        yield ("verification",), service.verification
+    for index, suite in enumerate(service.suites):
+        yield ("suites", index, "job"), suite.job
+    if service.performance is not None:
+        yield ("performance", "job"), service.performance.job
+
+
+def _service_jobs(tree: Tree, path: Path, service: ServiceSection) -> Iterator[Problem]:
+    workloads = {workload.name for workload in service.workloads}
+    for place, job in _jobs(service):
+        if job.workload is not None and job.workload not in workloads:
+            cause = f"{job.workload} is no workload of this service"
+            yield tree.problem((*path, *place, "workload"), cause, suggest(job.workload, workloads))
+    seen: set[str] = set()
+    for index, suite in enumerate(service.suites):
+        if suite.name in seen:
+            yield tree.problem((*path, "suites", index, "name"), f"the suite {suite.name} is named twice", "Rename one")
+        seen.add(suite.name)
+    performance = service.performance
+    if performance is not None and performance.job.timeout <= performance.duration:
+        cause = "the Job is ended before its load is over"
+        remedy = f"Set a timeout well above {duration_text(performance.duration)}"
+        yield tree.problem((*path, "performance", "job", "timeout"), cause, remedy)
+    for index, metric in enumerate(service.without):
+        if metric in (series.REQUEST_RATE, series.ERROR_RATIO, series.LATENCY_P95, series.READINESS_RATIO):
+            cause = f"without {metric} no release can be judged"
+            yield tree.problem((*path, "without", index), cause, "Record it by a rule of your own, see `expressions`")
+
+
 def doubts(file: File, tree: Tree) -> Iterator[Problem]:
     """Warnings: the bot starts, but something can't work or is weaker than the runbook."""
     for field in ("approvers", "go_approvers"):
@@ -60,6 +101,7 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
         if not file.services[name].smoke:
             remedy = "Add at least one authenticated transaction beneath `smoke`"
             yield tree.problem(("services", name, "smoke"), "the service has no smoke requests", remedy)
+        yield from _unproven(file, tree, name)
     signers = file.integrations.signers
     if not signers.ssh and not signers.gpg:
         cause = "no signer is configured, so that every tag is refused"
@@ -69,6 +111,18 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
         yield tree.problem(("audit", "checkpoints"), cause, "Name a folder, best on a write-once volume")
     if not file.notice:  # shortened on purpose, and every run says so
         yield from _weaker(file, tree)
+
+
+def _unproven(file: File, tree: Tree, name: str) -> Iterator[Problem]:
+    """What the Promotion Criteria Summary requires and the service doesn't have: no candidate of it can be deployed."""
+    service, rows = file.services[name], {row.name: row for row in policy_of(file.policy).criteria}
+    for row, has, remedy in (
+        ("suites", bool(service.suites), "Add the service's test suites beneath `suites`"),
+        ("performance", service.performance is not None, "Add the load and its target beneath `performance`"),
+    ):
+        if not has and Environment.STAGING in service.urls and rows[row].to_prod is Weight.REQUIRED:
+            cause = f"the runbook requires {rows[row].title}, and the service has none"
+            yield tree.problem(("services", name, row), cause, f"{remedy}, or weigh it in `policy.criteria.{row}`")
 
 
 def _weaker(file: File, tree: Tree) -> Iterator[Problem]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bot.configuration.policy_schema import Policy
+from runbook import series
 from runbook.documents.forms import ImageRepository, Name, Section, Text, Variable, form
+from runbook.documents.job_sections import JobSection, MigrationSections
+from runbook.documents.problems import suggest
 from runbook.durations import Duration
+from runbook.jobs import SuiteKind
 from runbook.values import Environment, Role
 
 Url = Annotated[
@@ -33,6 +37,26 @@ Repository = Annotated[str, form(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a reposi
 Prefix = Annotated[str, form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a prefix of annotations", "forge.example.com")]
 Channel = Annotated[str, form(r"^[CG][A-Z0-9]{2,20}$", "a channel's id, not its name", "C0123456789")]
 Team = Annotated[str, form(r"^[TE][A-Z0-9]{2,20}$", "a workspace's id", "T0123456789")]
+RepositoryPath = Annotated[
+    str,
+    form(
+        r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+        "a path in the repository, without a slash before it",
+        ".forge/release.yaml",
+    ),
+]
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+
+
+def _check_metric(name: str) -> str:
+    if name not in series.METRICS:
+        cause = f"{name} is no recorded metric"
+        raise PydanticCustomError("metric", "{cause}", {"cause": cause, "remedy": suggest(name, series.METRICS)})
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_check_metric)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 PublicKey = Annotated[
     str,
     StringConstraints(max_length=5000),
@@ -123,6 +147,40 @@ class Smoke(Section):
     optional: bool = Field(default=False, description="A 404 is as good as a pass.")
 
 
+class SuiteSection(Section):
+    name: Name = Field(description="What people read; unique within the service.")
+    kind: SuiteKind = Field(description="What the suite proves.")
+    job: JobSection = Field(
+        description="Exit code 0 passes; JUnit XML in its output is counted, and a failed test in it fails the suite."
+    )
+
+
+class TargetSection(Section):
+    """What the service should reach under the load profile; what is left out is not judged."""
+
+    p50: Duration | None = Field(default=None, description="Half of the requests are answered within it.")
+    p95: Duration | None = Field(default=None, description="95 % of the requests are answered within it.")
+    p99: Duration | None = Field(default=None, description="99 % of the requests are answered within it.")
+    throughput: Rate | None = Field(default=None, description="Answered requests per second.")
+
+    @model_validator(mode="after")
+    def _some(self) -> TargetSection:
+        if all(value is None for value in (self.p50, self.p95, self.p99, self.throughput)):
+            remedy = "Name at least one of p50, p95, p99 and throughput"
+            raise PydanticCustomError("target", "without a target nothing is judged", {"remedy": remedy})
+        return self
+
+
+class PerformanceSection(Section):
+    job: JobSection = Field(
+        description="Makes the load on `FORGE_TARGET_URL` at `FORGE_LOAD_RATE` requests per second for "
+        "`FORGE_LOAD_DURATION` seconds, and prints its figures as JSON, or a k6 summary."
+    )
+    target: TargetSection = Field(description="What is judged, within `policy.performance.tolerance`.")
+    rate: Rate = Field(description="Requests per second: the traffic that is usual in production (its p50).")
+    duration: Duration = Field(description="How long the load lasts.")
+
+
 class ServiceSection(Section):
     repository: Repository = Field(description="On GitHub, `owner/name`.")
     workloads: list[WorkloadSection] = Field(min_length=1, description="Deployments, in the order they are deployed.")
@@ -134,6 +192,27 @@ class ServiceSection(Section):
     )
     secrets: dict[Name, SecretReference] = Field(
         default_factory=dict, description="Tokens of the smoke requests, by name."
+    )
+    release_file: RepositoryPath = Field(
+        default=".forge/release.yaml",
+        description="The file in the repository, at the tag, that declares the release's migrations.",
+    )
+    migrations: MigrationSections = Field(
+        default_factory=list, description="Migrations of a release whose repository has no release file."
+    )
+    verification: JobSection | None = Field(
+        default=None,
+        description="Checks the data's integrity after migrations, where no release file names a Job for it.",
+    )
+    suites: list[SuiteSection] = Field(default_factory=list, description="Test suites, in the order they run.")
+    performance: PerformanceSection | None = Field(default=None, description="The performance baseline.")
+    without: list[MetricName] = Field(
+        default_factory=list,
+        description="Recorded metrics that the service doesn't have, such as `queue_depth`: they are not asked.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    expressions: dict[MetricName, Expression] = Field(
+        default_factory=dict, description="PromQL in place of the shipped recording rule, for `forge rules`."
     )
 
 

@@ -1,37 +1,47 @@
-"""Runbook: Staging Deployment. A candidate is verified, approved, deployed, observed under guards, and gets its go or goes back."""
+"""Runbook: Staging Deployment. A candidate is verified, approved, migrated, deployed, tested, loaded and observed under guards; it gets its go
+or goes back.
+
+The one declared deviation: expand migrations run before the new code, so that it never meets a schema that it doesn't know.
+"""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from runbook import series
-from runbook.artifacts import look_at_release
-from runbook.errors import Permanent, Temporary
+from runbook.criteria import Promotion, Weight, criterion
+from runbook.jobs import Stage
 from runbook.plan import CONTINUE, HOLD, STOP, Guard, Plan, Span, Step, procedure, to_json
-from runbook.policy import Policy, Service, Setting
+from runbook.policy import Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
-from runbook.rules.versions import check_candidate_name
+from runbook.procedures.jobs import load_step, migration_step, suite_step, verification_step
+from runbook.procedures.preparing import Candidate, look_at_candidate
+from runbook.series import Windows
 from runbook.steps import (
     Announce,
     Approval,
+    AutomatedTests,
     CandidateTag,
     CiGreen,
+    CleanScan,
+    DependencyTimeouts,
     Deployable,
     DeployWorkload,
     Gate,
+    KeyMetrics,
+    Migrated,
     Observe,
+    PerformanceKept,
     RecordDecision,
     RememberImages,
     SmokeTest,
     SteadyState,
 )
+from runbook.steps.gates import AnyCheck
 from runbook.steps.requests import health_requests
-from runbook.values import Environment, Release
-from runbook.verdicts import Evidence, Outcome, Verdict
-from runbook.wording import listing
+from runbook.values import Environment
 
 NAME = "staging"
 RETURN = "return_to_previous"
@@ -43,99 +53,40 @@ async def staging(request: Request, setting: Setting, ports: Ports) -> Prepared:
 
     Raises `runbook.errors` when an outside system gave no answer: that is no refusal.
     """
-    service = setting.services.get(request.service)
-    if service is None:
-        return Prepared(None, (_unknown_service(request.service, setting),))
-    configured = _check_service(service, ports)
-    name = await _check_name(request.version, service, ports)
-    if name.outcome != Outcome.PASS:
-        return Prepared(None, (name, *configured))
-    release, found = await look_at_release(ports, service, request.version)
-    verdicts = (name, *configured, *found)
-    if release is None or any(verdict.outcome != Outcome.PASS for verdict in verdicts):
-        return Prepared(None, verdicts)
-    changes_url = await _changes_url(service, release, ports)
-    return Prepared(staging_plan(service, release, setting.policy, changes_url), verdicts)
+    candidate, verdicts = await look_at_candidate(request, setting, ports)
+    plan = None if candidate is None else staging_plan(candidate, setting.policy)
+    return Prepared(plan, verdicts)
 
 
-def staging_plan(service: Service, release: Release, policy: Policy, changes_url: str) -> Plan:
+def staging_plan(candidate: Candidate, policy: Policy) -> Plan:
     """The runbook's order. Pure: equal arguments give equal plans."""
     return Plan(
         procedure=NAME,
-        service=service.name,
+        service=candidate.service.name,
         environment=Environment.STAGING,
-        version=release.version,
+        version=candidate.release.version,
         nodes=(
-            *_before_effects(service, release, policy),
-            Span(guards=_guards(policy), on_breach=RETURN, steps=_guarded(service, release, policy)),
+            *_before_effects(candidate, policy),
+            Span(guards=_guards(policy), on_breach=RETURN, steps=_guarded(candidate, policy)),
             RecordDecision(title="Record the result", result="go", on_fail=HOLD),
             Announce(title="Announce the result", moment="completed", on_fail=CONTINUE),
         ),
-        about=_about(service, release, policy, changes_url),
+        about=_about(candidate, policy),
     )
 
 
-def _guarded(service: Service, release: Release, policy: Policy) -> tuple[Step, ...]:
-    """From the first effect to the go, waits included."""
-    numbers = policy.staging
-    base_url = service.urls[Environment.STAGING]
-    images_by_workload = zip(service.workloads, release.images, strict=True)
-    health = health_requests(service.health, policy.health.timeout_s)
-    deployments: tuple[Step, ...] = tuple(
-        DeployWorkload(
-            title=f"Deploy {workload.name}",
-            image=image,
-            timeout_s=numbers.rollout_timeout_s,
-            trouble_within_s=numbers.trouble_within_s,
-            on_fail=BACK,
-        )
-        for workload, image in images_by_workload
-    )
+def _before_effects(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """Everything that can refuse the release does so while nothing has changed yet. Promotion Criteria: dev → staging."""
+    service = candidate.service
     return (
-        *deployments,
-        SmokeTest(
-            title="Smoke tests",
-            service=service.name,
-            base_url=base_url,
-            requests=(*health, *service.smoke),
-            on_fail=BACK,
-        ),
-        Observe(
-            title="Observe key metrics and health",
-            service=service.name,
-            base_url=base_url,
-            duration_s=numbers.observation_s,
-            health=service.health,
-            acceptance=policy.health,
-            smoke=service.smoke,
-            smoke_every_s=numbers.smoke_every_s,
-            on_fail=BACK,
-        ),
         Gate(
-            title="Staging acceptance",
-            checks=(_steady_state(service, policy),),
-            patience_s=numbers.traffic_wait_s,
-            every_s=policy.metrics.interval_s,
-            retries=0,
-            on_fail=BACK,
+            title="Release candidate",
+            checks=(_tag(candidate), _scan(candidate, policy, Promotion.TO_STAGING)),
+            on_fail=STOP,
         ),
-        Approval(
-            title="Go or no-go",
-            roles=numbers.go_approvers,
-            expires_s=policy.waiting.approval_expires_s,
-            purpose="go",
-            on_fail=BACK,
-        ),
-    )
-
-
-def _before_effects(service: Service, release: Release, policy: Policy) -> tuple[Step, ...]:
-    """Everything that can refuse the release does so while nothing has changed yet."""
-    return (
-        Gate(title="Release candidate", checks=(CandidateTag(service.repository, release),), on_fail=STOP),
         Gate(
             title="CI green",
-            checks=(CiGreen(service.repository, release.commit, service.required_checks),),
+            checks=(_ci(candidate),),
             patience_s=policy.staging.ci_wait_s,
             retries=0,
             on_fail=STOP,
@@ -152,9 +103,150 @@ def _before_effects(service: Service, release: Release, policy: Policy) -> tuple
     )
 
 
-def _steady_state(service: Service, policy: Policy) -> SteadyState:
-    return SteadyState(
+def _guarded(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """From the first effect to the go, waits included."""
+    return (
+        *_migrations(candidate, policy),
+        *_deployments(candidate, policy),
+        *_tests(candidate, policy),
+        *_observation(candidate, policy),
+    )
+
+
+def _migrations(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """Staged, non-destructive first: what contracts is never a part of a deployment."""
+    expand = candidate.migrations.of(Stage.EXPAND)
+    if not expand:
+        return ()
+    steps = tuple(migration_step(candidate, migration, policy.jobs, on_fail=BACK) for migration in expand)
+    return (*steps, *verification_step(candidate, policy.jobs, on_fail=BACK))
+
+
+def _deployments(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    return tuple(
+        DeployWorkload(
+            title=f"Deploy {workload.name}",
+            image=image,
+            timeout_s=policy.staging.rollout_timeout_s,
+            trouble_within_s=policy.staging.trouble_within_s,
+            on_fail=BACK,
+        )
+        for workload, image in zip(candidate.service.workloads, candidate.release.images, strict=True)
+    )
+
+
+def _tests(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """Smoke tests, then the full validation suite, then the load. What is not required to go on is shown and decides nothing."""
+    service = candidate.service
+    base_url = service.urls[Environment.STAGING]
+    health = health_requests(service.health, policy.health.timeout_s)
+    smoke = SmokeTest(
+        title="Smoke tests",
         service=service.name,
+        base_url=base_url,
+        requests=(*health, *service.smoke),
+        on_fail=BACK,
+    )
+    suites = tuple(
+        suite_step(candidate, suite, base_url, policy.jobs, on_fail=_unless(policy, "suites"))
+        for suite in service.suites
+    )
+    load = load_step(candidate, base_url, policy, on_fail=_unless(policy, "performance"))
+    return (smoke, *suites, *load)
+
+
+def _unless(policy: Policy, row: str) -> str:
+    required = criterion(policy.criteria, row).weight(Promotion.TO_PROD) is Weight.REQUIRED
+    return BACK if required else CONTINUE
+
+
+def _observation(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    service, numbers = candidate.service, policy.staging
+    return (
+        Observe(
+            title="Observe key metrics and health",
+            service=service.name,
+            base_url=service.urls[Environment.STAGING],
+            duration_s=numbers.observation_s,
+            health=service.health,
+            acceptance=policy.health,
+            smoke=service.smoke,
+            smoke_every_s=numbers.smoke_every_s,
+            on_fail=BACK,
+        ),
+        Gate(
+            title="Staging promotion gate",
+            checks=_promotion(candidate, policy),
+            patience_s=max(numbers.traffic_wait_s, policy.scans.wait_s),
+            every_s=policy.metrics.interval_s,
+            retries=0,
+            on_fail=BACK,
+        ),
+        Approval(
+            title="Go or no-go",
+            roles=numbers.go_approvers,
+            expires_s=policy.waiting.approval_expires_s,
+            purpose="go",
+            on_fail=BACK,
+        ),
+    )
+
+
+# --- the gates' checks ------------------------------------------------------------------------------------------------
+
+
+def _promotion(candidate: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
+    """Runbook: Staging promotion gate, and the observation's key metrics: all of it speaks at once. Promotion Criteria: staging → prod."""
+    service, migrations = candidate.service, candidate.migrations
+    windows = Windows(policy.metrics.window, policy.metrics.baseline, policy.metrics.month)
+    rows = {row.name: row.weight(Promotion.TO_PROD) for row in policy.criteria}
+    suites = tuple(suite.name for suite in service.suites)
+    expand = tuple(migration.name for migration in migrations.of(Stage.EXPAND))
+    performance = () if service.performance is None else (
+        PerformanceKept(service.performance.target, rows["performance"]),
+    )  # fmt: skip
+    return (
+        _tag(candidate),
+        _ci(candidate),
+        AutomatedTests(suites, rows["suites"]),
+        Migrated(expand, bool(expand) and migrations.verification is not None),
+        *performance,
+        _scan(candidate, policy, Promotion.TO_PROD),
+        _steady_state(candidate, policy),
+        KeyMetrics(
+            service=service.name, windows=windows, thresholds=policy.observed, without=service.without,
+            queue_lag_for_s=policy.metrics.queue_lag_for_s,
+        ),
+        DependencyTimeouts(
+            service=service.name, windows=windows, over=policy.metrics.dependency_timeouts_over,
+            floor=policy.metrics.dependency_timeouts_floor, without=service.without,
+        ),
+    )  # fmt: skip
+
+
+def _tag(candidate: Candidate) -> CandidateTag:
+    return CandidateTag(candidate.service.repository, candidate.release)
+
+
+def _ci(candidate: Candidate) -> CiGreen:
+    service = candidate.service
+    return CiGreen(service.repository, candidate.release.commit, service.required_checks)
+
+
+def _scan(candidate: Candidate, policy: Policy, promotion: Promotion) -> CleanScan:
+    return CleanScan(
+        images=candidate.release.images,
+        repository=candidate.service.repository,
+        commit=candidate.release.commit,
+        max_age_s=policy.scans.max_age_s,
+        code_scanning=policy.scans.code_scanning,
+        weight=criterion(policy.criteria, "scan").weight(promotion),
+    )
+
+
+def _steady_state(candidate: Candidate, policy: Policy) -> SteadyState:
+    return SteadyState(
+        service=candidate.service.name,
         window=policy.metrics.window,
         max_error_ratio=policy.staging.max_error_ratio,
         max_latency_p95_s=policy.staging.max_latency_p95_s,
@@ -177,70 +269,27 @@ def _guards(policy: Policy) -> tuple[Guard, ...]:
     )
 
 
-def _about(service: Service, release: Release, policy: Policy, changes_url: str) -> Mapping[str, Any]:
+def _about(candidate: Candidate, policy: Policy) -> Mapping[str, Any]:
+    service, release, migrations = candidate.service, candidate.release, candidate.migrations
     return {
         "release": to_json(release),
         "repository": service.repository,
         "images": [image.reference for image in release.images],
-        "changes_url": changes_url,
+        "changes_url": candidate.changes_url,
         "durations": {
             "observation_s": policy.staging.observation_s,
             "rollout_timeout_s": policy.staging.rollout_timeout_s,
             "approval_expires_s": policy.waiting.approval_expires_s,
         },
+        "criteria": [to_json(row) for row in policy.criteria],
+        "migrations": [
+            {
+                "name": m.name,
+                "stage": m.stage.value,
+                "backward_compatible": m.backward_compatible,
+                "down": m.down is not None,
+            }
+            for m in migrations.migrations
+        ],
+        "migrations_source": migrations.source,
     }
-
-
-# --- looking around ---------------------------------------------------------------------------------------------------
-
-
-async def _check_name(version: str, service: Service, ports: Ports) -> Verdict:
-    """A wrong name is refused also when GitHub doesn't say which names would be right."""
-    verdict = check_candidate_name(version, ())
-    if verdict.outcome == Outcome.PASS:
-        return verdict
-    try:
-        return check_candidate_name(version, await ports.code.tag_names(service.repository, "v"))
-    except (Temporary, Permanent):
-        return verdict
-
-
-def _unknown_service(name: str, setting: Setting) -> Verdict:
-    known = sorted(setting.services)
-    near = difflib.get_close_matches(name, known, n=1)
-    remedy = f"Did you mean {near[0]}?" if near else f"Configured: {listing(known) or 'none'}"
-    return Verdict.failed("service", "service.unknown", f"no service {name} is configured", remedy=remedy)
-
-
-def _check_service(service: Service, ports: Ports) -> tuple[Verdict, ...]:
-    """What the configuration must say of a service for staging; empty when nothing is missing."""
-    verdicts = []
-    here = Environment.STAGING
-    if not service.urls.get(here):
-        reason = f"{service.name} has no address in staging: nothing can be smoke-tested"
-        verdicts.append(_unfit("service.no_url", reason, f"Set services.{service.name}.urls.staging"))
-    if not service.workloads:
-        remedy = f"Name its Deployments under services.{service.name}.workloads"
-        verdicts.append(_unfit("service.no_workload", f"{service.name} has no workloads", remedy))
-    if not any(request.token for request in service.smoke):
-        reason = f"{service.name} has no authenticated transaction among its smoke requests; the runbook asks for one"
-        remedy = f"Add a request with `token` to services.{service.name}.smoke"
-        verdicts.append(_unfit("service.no_transaction", reason, remedy))
-    if here not in ports.clusters:
-        verdicts.append(_unfit("environment.no_cluster", "staging has no cluster", "Configure environments.staging"))
-    if here not in ports.metrics:
-        remedy = "Configure Prometheus for environments.staging"
-        verdicts.append(_unfit("environment.no_metrics", "staging has no metrics", remedy))
-    return tuple(verdicts)
-
-
-def _unfit(code: str, reason: str, remedy: str) -> Verdict:
-    return Verdict.failed("configuration", code, reason, Evidence(name="configured", value=None), remedy=remedy)
-
-
-async def _changes_url(service: Service, release: Release, ports: Ports) -> str:
-    """Against the last candidate that got its go; empty when none did, or when it is this very commit."""
-    last = await ports.memory.last_go(service.name, Environment.STAGING)
-    if last is None or last.commit == release.commit:
-        return ""
-    return ports.code.compare_url(service.repository, last.version, release.version)

@@ -3,25 +3,34 @@
 from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
 from runbook.steps.jobs import JobWork, MeasurePerformance, Migrate, RunSuite, StopJobs, VerifyMigrations
+from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.observations import Observe, SmokeTest
+from runbook.steps.people import LeftToPeople
+from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.scans import CleanScan
 from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorkload
 
 __all__ = [
     "Announce",
     "Approval",
+    "AutomatedTests",
     "CandidateTag",
     "Choice",
     "CiGreen",
     "CleanScan",
+    "DependencyTimeouts",
     "DeployWorkload",
     "Deployable",
     "Gate",
     "JobWork",
+    "KeyMetrics",
+    "LeftToPeople",
     "MeasurePerformance",
     "Migrate",
+    "Migrated",
     "Observe",
     "Option",
+    "PerformanceKept",
     "RecordDecision",
     "RememberImages",
     "Replan",

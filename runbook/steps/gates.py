@@ -20,6 +20,8 @@ from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_
 from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
+from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
+from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.scans import CleanScan
 from runbook.values import Release
 from runbook.verdicts import Outcome, Verdict, decided
@@ -134,7 +136,19 @@ class SteadyState:
             return read_error(gate, error, query), False
 
 
-AnyCheck = Annotated[CandidateTag | CiGreen | Deployable | SteadyState | CleanScan, Field(discriminator="kind")]
+AnyCheck = Annotated[
+    CandidateTag
+    | CiGreen
+    | Deployable
+    | SteadyState
+    | CleanScan
+    | KeyMetrics
+    | DependencyTimeouts
+    | AutomatedTests
+    | Migrated
+    | PerformanceKept,
+    Field(discriminator="kind"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

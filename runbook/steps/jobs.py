@@ -44,7 +44,8 @@ class JobWork(Work):
 
 @dataclass(frozen=True, kw_only=True)
 class Migrate(JobWork):
-    """Runs one migration, up or down. Runbook: Staging Deployment 3, Rollback Procedure 4. down: of an `up`, for people's remedy."""
+    """Runs one migration, up or down. Runbook: Staging Deployment 3, Rollback Procedure 4. down, down_image: of
+    an `up`, the Job that takes it back and what it runs; a way back makes its step of them."""
 
     kind: ClassVar[str] = "migrate"
     migration: str
@@ -52,6 +53,7 @@ class Migrate(JobWork):
     backward_compatible: bool
     direction: Literal["up", "down"] = "up"
     down: JobTemplate | None = None
+    down_image: str = ""
 
     async def judge(self, scene: Scene, end: End) -> Result:
         return Result()

@@ -21,7 +21,7 @@ from runbook.verdicts import Outcome, Verdict
 class SmokeTest(Work):
     """Sends each request until it is answered as expected, at most `attempts` times, `wait_s` apart; every request speaks.
 
-    Runbook: `/health/live`, `/health/ready`, a basic authenticated API transaction.
+    Runbook: `/health/live`, `/health/ready`, a basic authenticated API transaction. Recorded as the fact `smoke`.
     """
 
     kind: ClassVar[str] = "smoke_test"
@@ -35,7 +35,8 @@ class SmokeTest(Work):
     async def perform(self, scene: Scene) -> Result:
         scene.doing(f"sending {len(self.requests)} smoke requests to {self.base_url}")
         verdicts = await asyncio.gather(*(self._until_right(scene, request) for request in self.requests))
-        return Result(tuple(verdicts))
+        result = Result(tuple(verdicts))
+        return Result(result.verdicts, {"smoke": {"outcome": result.outcome.value, "requests": len(verdicts)}})
 
     async def _until_right(self, scene: Scene, request: SmokeRequest) -> Verdict:
         clock = scene.ports.clock

@@ -1,0 +1,160 @@
+"""What is looked at before a candidate's plan is made: its name, tag, images, migrations and Jobs, and what configuration must say.
+
+Everything that can refuse a release is told at once, while nothing has changed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runbook.artifacts import JobImage, job_image, look_at_job_images, look_at_release
+from runbook.criteria import Promotion, Weight, criterion
+from runbook.errors import Permanent, Temporary
+from runbook.jobs import JobTemplate, Migrations, Stage
+from runbook.policy import Policy, Service, Setting
+from runbook.ports import Ports
+from runbook.procedures.base import Request
+from runbook.release_file import look_at_migrations
+from runbook.rules.versions import check_candidate_name
+from runbook.values import Environment, Release
+from runbook.verdicts import Evidence, Outcome, Verdict
+from runbook.wording import listing
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release as it was found, with what it declares. digests: of the repositories that its Jobs name. changes_url: may be empty."""
+
+    service: Service
+    release: Release
+    migrations: Migrations = field(default_factory=Migrations)
+    digests: Mapping[str, str | None] = field(default_factory=dict)
+    changes_url: str = ""
+
+    def image(self, job: JobTemplate) -> JobImage:
+        """What the Job will run, by digest."""
+        return job_image(job, self.service, self.release, self.digests)
+
+
+async def look_at_candidate(
+    request: Request, setting: Setting, ports: Ports
+) -> tuple[Candidate | None, tuple[Verdict, ...]]:
+    """The candidate, or None with every obstacle. Raises `runbook.errors` when an outside system gave no answer: that is no refusal."""
+    service = setting.services.get(request.service)
+    if service is None:
+        return None, (_unknown_service(request.service, setting),)
+    configured = check_service(service, request.environment, setting.policy, ports)
+    name = await _check_name(request.version, service, ports)
+    if name.outcome != Outcome.PASS:
+        return None, (name, *configured)
+    release, found = await look_at_release(ports, service, request.version)
+    verdicts = (name, *configured, *found)
+    if release is None:
+        return None, verdicts
+    candidate, declared = await _look_at_jobs(ports, service, release, setting.policy)
+    verdicts += declared
+    if candidate is None or any(v.outcome != Outcome.PASS and v.binding for v in verdicts):
+        return None, verdicts
+    return candidate, verdicts
+
+
+async def _look_at_jobs(
+    ports: Ports, service: Service, release: Release, policy: Policy
+) -> tuple[Candidate | None, tuple[Verdict, ...]]:
+    migrations, verdicts = await look_at_migrations(ports, service, release.commit)
+    if migrations is None:
+        return None, verdicts
+    verdicts += _check_verification(migrations)
+    digests, images = await look_at_job_images(ports, jobs_of(service, migrations), release.version)
+    changes_url = await _changes_url(service, release, ports)
+    return Candidate(service, release, migrations, digests, changes_url), (*verdicts, *images)
+
+
+def jobs_of(service: Service, migrations: Migrations) -> dict[str, JobTemplate]:
+    """Every Job that a release may run, by what people call it."""
+    jobs: dict[str, JobTemplate] = {}
+    for migration in migrations.migrations:
+        jobs[f"migration {migration.name}"] = migration.up
+        if migration.down is not None:
+            jobs[f"way back of {migration.name}"] = migration.down
+    if migrations.verification is not None:
+        jobs["verification"] = migrations.verification
+    jobs |= {f"suite {suite.name}": suite.job for suite in service.suites}
+    if service.performance is not None:
+        jobs["performance"] = service.performance.job
+    return jobs
+
+
+def _check_verification(migrations: Migrations) -> tuple[Verdict, ...]:
+    """Runbook: Staging Deployment 4, "migration verification": a schema that nobody looks at after its change is no verified one."""
+    names = [m.name for m in migrations.of(Stage.EXPAND)]
+    if not names or migrations.verification is not None:
+        return ()
+    reason = f"{listing(names)} would run, and no Job verifies the data afterwards"
+    remedy = f"Declare `verification` in {migrations.source}"
+    return (Verdict.failed("migrations", "migration.no_verification", reason, remedy=remedy),)
+
+
+async def _check_name(version: str, service: Service, ports: Ports) -> Verdict:
+    """A wrong name is refused also when GitHub doesn't say which names would be right."""
+    verdict = check_candidate_name(version, ())
+    if verdict.outcome == Outcome.PASS:
+        return verdict
+    try:
+        return check_candidate_name(version, await ports.code.tag_names(service.repository, "v"))
+    except (Temporary, Permanent):
+        return verdict
+
+
+def _unknown_service(name: str, setting: Setting) -> Verdict:
+    known = sorted(setting.services)
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"Did you mean {near[0]}?" if near else f"Configured: {listing(known) or 'none'}"
+    return Verdict.failed("service", "service.unknown", f"no service {name} is configured", remedy=remedy)
+
+
+def check_service(service: Service, here: Environment, policy: Policy, ports: Ports) -> tuple[Verdict, ...]:
+    """What the configuration must say of a service for this environment; empty when nothing is missing."""
+    verdicts = []
+    if not service.urls.get(here):
+        reason = f"{service.name} has no address in {here}: nothing can be smoke-tested"
+        verdicts.append(_unfit("service.no_url", reason, f"Set services.{service.name}.urls.{here}"))
+    if not service.workloads:
+        remedy = f"Name its Deployments under services.{service.name}.workloads"
+        verdicts.append(_unfit("service.no_workload", f"{service.name} has no workloads", remedy))
+    if not any(request.token for request in service.smoke):
+        reason = f"{service.name} has no authenticated transaction among its smoke requests; the runbook asks for one"
+        remedy = f"Add a request with `token` to services.{service.name}.smoke"
+        verdicts.append(_unfit("service.no_transaction", reason, remedy))
+    if here not in ports.clusters:
+        verdicts.append(_unfit("environment.no_cluster", f"{here} has no cluster", f"Configure environments.{here}"))
+    if here not in ports.metrics:
+        remedy = f"Configure Prometheus for environments.{here}"
+        verdicts.append(_unfit("environment.no_metrics", f"{here} has no metrics", remedy))
+    return (*verdicts, *_unproven(service, policy))
+
+
+def _unproven(service: Service, policy: Policy) -> tuple[Verdict, ...]:
+    """Promotion Criteria Summary: what is required to go on must be there from the beginning."""
+    verdicts = []
+    for name, has in (("suites", bool(service.suites)), ("performance", service.performance is not None)):
+        row = criterion(policy.criteria, name)
+        if not has and row.weight(Promotion.TO_PROD) is Weight.REQUIRED:
+            reason = f"{service.name} has nothing for {row.title}, which is required to go on to production"
+            remedy = f"Configure services.{service.name}.{name}, or weigh it in policy.criteria.{name}"
+            verdicts.append(_unfit(f"service.no_{name}", reason, remedy))
+    return tuple(verdicts)
+
+
+def _unfit(code: str, reason: str, remedy: str) -> Verdict:
+    return Verdict.failed("configuration", code, reason, Evidence(name="configured", value=None), remedy=remedy)
+
+
+async def _changes_url(service: Service, release: Release, ports: Ports) -> str:
+    """Against the last candidate that got its go; empty when none did, or when it is this very commit."""
+    last = await ports.memory.last_go(service.name, Environment.STAGING)
+    if last is None or last.commit == release.commit:
+        return ""
+    return ports.code.compare_url(service.repository, last.version, release.version)
