@@ -10,14 +10,15 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from sandbox.github import limits
-from sandbox.github.objects import GitObject
+from sandbox.github.contents import contents
 from sandbox.github.paging import page_of
 from sandbox.github.repository import Release, Repository, Status, UnknownRef
+from sandbox.github.scanning import NOT_ACCESSIBLE, NOT_ENABLED, Seen
+from sandbox.github.scanning import endpoints as scanning_endpoints
 from sandbox.github.views import Json, Views, user
 
 Endpoint = Callable[[web.Request, Repository, Views], web.Response]
 Served = Callable[[web.Request], Awaitable[web.StreamResponse]]
-RAW = ("application/vnd.github.raw", "application/vnd.github.v3.raw")
 STATES = ("error", "failure", "pending", "success")
 
 
@@ -29,6 +30,7 @@ class Account(Protocol):
     renamed: dict[str, str]
     rate: limits.RateLimit
     now: Callable[[], datetime]
+    contents_token: str
 
     def set_status(
         self, repo: str, sha: str, context: str, state: str, description: str = "", url: str = ""
@@ -57,7 +59,7 @@ class Api:
             ("/commits/{ref:.+}/pulls", _pulls_of_commit),
             ("/commits/{ref:.+}", _commit),
             ("/compare/{spec:.+}", _compare),
-            ("/contents/{path:.*}", _contents),
+            ("/contents/{path:.*}", contents),
             ("/actions/runs", _workflow_runs),
             ("/pulls", _pulls),
             ("/pulls/{number:\\d+}", _pull),
@@ -68,6 +70,7 @@ class Api:
             ("/releases/{id:\\d+}", _release),
         ]
         found = [web.get(repo + path, self._served(endpoint)) for path, endpoint in endpoints]
+        found += [web.get(repo + path, self._scanned(endpoint)) for path, endpoint in scanning_endpoints()]
         return [
             web.get("/rate_limit", self._rate_limit),
             web.get("/user", self._user),
@@ -100,6 +103,17 @@ class Api:
                 return endpoint(request, repository, views)
             except UnknownRef as unknown:
                 return limits.error(422, f"No commit found for SHA: {unknown}")
+
+        return serve
+
+    def _scanned(self, endpoint: Seen) -> Served:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            repository, views = self._open(request)
+            if self.account.contents_token in request.headers.get("Authorization", ""):
+                return limits.error(403, NOT_ACCESSIBLE)
+            if not repository.scanning.enabled:
+                return limits.error(403, NOT_ENABLED)
+            return endpoint(request, repository.scanning, views.base, f"refs/heads/{repository.default_branch}")
 
         return serve
 
@@ -304,32 +318,6 @@ def _compare(request: web.Request, repository: Repository, views: Views) -> web.
         raise web.HTTPNotFound from unknown
     except StopIteration:
         return limits.error(404, f"No common ancestor between {base} and {head}.")
-
-
-def _contents(request: web.Request, repository: Repository, views: Views) -> web.Response:
-    ref, path = request.query.get("ref", repository.default_branch), request.match_info["path"].strip("/")
-    try:
-        files = repository.files[repository.resolve(ref)]
-    except UnknownRef:
-        return limits.error(404, f"No commit found for the ref {ref}")
-    if path in files:
-        if request.headers.get("Accept", "").split("+")[0] in RAW:
-            return web.Response(body=files[path], content_type="application/vnd.github.raw+json")
-        return web.json_response(views.content(path, _blob(files[path]), files[path]))
-    below = f"{path}/" if path else ""
-    inside = sorted({name[len(below) :].split("/")[0] for name in files if name.startswith(below)})
-    if not inside:
-        raise web.HTTPNotFound
-    listed = []
-    for name in inside:
-        whole = below + name
-        view = views.content(whole, _blob(files[whole]) if whole in files else "", None)
-        listed.append(view | ({"size": len(files[whole])} if whole in files else {"type": "dir"}))
-    return web.json_response(listed)
-
-
-def _blob(body: bytes) -> str:
-    return GitObject("blob", body).sha
 
 
 def _workflow_runs(request: web.Request, repository: Repository, views: Views) -> web.Response:

@@ -44,6 +44,14 @@ class GitObject:
         return hashlib.sha1(header + self.body, usedforsecurity=False).hexdigest()
 
 
+class Link(bytes):
+    """A symbolic link in place of a file's content: its bytes are the target."""
+
+
+class Submodule(bytes):
+    """Another repository in place of a file's content: its bytes are that commit's SHA in hexadecimal digits."""
+
+
 @dataclass(frozen=True)
 class Commit:
     sha: str
@@ -83,9 +91,12 @@ def trees(files: Mapping[str, bytes]) -> list[GitObject]:
         if slash:
             below.setdefault(head, {})[rest] = content
         else:
-            blob = GitObject("blob", content)
-            made.append(blob)
-            entries.append((head.encode(), b"100644 " + head.encode() + b"\0" + bytes.fromhex(blob.sha)))
+            mode, sha = b"160000", content.decode() if isinstance(content, Submodule) else ""
+            if not sha:
+                blob = GitObject("blob", content)
+                made.append(blob)
+                mode, sha = b"120000" if isinstance(content, Link) else b"100644", blob.sha
+            entries.append((head.encode(), mode + b" " + head.encode() + b"\0" + bytes.fromhex(sha)))
     for name, inner in below.items():
         subtree = trees(inner)
         made.extend(subtree)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.github.objects import Commit, GitObject, Person, Tag, commit_object, tag_object, tag_payload, trees
+from sandbox.github.scanning import Scanning
 
 
 class UnknownRef(LookupError):
@@ -105,6 +106,7 @@ class Repository:
     runs: list[WorkflowRun] = field(default_factory=list)
     pulls: list[PullRequest] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
+    scanning: Scanning = field(default_factory=Scanning)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
 
     def add_commit(

@@ -35,7 +35,8 @@ RUNNING = {"pending": "in_progress", "in_progress": "in_progress", "queued": "qu
 class LocalGitHub(Stand):
     """One account's view of GitHub.
 
-    token: the one token that may read and write; read_only_token: may only read. now: injected for tests of times.
+    token: the one token that may read and write; read_only_token: may only read; contents_token: as
+    well, but no code scanning. now: injected for tests of times.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class LocalGitHub(Stand):
         token: str = "ghp_local",  # noqa: S107 - a made-up token of the sandbox
         *,
         read_only_token: str = "ghp_readonly",  # noqa: S107 - as above
+        contents_token: str = "ghp_contents",  # noqa: S107 - as above
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
         self.token = token
         self.read_only_token = read_only_token
+        self.contents_token = contents_token
         self.now = now
         self.repositories: dict[str, Repository] = {}
         self.renamed: dict[str, str] = {}
@@ -86,7 +89,7 @@ class LocalGitHub(Stand):
     ) -> str:
         """Commit on top of `parent` (by default the branch's tip) and move the branch; returns the SHA.
 
-        files: what changes against the parent, path -> content, None deletes. branch: None leaves every ref alone.
+        files: what changes against the parent, path -> content (`Link` and `Submodule` too), None deletes. branch: None leaves every ref alone.
         parents: further parents of a merge.
         """
         repository = self.repository(repo)
@@ -165,6 +168,46 @@ class LocalGitHub(Stand):
         status = Status(next(repository.ids), sha, context, state, description, url, self.now())
         repository.statuses.append(status)
         return status
+
+    def set_code_scanning(
+        self,
+        repo: str,
+        sha: str,
+        findings: Mapping[str, str | None] | None = None,
+        *,
+        tool: str = "CodeQL",
+        version: str = "2.20.1",
+        category: str = "",
+        ref: str = "refs/heads/main",
+        error: str = "",
+        at: datetime | None = None,
+    ) -> int:
+        """A tool analysed this commit of a branch; returns the analysis' id.
+
+        findings: rule -> `critical`, `high`, `medium`, `low`, or None for a rule that is about no security. error: the upload could not
+        be processed.
+        """
+        scanning = self.repository(repo).scanning
+        made = scanning.analyse(
+            sha,
+            findings or {},
+            tool=tool,
+            version=version,
+            category=category,
+            ref=ref,
+            error=error,
+            at=at or self.now(),
+        )
+        return made.id
+
+    def dismiss_alert(self, repo: str, rule: str) -> None:
+        """A person says that the alerts of this rule needn't be mended."""
+        for alert in self.repository(repo).scanning.alerts:
+            if alert.rule == rule:
+                alert.dismissed_at = self.now()
+
+    def disable_code_scanning(self, repo: str) -> None:
+        self.repository(repo).scanning.enabled = False
 
     def workflow_run(
         self, repo: str, name: str, sha: str, outcome: str = "success", *, branch: str = "main", event: str = "push"
@@ -257,13 +300,13 @@ class LocalGitHub(Stand):
             return web.Response(status=403, text=text)
         sent = request.headers.get("Authorization", "").split()
         given = sent[1] if len(sent) == 2 and sent[0].lower() in ("bearer", "token") else ""
-        if sent and given not in (self.token, self.read_only_token):
+        if sent and given not in (self.token, self.read_only_token, self.contents_token):
             return limits.error(401)
         if not sent and request.path != "/rate_limit":
             # a private repository doesn't exist for strangers
             return limits.error(404) if request.path != "/user" else limits.error(401, "Requires authentication")
         if self.rate.used >= self.rate.limit and request.path != "/rate_limit":
             return limits.limited(None)
-        if given == self.read_only_token and request.method not in ("GET", "HEAD"):
+        if given in (self.read_only_token, self.contents_token) and request.method not in ("GET", "HEAD"):
             return limits.error(403)
         return None
