@@ -34,6 +34,7 @@ class Cluster:
     def __init__(self) -> None:
         self.store = Store()
         self.resources: dict[tuple[str, str], Resource] = {}
+        self.refusals: dict[str, str] = {}  # kind -> what a quota or an admission policy says to each new one
         for resource in BUILT_IN:
             self.register(resource)
         for name in FIRST_NAMESPACES:
@@ -63,7 +64,7 @@ class Cluster:
         return found
 
     def create(self, resource: Resource, given: Obj, *, dry_run: bool = False) -> Obj:
-        """Raises ApiError 400, 404 (namespace), 409 (exists), 422."""
+        """Raises ApiError 400, 403 (a quota or policy), 404 (namespace), 409 (exists), 422."""
         obj: Obj = clone(given)
         meta = obj.setdefault("metadata", {})
         if not meta.get("name") and meta.get("generateName"):
@@ -72,12 +73,13 @@ class Cluster:
         self._check_namespace(resource, meta)
         if "status" in resource.subresources:
             obj.pop("status", None)
-        self._admit(resource, obj, None)
-        if self.store.find(resource, namespace_of(obj), name_of(obj)) is not None:
-            raise status.already_exists(resource, name_of(obj))
         for key in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields"):
             meta.pop(key, None)
-        meta.update(uid=str(uuid.uuid4()), creationTimestamp=timestamp())
+        meta.update(uid=str(uuid.uuid4()), creationTimestamp=timestamp())  # a Job's defaults are made of its uid
+        self._admit(resource, obj, None)
+        self._check_refusals(resource, obj)
+        if self.store.find(resource, namespace_of(obj), name_of(obj)) is not None:
+            raise status.already_exists(resource, name_of(obj))
         if resource.spec_bumps_generation or resource.is_custom:
             meta["generation"] = 1
         return obj if dry_run else self.store.write(resource, obj)
@@ -123,10 +125,11 @@ class Cluster:
     ) -> Obj:  # fmt: skip
         """Delete, or mark for deletion where a finalizer or a running pod stands in the way.
 
-        propagation: Background (default), Foreground or Orphan. Raises ApiError 404, 409 (preconditions).
+        propagation: Background, Foreground or Orphan; empty: the kind's default. Raises ApiError 404, 409 (preconditions).
         """
         current = self.get(resource, namespace, name)
         self._check_preconditions(resource, current, preconditions or {})
+        propagation = propagation or resource.default_propagation
         if propagation == "Orphan":
             self._orphan_dependents(current)
         if resource.key == PODS.key and self._ends_gracefully(current, grace_s):
@@ -210,6 +213,10 @@ class Cluster:
         namespace = meta.setdefault("namespace", "default")
         if self.store.find(NAMESPACES, "", namespace) is None:
             raise status.not_found(NAMESPACES, namespace)
+
+    def _check_refusals(self, resource: Resource, obj: Obj) -> None:
+        if said := self.refusals.get(resource.kind):
+            raise status.forbidden(resource, name_of(obj), said)
 
     def _admit(self, resource: Resource, obj: Obj, old: Obj | None) -> None:
         validation.check_types(obj)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.kubernetes.objects import Obj, at, is_deleting, moment_of, name_of
@@ -53,9 +53,11 @@ def _carried(obj: Obj, include: str) -> Obj:
 
 def age(text: str | None) -> str:
     """The time since then as kubectl shortens it (k8s.io/apimachinery/pkg/util/duration.HumanDuration)."""
-    if not text:
-        return "<unknown>"
-    seconds = int((datetime.now(UTC) - moment_of(text)).total_seconds())
+    return shortened(datetime.now(UTC) - moment_of(text)) if text else "<unknown>"
+
+
+def shortened(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
     if seconds < 120:
         return f"{max(seconds, 0)}s"
     minutes = seconds // 60
@@ -163,6 +165,33 @@ EVENT = (
     Column("First Seen", lambda obj: age(obj.get("firstTimestamp")), 1),
     Column("Count", _path("count", 1), 1, type="integer"),
     Column("Name", name_of, 1, format="name"),
+)
+
+
+def job_status(job: Obj) -> str:
+    """What kubectl shows as STATUS (pkg/printers/internalversion, printJob)."""
+    held = {entry["type"] for entry in at(job, "status.conditions") or () if entry["status"] == "True"}
+    if "Complete" in held or "Failed" in held:
+        return "Complete" if "Complete" in held else "Failed"
+    if is_deleting(job):
+        return "Terminating"
+    return next((kind for kind in ("Suspended", "FailureTarget", "SuccessCriteriaMet") if kind in held), "Running")
+
+
+def _job_duration(job: Obj) -> str:
+    started, completed = at(job, "status.startTime"), at(job, "status.completionTime")
+    if not started:
+        return ""
+    return shortened(moment_of(completed) - moment_of(started)) if completed else age(started)
+
+
+JOB = (
+    NAME,
+    Column("Status", job_status),
+    Column("Completions", lambda obj: f"{at(obj, 'status.succeeded') or 0}/{at(obj, 'spec.completions') or 1}"),
+    Column("Duration", _job_duration),
+    AGE,
+    *WORKLOAD,
 )
 
 

@@ -15,10 +15,12 @@ from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.certificate import server_context
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.controllers.deployments import DeploymentController
+from sandbox.kubernetes.controllers.jobs import JobController
 from sandbox.kubernetes.controllers.replicasets import ReplicaSetController
 from sandbox.kubernetes.kubeconfig import write_kubeconfig
 from sandbox.kubernetes.logs import PodLogs
 from sandbox.kubernetes.node.kubelet import Kubelet
+from sandbox.kubernetes.node.process import Programs
 from sandbox.kubernetes.node.scripted import ScriptedRuntime
 from sandbox.kubernetes.objects import Obj, clone, name_of
 from sandbox.kubernetes.pace import Pace
@@ -29,6 +31,10 @@ from sandbox.kubernetes.store import Change
 from sandbox.kubernetes.watching import Watches
 from sandbox.runtime import Crash, Runtime
 
+INSUFFICIENT = (
+    "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption victims found "
+    "for incoming pod."
+)
 ENVIRONMENTS = {"dev": "dev", "staging": "staging", "prod": "prod"}
 
 
@@ -36,12 +42,15 @@ class LocalKubernetes:
     """runtime: plays the containers. time_scale: real seconds per simulated second (0.05: twenty times as fast).
 
     tokens: bearer token -> user; None lets everybody do everything. version: the server's gitVersion. tls: serve https
-    with a certificate of its own (`certificate`, PEM); kubectl sends no token without it.
+    with a certificate of its own (`certificate`, PEM); kubectl sends no token without it. programs: image -> the argv prefix
+    that its entrypoint stands for, or None where there is no such image: the pods of Jobs are then real processes, which
+    run at their own speed, and whose activeDeadlineSeconds are real ones.
     """
 
     def __init__(
         self, *, runtime: Runtime | None = None, faults: Faults | None = None, time_scale: float = 1.0,
         version: str = "v1.34.1", tokens: Mapping[str, User] | None = None, tls: bool = False,
+        programs: Programs | None = None,
     ) -> None:  # fmt: skip
         pace = Pace(time_scale)
         self.runtime: Runtime = runtime or ScriptedRuntime()
@@ -52,10 +61,14 @@ class LocalKubernetes:
         self.certificate: bytes | None = None
         self._has_tls = tls
         recorder = Recorder(self.cluster)
-        self._kubelet = Kubelet(self.cluster, recorder, pace, self.runtime)
+        self._unschedulable: list[tuple[Callable[[Obj], bool], str]] = []
+        self._kubelet = Kubelet(
+            self.cluster, recorder, pace, self.runtime, programs=programs, refusal=self._scheduling_refusal
+        )
         self._controllers = (
             ReplicaSetController(self.cluster, recorder, pace),
             DeploymentController(self.cluster, recorder, pace),
+            JobController(self.cluster, recorder, pace, deadline_scale=pace.scale if programs is None else 1.0),
         )
         self.watches = Watches(self.cluster.store, pace)
         api = Api(self.cluster, self.watches, PodLogs(self.cluster, self._kubelet))
@@ -120,8 +133,8 @@ class LocalKubernetes:
         return [clone(obj) for obj in self.cluster.store.list(self.cluster.by_kind(kind), namespace)]
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Raises ApiError 404."""
-        self.cluster.delete(self.cluster.by_kind(kind), namespace, name)
+        """As kubectl deletes, in the background. Raises ApiError 404."""
+        self.cluster.delete(self.cluster.by_kind(kind), namespace, name, propagation="Background")
 
     def forget_requests(self) -> None:
         self._server.received = []
@@ -137,6 +150,20 @@ class LocalKubernetes:
     def forget_history(self) -> None:
         """Versions up to now are too old to watch from, and `continue` tokens have expired: 410 Gone."""
         self.cluster.store.forget_history()
+
+    def never_schedule(self, matches: Callable[[Obj], bool], why: str = INSUFFICIENT) -> None:
+        """From now on the scheduler finds no node for pods that match, and says why."""
+        self._unschedulable.append((matches, why))
+
+    def schedule_all(self) -> None:
+        self._unschedulable.clear()
+
+    def _scheduling_refusal(self, pod: Obj) -> str:
+        return next((why for matches, why in self._unschedulable if matches(pod)), "")
+
+    def refuse(self, kind: str, why: str = "") -> None:
+        """New objects of this kind are refused with 403 and these words, such as `exceeded quota: …`; empty: no more."""
+        self.cluster.refusals[kind] = why
 
     def crash(self, namespace: str, pod: str, how: Crash | None = None) -> None:
         """End the pod's app container now. Raises KeyError where there is no such pod."""

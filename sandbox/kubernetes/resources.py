@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.kubernetes import columns, defaults, validation
+from sandbox.kubernetes import columns, defaults, job_rules, validation
 from sandbox.kubernetes.columns import Column
 from sandbox.kubernetes.objects import Obj
 from sandbox.kubernetes.status import Cause
@@ -30,7 +30,8 @@ class Resource:
     defaults: fills what the server fills, in place. validate: (new, old or None) -> causes of a 422.
     spec_bumps_generation: whether changes outside of metadata and status count generations (kinds with a controller).
     annotations_bump_generation: Deployments do (pkg/registry/apps/deployment/strategy.go). is_custom: defined by a
-    CRD: no strategic merge. merge_keys: strategic merge keys that differ from the usual.
+    CRD: no strategic merge. merge_keys: strategic merge keys that differ from the usual. default_propagation: of a deletion
+    that names none; empty: Background.
     """
 
     group: str
@@ -47,6 +48,7 @@ class Resource:
     spec_bumps_generation: bool = False
     annotations_bump_generation: bool = False
     is_custom: bool = False
+    default_propagation: str = ""
     merge_keys: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     columns: Sequence[Column] = columns.NAME_AND_AGE
@@ -85,6 +87,12 @@ REPLICA_SETS = Resource(
     defaults=defaults.replica_set, validate=validation.replica_set,
     spec_bumps_generation=True, columns=columns.REPLICA_SET, fields=("status.replicas",),
 )  # fmt: skip
+JOBS = Resource(
+    "batch", "v1", "jobs", "Job",
+    categories=("all",), subresources=("status",), defaults=job_rules.defaults, validate=job_rules.validate,
+    spec_bumps_generation=True, columns=columns.JOB, fields=("status.successful",),
+    default_propagation="Orphan",  # pkg/registry/batch/job/strategy.go, "for back compatibility"
+)  # fmt: skip
 PODS = Resource(
     "", "v1", "pods", "Pod",
     short_names=("po",), categories=("all",), subresources=("status", "log"),
@@ -117,5 +125,5 @@ SECRETS = Resource(
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", columns=columns.LEASE)
 
 BUILT_IN = (
-    NAMESPACES, PODS, EVENTS, SERVICES, CONFIG_MAPS, SECRETS, DEPLOYMENTS, REPLICA_SETS, LEASES,
+    NAMESPACES, PODS, EVENTS, SERVICES, CONFIG_MAPS, SECRETS, DEPLOYMENTS, REPLICA_SETS, JOBS, LEASES,
 )  # fmt: skip

@@ -105,6 +105,11 @@ def already_exists(resource: Resource, name: str) -> ApiError:
     return ApiError(409, "AlreadyExists", message, _details(resource, name))
 
 
+def forbidden(resource: Resource, name: str, why: str) -> ApiError:
+    """What admission refuses; why: such as `exceeded quota: …`."""
+    return ApiError(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', _details(resource, name))
+
+
 def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'

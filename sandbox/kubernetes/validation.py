@@ -38,6 +38,7 @@ VALUE_RULE = (
 )
 INTEGERS = (  # path, whose Go type is int32
     "spec.replicas", "spec.minReadySeconds", "spec.progressDeadlineSeconds", "spec.revisionHistoryLimit",
+    "spec.parallelism", "spec.completions", "spec.backoffLimit", "spec.activeDeadlineSeconds", "spec.ttlSecondsAfterFinished",
 )  # fmt: skip
 
 
@@ -49,12 +50,12 @@ def metadata(obj: Obj) -> list[Cause]:
         causes.append(required("metadata.name", "name or generateName is required"))
     elif not DNS_SUBDOMAIN.match(name) or len(name) > 253:
         causes.append(invalid_value("metadata.name", name, SUBDOMAIN_RULE))
-    return causes + _labels(labels_of(obj), "metadata.labels")
+    return causes + labels(labels_of(obj), "metadata.labels")
 
 
-def _labels(labels: dict[str, Any], field: str) -> list[Cause]:
+def labels(given: dict[str, Any], field: str) -> list[Cause]:
     causes = []
-    for key, value in labels.items():
+    for key, value in given.items():
         if not LABEL_KEY.match(key):
             causes.append(
                 invalid_value(field, key, "name part must consist of alphanumeric characters, '-', '_' or '.'")
@@ -68,7 +69,7 @@ def _labels(labels: dict[str, Any], field: str) -> list[Cause]:
 
 def check_types(obj: Obj) -> None:
     """Raise ApiError 400 for a value that Go's decoder would not take."""
-    if obj.get("kind") not in ("Deployment", "ReplicaSet"):
+    if obj.get("kind") not in ("Deployment", "ReplicaSet", "Job"):
         return
     for path in INTEGERS:
         value = at(obj, path)
@@ -128,7 +129,7 @@ def _workload(new: Obj, old: Obj | None) -> list[Cause]:
         causes.append(invalid_value("spec.template.metadata.labels", template_labels, detail))
     if old is not None and old["spec"].get("selector") != selector:
         causes.append(invalid_value("spec.selector", selector or {}, "field is immutable"))
-    causes += _labels(template_labels, "spec.template.metadata.labels")
+    causes += labels(template_labels, "spec.template.metadata.labels")
     causes += pod_spec(spec["template"]["spec"], "spec.template.spec")
     policy = at(spec, "template.spec.restartPolicy")
     if policy != "Always":

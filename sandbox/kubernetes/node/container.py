@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.kubernetes.node.probing import Prober
@@ -20,6 +21,7 @@ PULL_S, CACHED_S, ERROR_SHOWN_S, FIRST_RESTART_S = 0.5, 0.05, 1.0, 0.2
 BACK_OFF_S, LONGEST_BACK_OFF_S, FORGIVEN_AFTER_S = 10.0, 300.0, 600.0
 KILLED = Crash(exit_code=137, reason="Error")
 LOG_LINES = 500
+STOPPED_AFTER_S = 0.3
 
 
 class ContainerWorker:
@@ -42,12 +44,20 @@ class ContainerWorker:
             "state": {"waiting": {"reason": "ContainerCreating"}},
             "lastState": {},
         }
+        self.log_file: Path | None = None
+        self.previous_log_file: Path | None = None
+        self.life: asyncio.Task[None] | None = None
         self._end: asyncio.Future[Crash] | None = None
         self._started_at = ""
 
     @property
     def field_path(self) -> str:
         return f"spec.containers{{{self.name}}}"
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a log to read, even an empty one."""
+        return bool({"running", "terminated"} & self.status["state"].keys() or self.status["restartCount"])
 
     def crash(self, how: Crash) -> None:
         """End the running container now; nothing happens where it doesn't run."""
@@ -62,15 +72,25 @@ class ContainerWorker:
             began = self._worker.pace.now()
             how = await self._live()
             self._terminated(how)
-            policy = self._worker.pod["spec"]["restartPolicy"]
-            if policy == "Never" or (policy == "OnFailure" and how.exit_code == 0):
+            if not self._starts_again(how):
                 return
             if self._worker.pace.now() - began > FORGIVEN_AFTER_S:
                 back_off_s = 0.0
             await self._wait_for_restart(back_off_s)
             back_off_s = min(max(back_off_s * 2, BACK_OFF_S), LONGEST_BACK_OFF_S)
             self.status["restartCount"] += 1
-            self.previous_lines, self.lines = self.lines, deque(maxlen=LOG_LINES)
+            self._begin_anew()
+
+    async def stop(self, grace_s: float) -> None:
+        """The pod is ending; what a runtime plays ends at once. grace_s: in simulated seconds."""
+        await self._worker.pace.sleep(min(grace_s, STOPPED_AFTER_S))
+
+    def _starts_again(self, how: Crash) -> bool:
+        policy = self._worker.pod["spec"]["restartPolicy"]
+        return not (policy == "Never" or (policy == "OnFailure" and how.exit_code == 0))
+
+    def _begin_anew(self) -> None:
+        self.previous_lines, self.lines = self.lines, deque(maxlen=LOG_LINES)
 
     # Pulling
 
@@ -83,7 +103,7 @@ class ContainerWorker:
         while not cached:
             self._tell("Pulling", f'Pulling image "{image}"')
             await self._worker.pace.sleep(PULL_S)
-            if self._worker.runtime.behaviour(image).pull == "ok":
+            if self._exists(image):
                 took = f"{round(PULL_S * 1000)}ms"
                 size = int(hashlib.sha256(image.encode()).hexdigest()[:7], 16)
                 said = f'Successfully pulled image "{image}" in {took} ({took} including waiting)'
@@ -93,6 +113,9 @@ class ContainerWorker:
             await self._show_pull_error(image, back_off_s)
             back_off_s = min(back_off_s * 2, LONGEST_BACK_OFF_S)
         self.status["imageID"] = _image_id(image)
+
+    def _exists(self, image: str) -> bool:
+        return self._worker.runtime.behaviour(image).pull == "ok"
 
     async def _show_pull_error(self, image: str, back_off_s: float) -> None:
         cause = (
@@ -114,6 +137,7 @@ class ContainerWorker:
         """From start to end; returns how it ended."""
         behaviour = self._worker.runtime.behaviour(self.spec["image"])
         self._end = asyncio.get_running_loop().create_future()
+        self.lines.append(f"starting {self.name} image={self.spec['image']}")
         self._running()
         probes: list[asyncio.Task[None]] = []
         try:
@@ -152,12 +176,11 @@ class ContainerWorker:
         except Exception:
             log.exception("runtime failed to stop %s", self.name)
 
-    def _running(self) -> None:
+    def _running(self, *, is_ready: bool = False) -> None:
         self._started_at = timestamp()
-        self.lines.append(f"starting {self.name} image={self.spec['image']}")
         self._tell("Created", f"Created container: {self.name}")
         self._tell("Started", f"Started container {self.name}")
-        self.status.update(state={"running": {"startedAt": self._started_at}}, ready=False, started=False)
+        self.status.update(state={"running": {"startedAt": self._started_at}}, ready=is_ready, started=is_ready)
         self._worker.publish()
 
     def _start_probes(self, start_s: float) -> list[asyncio.Task[None]]:

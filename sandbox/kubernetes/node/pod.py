@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable
 
 from sandbox.kubernetes.cluster import Cluster
-from sandbox.kubernetes.node.container import ContainerWorker
+from sandbox.kubernetes.node.container import STOPPED_AFTER_S, ContainerWorker
+from sandbox.kubernetes.node.process import Processes
+from sandbox.kubernetes.node.running import RunningContainer
 from sandbox.kubernetes.objects import (
     Obj,
     annotations_of,
@@ -26,16 +28,17 @@ from sandbox.runtime import Runtime
 log = logging.getLogger(__name__)
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 NODE, NODE_IP = "sandbox-1", "10.0.0.11"
-SCHEDULED_AFTER_S, STOPPED_AFTER_S = 0.1, 0.3
+SCHEDULED_AFTER_S, SCHEDULED_AGAIN_S = 0.1, 5.0
 
 
 class PodWorker:
     """Runs as one task; `stopping` ends it with grace, cancelling it ends it at once."""
 
     def __init__(
-        self, cluster: Cluster, recorder: Recorder, pace: Pace, runtime: Runtime, images: set[str], pod: Obj, ip: str
-    ) -> None:
-        self._cluster = cluster
+        self, cluster: Cluster, recorder: Recorder, pace: Pace, runtime: Runtime, images: set[str], pod: Obj, ip: str,
+        processes: Processes | None, refusal: Callable[[Obj], str],
+    ) -> None:  # fmt: skip
+        self.cluster = cluster
         self.recorder = recorder
         self.pace = pace
         self.runtime = runtime
@@ -43,15 +46,20 @@ class PodWorker:
         self.pod = pod
         self.ip = ip
         self.stopping = asyncio.Event()
+        self._refusal = refusal
         specs = pod["spec"]["containers"]
         # The runtime plays one process per pod: the container that kubectl would choose. Sidecars only have states.
         app = annotations_of(pod).get(DEFAULT_CONTAINER, specs[0]["name"])
-        self.containers = [ContainerWorker(self, spec, is_app=spec["name"] == app) for spec in specs]
+        self.containers: list[ContainerWorker] = (
+            [ContainerWorker(self, spec, is_app=spec["name"] == app) for spec in specs]
+            if processes is None
+            else [RunningContainer(self, spec, processes) for spec in specs]
+        )
 
     async def run(self) -> None:
-        await self.pace.sleep(SCHEDULED_AFTER_S)
+        await self._await_a_node()
         self._schedule()
-        lives = [asyncio.create_task(container.run()) for container in self.containers]
+        lives = [self._begin(container) for container in self.containers]
         stopping = asyncio.create_task(self.stopping.wait())
         ended = asyncio.create_task(_all_ended(lives))
         try:
@@ -68,7 +76,29 @@ class PodWorker:
             for task in lives:
                 task.cancel()
             await asyncio.gather(*lives, return_exceptions=True)
-        self._cluster.remove(PODS, namespace_of(self.pod), name_of(self.pod))
+        self._remove()
+
+    def _begin(self, container: ContainerWorker) -> asyncio.Task[None]:
+        container.life = asyncio.create_task(container.run(), name=f"container {container.name}")
+        return container.life
+
+    def _remove(self) -> None:
+        """The kubelet's last word: deleted without grace, which leaves it to whoever holds a finalizer."""
+        current = self.cluster.store.find(PODS, namespace_of(self.pod), name_of(self.pod))
+        if current is not None and uid_of(current) == uid_of(self.pod):
+            self.cluster.delete(PODS, namespace_of(self.pod), name_of(self.pod), grace_s=0)
+
+    async def _await_a_node(self) -> None:
+        await self.pace.sleep(SCHEDULED_AFTER_S)
+        while why := self._refusal(self.pod):
+            self.recorder.warning(self.pod, "FailedScheduling", why, "default-scheduler")
+            entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+            self._mutate_status(
+                lambda pod, entry=entry: put_condition(  # type: ignore[misc]
+                    pod["status"].setdefault("conditions", []), {**entry, "lastProbeTime": None}
+                )
+            )
+            await self.pace.sleep(SCHEDULED_AGAIN_S)
 
     def _report_faults(self, lives: list[asyncio.Task[None]]) -> None:
         for task in lives:
@@ -81,7 +111,7 @@ class PodWorker:
                 said = f"Stopping container {container.name}"
                 self.recorder.normal(self.pod, "Killing", said, "kubelet", container.field_path)
         grace_s = self.pod["metadata"].get("deletionGracePeriodSeconds", STOPPED_AFTER_S)
-        await self.pace.sleep(min(grace_s, STOPPED_AFTER_S))
+        await asyncio.gather(*(container.stop(grace_s) for container in self.containers))
 
     def _schedule(self) -> None:
         def place(pod: Obj) -> None:
@@ -99,10 +129,10 @@ class PodWorker:
 
     def _bind(self) -> None:
         """Binding is no change of the spec by a user: it counts no generation and passes no validation."""
-        current = self._cluster.store.find(PODS, namespace_of(self.pod), name_of(self.pod))
+        current = self.cluster.store.find(PODS, namespace_of(self.pod), name_of(self.pod))
         if current is not None:
             bound = {**current, "metadata": dict(current["metadata"]), "spec": {**current["spec"], "nodeName": NODE}}
-            self.pod = self._cluster.store.write(PODS, bound)
+            self.pod = self.cluster.store.write(PODS, bound)
 
     def publish(self) -> None:
         """Write the containers' states, the phase and the conditions to the API."""
@@ -122,10 +152,10 @@ class PodWorker:
         put_condition(conditions, {"type": "Ready", **verdict})
 
     def _mutate_status(self, change: Callable[[Obj], None]) -> None:
-        current = self._cluster.store.find(PODS, namespace_of(self.pod), name_of(self.pod))
+        current = self.cluster.store.find(PODS, namespace_of(self.pod), name_of(self.pod))
         if current is None or uid_of(current) != uid_of(self.pod):
             return
-        written = self._cluster.mutate(PODS, namespace_of(self.pod), name_of(self.pod), change, "status")
+        written = self.cluster.mutate(PODS, namespace_of(self.pod), name_of(self.pod), change, "status")
         self.pod = written or self.pod
 
     def deleted(self, pod: Obj) -> None:
