@@ -13,8 +13,8 @@ import click
 
 from sandbox.world import Actors, Product, World, short
 from sandbox.world.command import TROUBLES
-from sandbox.world.releases import RUNNING
 from sandbox.world.staff import ADA, PIA, SAM
+from sandbox.world.tags import RUNNING
 from sandbox.world.telling import Teller
 
 UNSIGNED, GOOD, BAD = "v1.4.0-rc.7", "v1.4.0-rc.2", "v1.4.0-rc.3"
@@ -99,7 +99,7 @@ class Story:
         self.world.spoil(BAD, "errors")
         run = await self._deploy(BAD, "staging-2")
         await self._until(lambda: " – returned" in self.actors.state(run), "staging is returned")
-        await self._until(lambda: self._tells(run, "has returned to the previous images"), "the return is told")
+        await self._until(lambda: self._tells(run, "has returned to the previous state"), "the return is told")
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
         self._require(self._tells(run, "error rate"), "nobody is told why")
 

@@ -13,6 +13,8 @@ OnPanel = Callable[[str, Any], "Awaitable[str | None] | str | None"]
 class Panel:
     """groups: `[{title, help, controls: [{id, label, kind: button|toggle|select, value, options, help, danger}]}]`.
 
+    An option is a word, or `{value, label, group}`: options of one group stand together.
+
     hints: `[{name, usage, help, words}]`, e.g. name `deploy`, usage `<env> [version]`; words: optional lists of what may
     stand at each place, e.g. `[["dev", "staging"]]`.
     """

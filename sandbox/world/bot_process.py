@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ class BotProcess:
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._log_began = 0
         self.log = log
         self.wanted = False
         self.starts = 0
@@ -52,6 +54,7 @@ class BotProcess:
             return
         # The kernel ends it when the sandbox is killed; its own session keeps a Ctrl-C for the sandbox alone.
         setpriv = shutil.which("setpriv")
+        self._log_began = self.log.stat().st_size if self.log.exists() else 0
         before = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -88,6 +91,18 @@ class BotProcess:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
         await process.wait()
+
+    def address(self) -> str | None:
+        """Of its own HTTP server, as its newest start told it; None while it hasn't."""
+        if self.pid is None or not self.log.exists():
+            return None
+        with self.log.open("rb") as log:
+            log.seek(self._log_began)
+            told = [line for line in log if b'"event": "started"' in line]
+        try:
+            return f"http://127.0.0.1:{int(json.loads(told[-1])['port'])}" if told else None
+        except (ValueError, KeyError):
+            return None  # the line is half written
 
     def last_lines(self, count: int = 5) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:]) if self.log.exists() else ""

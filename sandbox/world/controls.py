@@ -8,18 +8,14 @@ from typing import Any
 
 from sandbox.prometheus.process import ProcessFailed
 from sandbox.world.bot_process import BotEnded
-from sandbox.world.releases import CANDIDATES, CONCLUSIONS
-from sandbox.world.world import SPOILS, World
+from sandbox.world.releases import CONCLUSIONS
+from sandbox.world.tags import CANDIDATES
+from sandbox.world.ways import SPOILS
+from sandbox.world.world import World
 
 Json = dict[str, Any]
 SLACK_OUTAGE_S = 10.0
-FACES = {
-    "good": "good",
-    "errors": "a fifth of the answers are errors",
-    "latency": "slow: 1.5 s an answer",
-    "crash loop": "crashes again and again",
-    "never ready": "never becomes ready",
-}
+PLAIN = tuple(tag for tag in CANDIDATES if tag.is_plain)
 
 
 class Controls:
@@ -84,7 +80,7 @@ class Controls:
         }
 
     def _versions(self) -> Json:
-        options = [{"value": how, "label": words} for how, words in FACES.items()]
+        options = [{"value": how, "label": way.words, "group": way.group} for how, way in SPOILS.items()]
         controls = [
             {
                 "id": f"version {tag.version}",
@@ -94,11 +90,10 @@ class Controls:
                 "options": options,
                 "help": tag.about,
             }
-            for tag in CANDIDATES
-            if tag.kind == "good"
+            for tag in PLAIN
         ]
-        refused = ", ".join(f"{tag.version} ({tag.about})" for tag in CANDIDATES if tag.kind != "good")
-        words = f"How a version behaves, also where it runs already. Refused as they are: {refused}."
+        refused = ", ".join(f"{tag.version} ({tag.about})" for tag in CANDIDATES if not tag.is_plain)
+        words = f"How a version behaves, also where it runs already. Bad as they are: {refused}."
         return {"title": "Versions", "help": words, "controls": controls}
 
     def _dependencies(self) -> Json:
@@ -112,7 +107,7 @@ class Controls:
         return {"title": "What the bot depends on", "controls": controls}
 
     def _continuous_integration(self) -> Json:
-        versions = [tag.version for tag in CANDIDATES if tag.kind == "good"]
+        versions = [tag.version for tag in PLAIN]
         ci = self._world.releases.ci
         controls = [_select(f"ci {name}", f"CI of {name}", ci[name], CONCLUSIONS) for name in versions]
         moves = [{"id": f"move {name}", "kind": "button", "label": f"Move the tag {name}"} for name in versions]
@@ -132,7 +127,7 @@ class Controls:
             raise ValueError(f"no way to spoil a version: {how!r}")
         self._spoilt[version] = how
         self._world.spoil(version, how)
-        return f"{version} is {FACES[how]}" if how == "good" else f"{version}: {FACES[how]}"
+        return f"{version} is good" if how == "good" else f"{version}: {SPOILS[how].words}"
 
     async def _set_ci(self, version: str, state: Any) -> str:
         if state not in CONCLUSIONS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +30,10 @@ def signer(principal: str, pem: str) -> SshSigner:
 
 @dataclass
 class Kept:
-    """Stored in `sandbox.json`, readable by its owner alone. images: `<namespace>/<deployment>` -> image reference."""
+    """Stored in `sandbox.json`, readable by its owner alone. images: `<namespace>/<deployment>` -> image reference.
+
+    migrations: environment -> names of the migrations that its database has had.
+    """
 
     began: str
     release_key: str
@@ -37,6 +41,8 @@ class Kept:
     audit_key: str
     ports: dict[str, int] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
+    migrations: dict[str, list[str]] = field(default_factory=dict)
+    ci_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     @property
     def began_at(self) -> datetime:

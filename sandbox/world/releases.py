@@ -1,71 +1,37 @@
-"""The repository acme/shop and its images: a released version that runs, good candidates, and one of each kind that is refused."""
+"""What developers and CI have done, and may do again: commits, tags, checks, images with what is in them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from pathlib import Path
 
 from sandbox.github import LocalGitHub
+from sandbox.jobs.image import BEHAVIOUR
 from sandbox.registry import LocalRegistry
 from sandbox.shop import Shop
 from sandbox.signing import SshSigner
+from sandbox.world.tags import CHECKS, REPOSITORY, TAGS, Ci, Tagged
+from sandbox.world.ways import Way
 
-REPOSITORY = "acme/shop"
-CHECKS = ("build", "test")
-RUNNING = "v1.3.0"
-Kind = Literal["good", "lightweight", "unsigned", "unknown key"]
-Ci = Literal["green", "red", "pending"]
 CONCLUSIONS: dict[Ci, str] = {"green": "success", "red": "failure", "pending": "in_progress"}
 
 
-@dataclass(frozen=True)
-class Tagged:
-    """One tag of the repository. kind: how it is signed. ci: of its commit, at first."""
-
-    version: str
-    message: str
-    kind: Kind = "good"
-    ci: Ci = "green"
-
-    @property
-    def about(self) -> str:
-        """What is odd about it, for people."""
-        words = {
-            "good": "",
-            "lightweight": "a lightweight tag",
-            "unsigned": "not signed",
-            "unknown key": "a stranger's key",
-        }
-        return words[self.kind] or ("" if self.ci == "green" else f"CI {self.ci}")
-
-
-TAGS = (
-    Tagged(RUNNING, "Release the shop"),
-    Tagged("v1.4.0-rc.1", "Sell tongs"),
-    Tagged("v1.4.0-rc.2", "Sell tongs for less"),
-    Tagged("v1.4.0-rc.3", "Sell hammers"),
-    Tagged("v1.4.0-rc.4", "Sell anvils by the dozen"),
-    Tagged("v1.4.0-rc.5", "Forget to run the tests", ci="red"),
-    Tagged("v1.4.0-rc.6", "Tag in a hurry", "lightweight"),
-    Tagged("v1.4.0-rc.7", "Forget to sign", "unsigned"),
-    Tagged("v1.4.0-rc.8", "Sign with a key nobody knows", "unknown key"),
-)
-CANDIDATES = tuple(tag for tag in TAGS if tag.version != RUNNING)
-GOOD = tuple(tag.version for tag in CANDIDATES if tag.kind == "good" and tag.ci == "green")
-
-
 class Releases:
-    """What developers and CI have done, and may do again: commits, tags, checks, images."""
+    """folder: where the images' files are unpacked, a folder a version."""
 
     def __init__(
-        self, github: LocalGitHub, registry: LocalRegistry, shop: Shop, signer: SshSigner, stranger: SshSigner
-    ) -> None:
+        self, github: LocalGitHub, registry: LocalRegistry, shop: Shop, signer: SshSigner, stranger: SshSigner, folder: Path
+    ) -> None:  # fmt: skip
         self._github = github
         self._registry = registry
         self._shop = shop
         self._signer = signer
         self._stranger = stranger
+        self._folder = folder
+        self._unpullable: set[str] = set()
         self.commits: dict[str, str] = {}
         self.ci: dict[str, Ci] = {}
 
@@ -75,7 +41,7 @@ class Releases:
             self._publish(tag, began - timedelta(hours=len(TAGS) - number))
 
     def _publish(self, tag: Tagged, at: datetime) -> None:
-        files = {"README.md": "# The shop\n", "VERSION": f"{tag.version}\n"}
+        files = tag.files()
         sha = self._github.commit(REPOSITORY, tag.message, files=files, at=at)
         self.commits[tag.version] = sha
         signer = {"good": self._signer, "unknown key": self._stranger}.get(tag.kind)
@@ -86,6 +52,13 @@ class Releases:
             config = {"Labels": {"org.opencontainers.image.title": workload}}
             digest = self._registry.push(f"acme/{workload}", tag.version, config=config)
             self._shop.know(tag.version, digest)
+        self._unpack(tag.version, {path: text for path, text in files.items() if text is not None})
+
+    def _unpack(self, version: str, files: dict[str, str]) -> None:
+        for path, text in files.items():
+            place = self._folder / version / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
 
     def set_ci(self, version: str, ci: Ci) -> None:
         """CI of the version's commit says so from now on. Raises KeyError for an unknown version."""
@@ -107,3 +80,24 @@ class Releases:
         """The reference by digest that a Deployment runs."""
         digest = self._registry.digest(f"acme/{workload}", version)
         return f"{self._registry.host}/acme/{workload}@{digest}"
+
+    # --- what Jobs run
+
+    def behave(self, version: str, way: Way) -> None:
+        """From now on the programs in the version's images behave so. Raises KeyError for an unknown version."""
+        if version not in self.commits:
+            raise KeyError(version)
+        self._unpullable.discard(version)
+        if way.unpullable:
+            self._unpullable.add(version)
+        told = self._folder / version / BEHAVIOUR
+        made = told.with_suffix(".new")
+        made.write_text(json.dumps(dict(way.jobs)), encoding="utf-8")
+        made.replace(told)
+
+    def programs(self, image: str) -> Sequence[str] | None:
+        """The entrypoint that a Job's container of this image starts with; None: the image can't be pulled."""
+        version = self._shop.spoils.version_of(image)
+        if version not in self.commits or version in self._unpullable:
+            return None
+        return [sys.executable, "-m", "sandbox.jobs", "--image", str(self._folder / version)]

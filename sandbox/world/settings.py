@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from sandbox.shop import Shop
 from sandbox.signing import SshSigner
 from sandbox.world import staff
-from sandbox.world.releases import CHECKS, REPOSITORY
+from sandbox.world.tags import CHECKS, REPOSITORY
 from sandbox.world.tempo import Tempo
 
 HEAD = "# Written by the sandbox at each start. Beside the addresses only `policy` differs from what production would have.\n"

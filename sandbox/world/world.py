@@ -9,9 +9,12 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psycopg
 
 from sandbox.cluster_metrics import ClusterMetrics
 from sandbox.faults import Fault
@@ -19,24 +22,22 @@ from sandbox.github import LocalGitHub
 from sandbox.kubernetes import LocalKubernetes
 from sandbox.prometheus import LocalPrometheus, PrometheusFront, Target
 from sandbox.registry import LocalRegistry
-from sandbox.shop import Shop, Spoil, Traffic
+from sandbox.shop import Shop, Traffic
 from sandbox.slack import LocalSlack
 from sandbox.world import kept, settings, staff, workloads
 from sandbox.world.bot_process import BotEnded, BotProcess
+from sandbox.world.ci import Ci
+from sandbox.world.database import ShopDatabase
 from sandbox.world.product import Product
-from sandbox.world.releases import RUNNING, Releases
+from sandbox.world.releases import Releases
+from sandbox.world.tags import RUNNING, TAGS
 from sandbox.world.tempo import Tempo, short
+from sandbox.world.ways import SPOILS
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 TRAFFIC_ELSEWHERE_PER_S = 1.0
 CONNECTED_WITHIN_S = 60.0
-SPOILS: dict[str, Spoil | None] = {
-    "good": None,
-    "errors": Spoil(error_ratio=0.2),
-    "latency": Spoil(latency_s=1.5),
-    "crash loop": Spoil(crash_loop=True),
-    "never ready": Spoil(never_ready=True),
-}
+SCANNED_EVERY = timedelta(days=1)
 
 
 class World:
@@ -71,10 +72,14 @@ class World:
         self.shop = Shop(environments=self.environments, exists=self.registry.has)
         self.cluster = LocalKubernetes(runtime=self.shop.runtime, time_scale=self.tempo.time_scale)
         self.cluster_metrics = ClusterMetrics(lambda: self.cluster.list("Deployment"))
-        self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger)
+        images = self.folder / "images"
+        self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger, images)
+        self.database = ShopDatabase(self.environments, self.kept.migrations)
+        self.ci = Ci(lambda: self.bot.address(), self.kept.ci_token)
         self.prometheus_state = "up"
         self.kubernetes_state = "fine"
         self.traffic: dict[str, Traffic] = {}
+        self._critical: set[str] = set()
         self._bot_changed: Callable[[], None] = lambda: None
         self.bot = BotProcess(
             self.product.serve, self.bot_environment(), self.folder / "bot.log", lambda: self._bot_changed()
@@ -98,6 +103,7 @@ class World:
             await self._start_prometheus()
             self._write_settings()
             self.kept.save(self.folder)
+            await self._start_ci()
             if self._with_bot:
                 await self.start_bot()
         except BaseException:
@@ -109,6 +115,7 @@ class World:
         await self.bot.stop()
         if self.cluster.url:
             self.kept.images = workloads.images(self.cluster) or self.kept.images
+            await self._keep_migrations()
             self.kept.save(self.folder)
         await self._open.aclose()
         if self._own_folder is not None:
@@ -116,6 +123,8 @@ class World:
 
     async def _start_stands(self) -> None:
         remember = self.kept.listen
+        database = asyncio.create_task(asyncio.to_thread(self.database.start), name="PostgreSQL starts")
+        self._open.push_async_callback(self._stop_database, database)
         await remember("slack", lambda port: self.slack.start(port=port), self._port)
         self._open.push_async_callback(self.slack.stop)
         staff.settle(self.slack)
@@ -127,9 +136,20 @@ class World:
         self.releases.publish(self.kept.began_at)
         await remember("kubernetes", lambda port: self.cluster.start(port=port))
         self._open.push_async_callback(self.cluster.stop)
+        await asyncio.shield(database)
         self._deploy()
         await self.cluster_metrics.start()
         self._open.push_async_callback(self.cluster_metrics.stop)
+
+    async def _stop_database(self, starting: asyncio.Task[None]) -> None:
+        """A thread can't be cancelled: a start that is under way is awaited."""
+        await asyncio.gather(starting, return_exceptions=True)
+        await asyncio.to_thread(self.database.stop)
+
+    async def _keep_migrations(self) -> None:
+        for env in self.environments:
+            with contextlib.suppress(psycopg.Error):  # it doesn't run: what was known before stays known
+                self.kept.migrations[env] = await asyncio.to_thread(self.database.migrations, env)
 
     async def _start_shop(self) -> None:
         for (env, name), endpoint in self.shop.endpoints.items():
@@ -176,6 +196,16 @@ class World:
             await self.traffic[env].start()
             self._open.push_async_callback(self.traffic[env].stop)
 
+    async def _start_ci(self) -> None:
+        """It scanned the images when they were built, and is about to tell."""
+        now = datetime.now(UTC)
+        at = max(self.kept.began_at, now - SCANNED_EVERY)
+        for tag in TAGS:
+            images = [self.releases.image(name, tag.version) for name in self.shop.workloads]
+            self.ci.scan(images, tag.scan, at)
+        await self.ci.start()
+        self._open.push_async_callback(self.ci.stop)
+
     # --- the bot
 
     @property
@@ -192,6 +222,7 @@ class World:
                 "SLACK_BOT_TOKEN": self.slack.bot_token,
                 "SLACK_APP_TOKEN": self.slack.app_token,
                 "GITHUB_TOKEN": self.github.token,
+                "FORGE_CI_TOKEN": self.kept.ci_token,
                 "SHOP_CUSTOMER_TOKEN": self.shop.token,
             }
         )
@@ -230,12 +261,26 @@ class World:
     # --- what may go wrong
 
     def spoil(self, version: str, how: str) -> None:
-        """how: one of SPOILS; `good` heals. Raises KeyError."""
-        spoil = SPOILS[how]
-        if spoil is None:
+        """how: one of SPOILS; `good` heals, and lets the scanner look again. Raises KeyError."""
+        way = SPOILS[how]
+        was_critical = version in self._critical
+        self._critical.discard(version)
+        if way.shop is None:
             self.shop.heal(version)
         else:
-            self.shop.spoil(version, spoil)
+            self.shop.spoil(version, way.shop)
+        self.releases.behave(version, way)
+        if way.critical or was_critical:
+            images = [self.releases.image(name, version) for name in self.shop.workloads]
+            self.ci.scan(images, "critical" if way.critical else "clean")
+        if way.critical:
+            self._critical.add(version)
+
+    def heal(self) -> None:
+        """Every version is good again."""
+        self.shop.heal()
+        for version in self.releases.commits:
+            self.spoil(version, "good")
 
     async def set_prometheus(self, state: str) -> None:
         """`up`, `down` (connections are refused) or `hanging` (connections are taken and never answered)."""

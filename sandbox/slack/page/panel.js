@@ -50,8 +50,17 @@ function drawToggle(item) {
 }
 
 function drawSelect(item) {
-  const options = (item.options || []).map((option) => (typeof option === "object" ? option : { value: option, label: option }));
-  const node = el("select", { class: "select", data: { control: item.id }, onchange: () => use(item, node.value, node) },
-    options.map((option) => el("option", { value: option.value, selected: option.value === item.value }, option.label ?? option.value)));
+  const node = el("select", { class: "select", data: { control: item.id }, onchange: () => use(item, node.value, node) }, options(item));
   return el("label", { class: "control" }, el("span", {}, item.label), node, item.help && el("span", { class: "hint" }, item.help));
+}
+
+// Options with a group stand together under its name, in the order in which the groups first appear.
+function options(item) {
+  const all = (item.options || []).map((option) => (typeof option === "object" ? option : { value: option, label: option }));
+  const one = (option) => el("option", { value: option.value, selected: option.value === item.value }, option.label ?? option.value);
+  const groups = [...new Set(all.map((option) => option.group || ""))];
+  return groups.map((group) => {
+    const nodes = all.filter((option) => (option.group || "") === group).map(one);
+    return group ? el("optgroup", { label: group }, nodes) : nodes;
+  });
 }

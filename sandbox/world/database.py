@@ -1,0 +1,76 @@
+"""The shop's databases: one real PostgreSQL with a database per environment, and the Secrets that lead to them.
+
+Its schema is what the running version's migrations made of it; it is made anew at each start, with those that were applied before.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sandbox.postgres import USER, LocalPostgres
+from sandbox.world.tags import read
+
+TEMPLATE = "shop"
+SECRET = "shop-database"  # noqa: S105 - the Secret's name
+
+
+class ShopDatabase:
+    """Blocks: `start` and `stop` belong into a thread. applied: environment -> names of migrations, in their order."""
+
+    def __init__(self, environments: Sequence[str], applied: Mapping[str, Sequence[str]]) -> None:
+        self._server = LocalPostgres(tcp=True)
+        self._environments = tuple(environments)
+        self._applied = applied
+
+    def start(self) -> None:
+        """Raises RuntimeError when PostgreSQL isn't there or doesn't start."""
+        self._server.start()
+        with psycopg.connect(self._server.create_database(TEMPLATE), autocommit=True) as connection:
+            connection.execute(sql.SQL(read("schema.sql")))
+        for env in self._environments:
+            with psycopg.connect(self._server.create_database(env, TEMPLATE), autocommit=True) as connection:
+                for name in self._applied.get(env, ()):
+                    connection.execute(sql.SQL(read(f"migrations/{name}.up.sql")))
+                    connection.execute("INSERT INTO schema_versions (name) VALUES (%s)", (name,))
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def url(self, env: str) -> str:
+        """Of an environment's database, with the password."""
+        return self._server.url(env)
+
+    def secret(self, env: str) -> dict[str, Any]:
+        """The Secret with libpq's variables, as it lies in the environment's namespace."""
+        values = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self._server.port),
+            "PGUSER": USER,
+            "PGPASSWORD": self._server.password,
+            "PGDATABASE": env,
+        }
+        return secret(SECRET, env, values)
+
+    def migrations(self, env: str) -> list[str]:
+        """Names of the applied migrations, oldest first."""
+        with psycopg.connect(self.url(env)) as connection:
+            rows = connection.execute("SELECT name FROM schema_versions ORDER BY applied_at, name").fetchall()
+        return [str(row[0]) for row in rows]
+
+    def columns(self, env: str, table: str) -> dict[str, str]:
+        """column -> type, as the database itself tells."""
+        asked = "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s"
+        with psycopg.connect(self.url(env)) as connection:
+            return {str(name): str(kind) for name, kind in connection.execute(asked, (table,)).fetchall()}
+
+
+def secret(name: str, namespace: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """A Secret's API object."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
