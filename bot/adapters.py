@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from integrations.registry import OciRegistry
     from integrations.signatures.git_signatures import GitSignatures
     from integrations.slack.web import SlackWeb
+    from integrations.sql_linter import SquawkLinter
 
 
 class _Closing(Protocol):
@@ -89,6 +90,12 @@ class Adapters:
         return self._kept(AiohttpProbes(self._connections.service_token))
 
     @cached_property
+    def linter(self) -> SquawkLinter:
+        from integrations.sql_linter import SquawkLinter
+
+        return SquawkLinter()
+
+    @cached_property
     def slack(self) -> SlackWeb:
         """Raises Permanent where the bot token has no value."""
         from integrations.slack.web import SlackWeb
@@ -107,6 +114,7 @@ class Adapters:
             signatures=self.signatures,
             probes=self.probes,
             memory=memory,
+            linter=self.linter,
         )
 
     async def aclose(self) -> None:

@@ -5,7 +5,9 @@ Whoever writes it can't name images: a Job runs what the service's workloads run
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -17,10 +19,12 @@ from runbook.documents.tree import read_tree
 from runbook.jobs import Migrations
 from runbook.policy import Service
 from runbook.ports import Ports
-from runbook.verdicts import Verdict
+from runbook.rules.migrations import GATE, judge_migrations
+from runbook.verdicts import Evidence, Verdict
 
 LARGEST_BYTES = 64 * 1024
 MANUAL = "docs/release-file.md"
+CONFIGURATION = "forge.yaml"
 
 
 class ReleaseFile(Section):
@@ -58,13 +62,38 @@ async def look_at_migrations(
 ) -> tuple[Migrations | None, tuple[Verdict, ...]]:
     """What the release declares of its schema, with the verdicts on it; None when the declaration can't be used.
 
-    The file at the commit counts; without one, what forge.yaml declares for the service. Raises `runbook.errors` when it could not ask.
+    The file at the commit counts; without one, what forge.yaml declares for the service. The file can't take a verification away that
+    forge.yaml asks for. Raises `runbook.errors` when it could not ask.
     """
-    text = await ports.code.file(service.repository, service.release_file, commit)
+    declared, verdicts = await _declared(ports, service, commit)
+    if declared is None:
+        return None, verdicts
+    paths = sorted({path for migration in declared.migrations for path in migration.sql})
+    texts = await asyncio.gather(*(ports.code.file(service.repository, path, commit) for path in paths))
+    files = {path: text for path, text in zip(paths, texts, strict=True) if text is not None}
+    findings = await ports.linter.lint(files) if files else ()
+    return declared, (*verdicts, *judge_migrations(declared, findings, set(paths) - files.keys()))
+
+
+async def _declared(ports: Ports, service: Service, commit: str) -> tuple[Migrations | None, tuple[Verdict, ...]]:
+    path = service.release_file
+    text = await ports.code.file(service.repository, path, commit)
     if text is None:
-        return Migrations(service.migrations, service.verification, "forge.yaml"), ()
-    parsed = parse_release_file(text, service.release_file, [workload.name for workload in service.workloads])
+        return Migrations(service.migrations, service.verification, CONFIGURATION), ()
+    parsed = parse_release_file(text, path, [workload.name for workload in service.workloads])
     if not isinstance(parsed, Migrations):
-        failed = [Verdict.failed("migrations", "migration.file", str(problem)) for problem in parsed]
-        return None, tuple(failed)
-    return parsed, ()
+        return None, tuple(_unusable(problem, commit) for problem in parsed)
+    if parsed.verification is None and service.verification is not None:
+        parsed = replace(parsed, verification=service.verification)
+    if not service.migrations:
+        return parsed, ()
+    reason = f"{path} declares the migrations; the {len(service.migrations)} of {CONFIGURATION} don't count"
+    return parsed, (Verdict.passed(GATE, reason, code="migration.file_counts"),)
+
+
+def _unusable(problem: Problem, commit: str) -> Verdict:
+    where = f"{problem.file}:{problem.line}" if problem.line else problem.file
+    what = f"{problem.path}: {problem.cause}" if problem.path else problem.cause
+    remedy = f"{problem.remedy}. Then tag the next candidate" if problem.remedy else "Then tag the next candidate"
+    evidence = Evidence(name="release file", value=problem.path or problem.file, source=f"{where} at {commit[:12]}")
+    return Verdict.failed(GATE, "migration.file_invalid", f"{where}: {what}", evidence, remedy=remedy)
