@@ -46,10 +46,11 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A file that is no usable report, and why."""
+    """A file that is no usable report, and why. unread: so that whose it is can't be told but by its name."""
 
     file: Dropped
     cause: str
+    unread: bool = True
 
 
 class ScanFolder:
@@ -80,33 +81,36 @@ class ScanFolder:
     def _newest(self, digest: str) -> ScanReport | None:
         hexes = digest.removeprefix("sha256:")
         reports: list[ScanReport] = []
-        broken: list[Broken] = []
+        of_this: list[Broken] = []
+        of_any: list[Broken] = []
         with self._lock:
             files, left_out = self._listed()
             for file in files:
-                if not file.hexes or hexes in file.hexes:
-                    self._sort(file, digest, reports, broken)
+                if file.hexes and hexes not in file.hexes:
+                    continue  # named for another image
+                found = self._report(file, digest)
+                if isinstance(found, ScanReport):
+                    reports.append(found)
+                elif found is not None:
+                    (of_this if file.hexes or not found.unread else of_any).append(found)
         report = newest_of(reports)
-        named = [each for each in broken if hexes in each.file.hexes]
-        self._complain_of_named(named, report)
-        if report is None and (broken or left_out):
-            raise self._unattributed(broken, left_out)
+        self._complain_of(of_this, report)
+        if report is None and (of_any or left_out):
+            raise self._unattributed(of_any, left_out)
         return report
 
-    def _sort(self, file: Dropped, digest: str, reports: list[ScanReport], broken: list[Broken]) -> None:
-        """Into reports of this digest, and what can't be read; a report of another image is neither."""
+    def _report(self, file: Dropped, digest: str) -> ScanReport | Broken | None:
+        """None for a report of another image, and for what is being written."""
         found = self._found(file)
-        if isinstance(found, Broken):
-            broken.append(found)
-        elif found is not None and (digest in found.digests or file.hexes):
-            try:
-                reports.append(
-                    report_of(
-                        found, digest=digest, taken_at=file.at, received_at=self._now(), source=f"file {file.path.name}"
-                    )
-                )
-            except Unusable as error:
-                broken.append(Broken(file, error.cause))
+        if found is None or isinstance(found, Broken):
+            return found
+        if digest not in found.digests and not file.hexes:
+            return None
+        source = f"file {file.path.name}"
+        try:
+            return report_of(found, digest=digest, taken_at=file.at, received_at=self._now(), source=source)
+        except Unusable as error:
+            return Broken(file, error.cause, unread=False)
 
     def _found(self, file: Dropped) -> Findings | Broken | None:
         """None while it is being written."""
@@ -114,7 +118,7 @@ class ScanFolder:
             try:
                 self._read[file] = parse_report(_content(file))
             except (OSError, Unusable) as error:
-                if (self._now() - file.at).total_seconds() < SETTLED_AFTER_S:
+                if abs((self._now() - file.at).total_seconds()) < SETTLED_AFTER_S:
                     return None
                 cause = error.cause if isinstance(error, Unusable) else error.strerror or type(error).__name__
                 broken = Broken(file, cause)
@@ -137,9 +141,9 @@ class ScanFolder:
         self._read = {file: self._read[file] for file in kept if file in self._read}
         return kept, len(found) - len(kept)
 
-    def _complain_of_named(self, named: list[Broken], report: ScanReport | None) -> None:
+    def _complain_of(self, files: list[Broken], report: ScanReport | None) -> None:
         """A broken file of this very digest may be the newest report, unless a whole one was taken after it was written."""
-        for broken in named:
+        for broken in files:
             if report is None or broken.file.at >= report.taken_at:
                 name = broken.file.path.name
                 remedy = f"Take {name} out of {self._folder}, or write it again, whole"
