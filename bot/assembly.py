@@ -27,6 +27,7 @@ from handlers.consumer import SlackConsumer
 from handlers.http_mode import slack_routes
 from handlers.local import LocalServer
 from handlers.slack_app import SlackListeners, build_app
+from integrations.charts.painter import Painter
 from integrations.slack.chat import SlackChat
 from integrations.slack.directory import SlackDirectory
 from integrations.slack.sockets import Sockets
@@ -34,7 +35,7 @@ from integrations.slack.web import bare_client
 from messages.showing import Showing
 from runbook.errors import StoreUnavailable
 from runbook.ports import Ports
-from runbook.procedures import CONTINUATIONS, for_environment
+from runbook.procedures import CONTINUATIONS, PROCEDURES
 from state.checkpointer import Checkpointer
 from state.checkpoints import load_private_key
 from state.places import DirectoryPlace
@@ -65,6 +66,7 @@ class Bot:
         self.settings = Settings(configuration.setting)
         self.adapters = Adapters(configuration.connections)
         self.chat = SlackChat(self.adapters.slack)
+        self.painter = Painter()
         self.engine = self._engine()
         self.checkpointer = self._checkpointer()
         self._slack_parts()
@@ -81,7 +83,7 @@ class Bot:
             metrics.metered(self.chat, "slack", self.meters),
             showing,
             lambda: self.configuration.connections.slack.channel,
-            for_environment,
+            PROCEDURES.get,
             CONTINUATIONS,
         )
         showing.doing = engine.interpreter.doing
@@ -164,6 +166,7 @@ class Bot:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop()
+        self.painter.close()
         await self.adapters.aclose()
 
     async def reload(self, configuration: Configuration) -> None:

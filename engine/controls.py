@@ -42,7 +42,7 @@ def abort(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
         end_run(turn, run, Ending.CANCELLED, "aborted", why)
         return done("run.cancelled", f"{run.id} was queued and is cancelled.", run=run.id)
     turn.save_run(run, interrupt={"kind": "abort", "code": "aborted", "reason": why})
-    text = "returns to the previous images" if run.first_effect_at else "stops; it has changed nothing"
+    text = "returns to the previous state" if run.first_effect_at else "stops; it has changed nothing"
     return done("run.aborted", f"{run.id} {text}.", run=run.id)
 
 
@@ -51,7 +51,7 @@ def cancel(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
         return refused("run.ended", f"{run.id} has ended already.", run=run.id)
     if run.first_effect_at is not None:
         return refused("cancel.late", f"{run.id} has had effects: it can't be cancelled.",
-                       f"`/forge abort {run.id}` returns to the previous images.", run=run.id)  # fmt: skip
+                       f"`/forge abort {run.id}` returns to the previous state.", run=run.id)  # fmt: skip
     why = f"cancelled by {actor.name}" + (f": {reason}" if reason else "")
     turn.audit("run.cancel", run.id, actor, why=reason)
     if run.state == RunState.QUEUED:
@@ -140,5 +140,5 @@ def _not_now(turn: Turn, run: Run, verb: str) -> Answer | None:
             "run.ended", f"{run.id} has ended already ({now}): nothing to {verb}, nothing was changed.", run=run.id
         )
     if on_way_back(turn, run):
-        return info("run.way_back", f"{run.id} is returning to the previous images already.", run=run.id)
+        return info("run.way_back", f"{run.id} is returning to the previous state already.", run=run.id)
     return None

@@ -16,7 +16,7 @@ from engine.journal import Turn
 from engine.lifecycle import Continuations
 from engine.operations import Desk
 from engine.outbox import Outbox
-from engine.ports import Chat, Ledger, Renderer, Store
+from engine.ports import Chat, Ledger, Painter, Renderer, Store
 from engine.records import Run, RunState, StepRow, StepState
 from engine.settings import Settings
 from engine.spans import Watched
@@ -44,12 +44,14 @@ class Engine:
         channel: Callable[[], str],
         procedures: Callable[[str], Procedure | None],
         continuations: Continuations,
+        *,
+        painter: Painter,
     ) -> None:
         self._store = store
         self._ports = ports
         self.settings = settings
         self.inbox = Inbox(store, ports.clock)
-        self.outbox = Outbox(store, ports.clock, chat, shows, channel)
+        self.outbox = Outbox(store, ports.clock, chat, shows, channel, painter=painter)
         self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
         self.interpreter.changed = self._changed
@@ -134,10 +136,10 @@ def _open_runs(ledger: Ledger) -> list[Run]:
 
 
 def _must(procedures: Callable[[str], Procedure | None]) -> Callable[[str], Procedure]:
-    def find(environment: str) -> Procedure:
-        procedure = procedures(environment)
+    def find(name: str) -> Procedure:
+        procedure = procedures(name)
         if procedure is None:
-            raise LookupError(f"no procedure for {environment}")
+            raise LookupError(f"there is no procedure {name}")
         return procedure
 
     return find

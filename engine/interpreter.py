@@ -276,7 +276,7 @@ class Interpreter:
         """True when the run may go on at once with the plan that it has now."""
         request = Request(service=run.service, environment=Environment(run.environment), version=run.version)
         try:
-            prepared = await self._procedures(run.environment)(request, self._settings.current, self._ports)
+            prepared = await self._procedures(run.procedure)(request, self._settings.current, self._ports)
         except StoreUnavailable as error:
             log.error("store.unavailable", code=error.code, cause=error.cause)
             await asyncio.sleep(STORE_RETRY_S)

@@ -43,12 +43,16 @@ def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str
         "run.created",
         run.id,
         actor,
-        what=f"deploy {request.version} of {request.service} to {request.environment.value}",
+        what=f"{_verb(plan)} {request.version} of {request.service} to {request.environment.value}",
         why=reason,
         evidence={"plan": run.plan_hash, "setting": turn.setting.hash, "about": dict(plan.about)},
     )
     turn.show(run)
     return run
+
+
+def _verb(plan: Plan) -> str:
+    return "deploy" if plan.procedure == plan.environment.value else plan.procedure
 
 
 def replace_plan(turn: Turn, run: Run, plan: Plan, changes: Sequence[str]) -> Run:
@@ -163,7 +167,7 @@ def leave_plan(
     turn.audit("run.left", run.id, what=f"goes on with {name}", why=reason, evidence=evidence)
     _refresh_cards(turn, run)
     note = Note(
-        tone=Tone.BAD, title=f"{run.id}: returning to the previous images", text=reason, verdicts=tuple(verdicts)
+        tone=Tone.BAD, title=f"{run.id}: returning to the previous state", text=reason, verdicts=tuple(verdicts)
     )
     turn.note(run, f"left:{run.segment}", note)
     turn.show(run)

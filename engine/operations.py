@@ -31,7 +31,7 @@ from runbook.plan import canonical, hash_of
 from runbook.policy import Service
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Procedure, Request
-from runbook.values import Actor
+from runbook.values import Actor, Environment
 from runbook.verdicts import Outcome, Verdict
 
 T = TypeVar("T")
@@ -39,6 +39,11 @@ T = TypeVar("T")
 
 FRESH = timedelta(minutes=15)
 """How old a payload may be when it is worked on, if it changes something: a response address lives for 30 minutes."""
+
+CONTRACT = "contract"
+"""The procedure that `migrate` runs; `deploy` runs the one that is named as the environment."""
+
+_PLANNED = ("deploy", "migrate", "plan")
 
 _TOO_LATE = refused(
     "received.too_late",
@@ -110,7 +115,7 @@ class Desk:
     async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
         if received is not None and self._stale(received, intent):
             return await self._transact(lambda turn: self._refusal(turn, intent, actor, _TOO_LATE), received)
-        if intent.name in ("deploy", "plan"):
+        if intent.name in _PLANNED:
             return await self._deploy(intent, actor, received)
         answer = await self._transact(lambda turn: self._carry_out(turn, intent, actor), received)
         if answer.kind is AnswerKind.DONE and answer.code.startswith("approval."):
@@ -305,14 +310,15 @@ class Desk:
         service = self._service(intent)
         if isinstance(service, Answer):
             return service
-        procedure = self._procedures(intent.environment.value) if intent.environment is not None else None
+        name = CONTRACT if intent.name == "migrate" else str(intent.environment)
+        procedure = self._procedures(name) if name in (CONTRACT, *Environment) else None
         if intent.environment is None or procedure is None:
             return refused("deploy.environment", f"forge can't deploy to {intent.environment or 'nothing'} yet.",
                            "Deploy a candidate to staging: `deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
         if intent.environment not in service.urls:
             return refused("deploy.not_configured", f"{service.name} has no {intent.environment.value} in the configuration.",
                            f"Add services.{service.name}.urls.{intent.environment.value} to forge.yaml.")  # fmt: skip
-        if intent.name == "deploy" and not self._store.healthy:
+        if intent.name != "plan" and not self._store.healthy:
             return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
                            "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
         return Request(service=service.name, environment=intent.environment, version=intent.version), procedure
@@ -338,7 +344,8 @@ class Desk:
         plan = prepared.plan
         if plan is None:
             bad = tuple(v for v in prepared.verdicts if v.outcome is not Outcome.PASS)
-            text = f"{request.version} can't be deployed to {request.environment.value}; nothing was started."
+            verb = "contracted on" if intent.name == "migrate" else "deployed to"
+            text = f"{request.version} can't be {verb} {request.environment.value}; nothing was started."
             answer = refused(bad[0].code if bad else "deploy.refused", text, bad[0].remedy if bad else "", verdicts=bad)
             return self._refusal(turn, intent, actor, answer)
         if intent.name == "plan":
@@ -347,7 +354,7 @@ class Desk:
         same = [r for r in turn.ledger.find(Run, service=request.service, environment=request.environment.value,
                                             version=request.version) if r.state != RunState.ENDED]  # fmt: skip
         if same:
-            return refused("deploy.already", f"{same[0].id} deploys {request.version} already.",
+            return refused("deploy.already", f"{same[0].id} {_doing(same[0])} {request.version} already.",
                            f"`/forge status {same[0].id}` shows where it is.", run=same[0].id)  # fmt: skip
         run = open_run(turn, request, plan, actor, intent.reason)
         lock, ahead = lock_on(turn, run.environment, run.service), ahead_of(turn, run)
@@ -358,6 +365,10 @@ class Desk:
             f"{run.id} has started: {request.version} of {request.service} to {run.environment}.",
             run=run.id,
         )
+
+
+def _doing(run: Run) -> str:
+    return "contracts" if run.procedure == CONTRACT else "deploys"
 
 
 def _concerned(ledger: Ledger, received: Received) -> str:

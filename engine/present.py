@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from engine.queue import ANY_SERVICE, ahead_of, lock_on, release_command
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
 from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
+from runbook.criteria import Criterion, Promotion
 from runbook.describe import what_changed
 from runbook.plan import Plan, Step, from_json
 from runbook.procedures.base import Prepared
@@ -266,7 +267,19 @@ def plan_view(prepared: Prepared, plan: Plan, plan_hash: str) -> PlanView:
         hash=plan_hash,
         approvers=tuple(f"{s.title}: {', '.join(role_words(r) for r in s.roles)}" for s in approvals),
         waits=tuple(waits),
+        criteria=tuple(
+            (row.title, row.words(Promotion.TO_STAGING), row.words(Promotion.TO_PROD))
+            for row in (from_json(Criterion, stored) for stored in plan.about.get("criteria", ()))
+        ),
+        migrations=tuple(_migration_words(stored) for stored in plan.about.get("migrations", ())),
     )
+
+
+def _migration_words(stored: Mapping[str, Any]) -> str:
+    """`0007-currency: expand, backward compatible`."""
+    compatible = "backward compatible" if stored["backward_compatible"] else "not backward compatible"
+    back = "" if stored["backward_compatible"] else (", with a way back" if stored["down"] else ", without a way back")
+    return f"{stored['name']}: {stored['stage']}, {compatible}{back}"
 
 
 def run_line(turn: Turn, run: Run) -> RunLine:

@@ -179,8 +179,9 @@ def _announce(turn: Turn, run: Run, step: Announce) -> None:
     name = f"{run.service} {run.version} on {run.environment}"
     titles = {
         "started": (Tone.INFO, f"{run.id}: deploying {name}"),
+        "contracted": (Tone.GOOD, f"{run.id}: the contract migrations of {name} are done"),
         "completed": (Tone.GOOD, f"{run.id}: {name} got its go"),
-        "returned": (Tone.BAD, f"{run.id}: {run.environment} has returned to the previous images"),
+        "returned": (Tone.BAD, f"{run.id}: {run.environment} has returned to the previous state"),
     }
     tone, title = titles.get(step.moment, (Tone.INFO, f"{run.id}: {step.moment}"))
     turn.note(run, f"announce:{step.moment}", Note(tone=tone, title=title, text=run.ending_reason), broadcast=True)

@@ -120,6 +120,10 @@ class PlanView:
     approvers: tuple[str, ...]
     waits: tuple[str, ...]
     """Observations, expiries and other durations, in words."""
+    criteria: tuple[tuple[str, str, str], ...] = ()
+    """Promotion Criteria Summary: (criterion, dev → staging, staging → prod), in words."""
+    migrations: tuple[str, ...] = ()
+    """What the release declares of its schema, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

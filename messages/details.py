@@ -32,6 +32,14 @@ def plan_blocks(view: PlanView) -> list[Block]:
     blocks = paragraphs(lines)
     if view.verdicts:
         blocks += paragraphs([bold(Markup("What the checks say now")), *verdict_lines(view.verdicts)])
+    if view.migrations:
+        blocks += paragraphs([bold(Markup("Migrations")), *(join("•", esc(words, 200)) for words in view.migrations)])
+    if view.criteria:
+        lines = [bold(Markup("Promotion criteria: to staging · to production"))]
+        lines += [
+            join("•", esc(f"{title}:", 80), esc(f"{here} · {there}", 200)) for title, here, there in view.criteria
+        ]
+        blocks += paragraphs(lines)
     notes = []
     if view.approvers:
         notes.append(esc("Approved by: " + words.listed(words.role(name) for name in view.approvers), 500))

@@ -127,6 +127,13 @@ def _print_plan(console: Console, view: PlanView) -> None:
     console.print(table)
     for verdict in view.verdicts:
         _print_verdict(console, verdict)
+    for migration in view.migrations:
+        console.print(plain(f"Migration {migration}"))
+    if view.criteria:
+        table = _table("criterion", "dev → staging", "staging → prod", title="Promotion criteria")
+        for row in view.criteria:
+            _row(table, *row)
+        console.print(table)
     if view.approvers:
         console.print(plain("Approved by: " + words.listed(words.role(name) for name in view.approvers)))
     for wait in view.waits:

@@ -50,6 +50,8 @@ _E, _V, _R = Argument.ENVIRONMENT, Argument.VERSION, Argument.RUN
 COMMANDS: tuple[Command, ...] = (
     Command("deploy", "Deploy a version to an environment", (_E, _V), takes_reason=True, takes_service=True,
             example="deploy staging v1.4.0-rc.2"),
+    Command("migrate", "Run the contract migrations of the version that runs in an environment", (_E, _V),
+            takes_reason=True, takes_service=True, example="migrate staging v1.4.0-rc.2"),
     Command("plan", "Show what deploy would do, and change nothing", (_E, _V), reading=True, takes_service=True,
             example="plan staging v1.4.0-rc.2"),
     Command("status", "Show what runs, what waits, and for whom", (_R,), optional=1, reading=True, takes_service=True),
@@ -72,7 +74,8 @@ BY_NAME: Mapping[str, Command] = {command.name: command for command in COMMANDS}
 
 _OPERATORS = (Role.RELEASE_ENGINEER, Role.SERVICE_OWNER, Role.ON_CALL)
 
-DEFAULT_COMMAND_ROLES: Mapping[str, tuple[Role, ...]] = dict.fromkeys(
-    ("deploy", "pause", "resume", "abort", "retry", "cancel", "lock", "unlock"), _OPERATORS
-)
+DEFAULT_COMMAND_ROLES: Mapping[str, tuple[Role, ...]] = {
+    **dict.fromkeys(("deploy", "pause", "resume", "abort", "retry", "cancel", "lock", "unlock"), _OPERATORS),
+    "migrate": (*_OPERATORS, Role.DATABASE_OWNER),
+}
 """Who may run what changes something; reading is for every full member, decisions are for the roles that a step names."""

@@ -30,7 +30,7 @@ BEGUN = "begun"
 
 
 def procedure(name: str) -> str:
-    """The `on_fail` that leaves the plan for another procedure, such as the return to the previous images."""
+    """The `on_fail` that leaves the plan for another procedure, such as the return to the previous state."""
     return f"procedure:{name}"
 
 

@@ -157,6 +157,13 @@ class ScanPolicy:
 
 
 @dataclass(frozen=True)
+class MigrationsPolicy:
+    """contract_approvers: who decides that something may be taken away from a schema."""
+
+    contract_approvers: tuple[Role, ...] = (Role.DATABASE_OWNER,)
+
+
+@dataclass(frozen=True)
 class JobsPolicy:
     """log_tail_bytes: how much of the end of a Job's output is read for results. shown_lines: how much of it people see."""
 
@@ -178,6 +185,7 @@ class Policy:
     performance: PerformancePolicy = field(default_factory=PerformancePolicy)
     scans: ScanPolicy = field(default_factory=ScanPolicy)
     jobs: JobsPolicy = field(default_factory=JobsPolicy)
+    migrations: MigrationsPolicy = field(default_factory=MigrationsPolicy)
     criteria: tuple[Criterion, ...] = DEFAULT_CRITERIA
 
 

@@ -16,6 +16,7 @@ from runbook.policy import (
     HealthPolicy,
     JobsPolicy,
     MetricsPolicy,
+    MigrationsPolicy,
     PerformancePolicy,
     Policy,
     ScanPolicy,
@@ -79,6 +80,7 @@ def policy_of(section: PolicySection) -> Policy:
         performance=PerformancePolicy(section.performance.tolerance, section.performance.max_failed_ratio),
         scans=ScanPolicy(section.scans.max_age, section.scans.wait, section.scans.code_scanning),
         jobs=JobsPolicy(section.jobs.log_tail_bytes, section.jobs.shown_lines),
+        migrations=MigrationsPolicy(tuple(section.migrations.contract_approvers)),
         criteria=tuple(
             section.criteria[row.name].applied_to(row) if row.name in section.criteria else row
             for row in DEFAULT_CRITERIA

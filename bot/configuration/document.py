@@ -151,9 +151,10 @@ def _threshold(item: Mapping[str, Any]) -> str:
     """A threshold in one line."""
     side = "above" if item.get("above") is not None else "below"
     limit, metric = item[side], item["metric"]
-    form = {"ratio": ratio_text, "seconds": duration_text}.get(metric.rpartition("_")[2], lambda value: f"{value:g}")
+    form = {"ratio": ratio_text, "seconds": duration_text}.get(metric.rpartition("_")[2])
+    text = f"{limit:g}" if form is None else form(limit)
     lasting = f" for {duration_text(item['for'])}" if "for" in item else ""
-    return f"{item['name']} {side} {form(limit)}{lasting}"
+    return f"{item['name']} {side} {text}{lasting}"
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from runbook.policy import (
     HealthPolicy,
     JobsPolicy,
     MetricsPolicy,
+    MigrationsPolicy,
     PerformancePolicy,
     ScanPolicy,
     SloTargets,
@@ -32,6 +33,7 @@ from runbook.values import Role
 
 _STAGING, _HEALTH, _WAITING, _METRICS = StagingPolicy(), HealthPolicy(), WaitingPolicy(), MetricsPolicy()
 _PERFORMANCE, _SCANS, _JOBS, _SLO = PerformancePolicy(), ScanPolicy(), JobsPolicy(), SloTargets()
+_MIGRATIONS = MigrationsPolicy()
 _JUDGED = tuple(metric for metric in series.SHIPPED if metric != series.DURATION_BUCKETS)
 _WINDOW = StringConstraints(pattern=r"^[1-9][0-9]{0,4}[smhd]$")
 
@@ -133,6 +135,14 @@ class Jobs(Part):
     )
     shown_lines: Annotated[int, Field(ge=0, le=50)] = Field(
         default=_JOBS.shown_lines, description="How many of its last lines people see."
+    )
+
+
+class Migrations(Part):
+    contract_approvers: list[Role] = Field(
+        default=list(_MIGRATIONS.contract_approvers),
+        min_length=1,
+        description="Who approves contract migrations: one person for each role.",
     )
 
 
@@ -284,6 +294,7 @@ class Policy(Part):
     performance: Performance = Field(default=Performance(), description="How the performance baseline is judged.")
     scans: Scans = Field(default=Scans(), description="How security scans are judged.")
     jobs: Jobs = Field(default=Jobs(), description="What is read and shown of Jobs.")
+    migrations: Migrations = Field(default=Migrations(), description="Who decides on migrations.")
     criteria: dict[CriterionName, CriterionWeights] = Field(
         default_factory=dict,
         description="Rows of the Promotion Criteria Summary that weigh differently here; default: the runbook's table.",

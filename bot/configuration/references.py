@@ -13,6 +13,7 @@ from runbook.documents.job_sections import JobSection
 from runbook.documents.problems import Problem, suggest
 from runbook.documents.tree import Path, Tree
 from runbook.durations import duration_text
+from runbook.jobs import SuiteKind
 from runbook.policy import HealthPolicy, StagingPolicy
 from runbook.values import Environment, Role
 
@@ -116,12 +117,14 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
 def _unproven(file: File, tree: Tree, name: str) -> Iterator[Problem]:
     """What the Promotion Criteria Summary requires and the service doesn't have: no candidate of it can be deployed."""
     service, rows = file.services[name], {row.name: row for row in policy_of(file.policy).criteria}
+    kinds = {suite.kind for suite in service.suites}
+    tested = {SuiteKind.INTEGRATION, SuiteKind.END_TO_END} <= kinds
     for row, has, remedy in (
-        ("suites", bool(service.suites), "Add the service's test suites beneath `suites`"),
+        ("suites", tested, "Add suites of the kinds integration and end_to_end beneath `suites`"),
         ("performance", service.performance is not None, "Add the load and its target beneath `performance`"),
     ):
         if not has and Environment.STAGING in service.urls and rows[row].to_prod is Weight.REQUIRED:
-            cause = f"the runbook requires {rows[row].title}, and the service has none"
+            cause = f"the runbook requires {rows[row].title}, and something of it is missing"
             yield tree.problem(("services", name, row), cause, f"{remedy}, or weigh it in `policy.criteria.{row}`")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from runbook.artifacts import JobImage, job_image, look_at_job_images, look_at_release
 from runbook.criteria import Promotion, Weight, criterion
 from runbook.errors import Permanent, Temporary
-from runbook.jobs import JobTemplate, Migrations, Stage
+from runbook.jobs import JobTemplate, Migrations, Stage, SuiteKind
 from runbook.policy import Policy, Service, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Request
@@ -66,7 +66,7 @@ async def _look_at_jobs(
     migrations, verdicts = await look_at_migrations(ports, service, release.commit)
     if migrations is None:
         return None, verdicts
-    verdicts += _check_verification(migrations)
+    verdicts += _check_verification(service, migrations, policy)
     digests, images = await look_at_job_images(ports, jobs_of(service, migrations), release.version)
     changes_url = await _changes_url(service, release, ports)
     return Candidate(service, release, migrations, digests, changes_url), (*verdicts, *images)
@@ -87,14 +87,17 @@ def jobs_of(service: Service, migrations: Migrations) -> dict[str, JobTemplate]:
     return jobs
 
 
-def _check_verification(migrations: Migrations) -> tuple[Verdict, ...]:
-    """Runbook: Staging Deployment 4, "migration verification": a schema that nobody looks at after its change is no verified one."""
+def _check_verification(service: Service, migrations: Migrations, policy: Policy) -> tuple[Verdict, ...]:
+    """Runbook: Staging Deployment 4, "migration verification and backward-compatibility checks": a change of schema comes with both."""
     names = [m.name for m in migrations.of(Stage.EXPAND)]
-    if not names or migrations.verification is not None:
+    if not names:
         return ()
-    reason = f"{listing(names)} would run, and no Job verifies the data afterwards"
-    remedy = f"Declare `verification` in {migrations.source}"
-    return (Verdict.failed("migrations", "migration.no_verification", reason, remedy=remedy),)
+    verdicts = _missing_suites(service, policy, (SuiteKind.MIGRATION, SuiteKind.COMPATIBILITY))
+    if migrations.verification is None:
+        reason = f"{listing(names)} would run, and no Job verifies the data afterwards"
+        remedy = f"Declare `verification` in {migrations.source}"
+        verdicts += (Verdict.failed("migrations", "migration.no_verification", reason, remedy=remedy),)
+    return verdicts
 
 
 async def _check_name(version: str, service: Service, ports: Ports) -> Verdict:
@@ -138,14 +141,24 @@ def check_service(service: Service, here: Environment, policy: Policy, ports: Po
 
 def _unproven(service: Service, policy: Policy) -> tuple[Verdict, ...]:
     """Promotion Criteria Summary: what is required to go on must be there from the beginning."""
-    verdicts = []
-    for name, has in (("suites", bool(service.suites)), ("performance", service.performance is not None)):
-        row = criterion(policy.criteria, name)
-        if not has and row.weight(Promotion.TO_PROD) is Weight.REQUIRED:
-            reason = f"{service.name} has nothing for {row.title}, which is required to go on to production"
-            remedy = f"Configure services.{service.name}.{name}, or weigh it in policy.criteria.{name}"
-            verdicts.append(_unfit(f"service.no_{name}", reason, remedy))
-    return tuple(verdicts)
+    verdicts = _missing_suites(service, policy, (SuiteKind.INTEGRATION, SuiteKind.END_TO_END))
+    row = criterion(policy.criteria, "performance")
+    if service.performance is None and row.weight(Promotion.TO_PROD) is Weight.REQUIRED:
+        reason = f"{service.name} has nothing for {row.title}, which is required to go on to production"
+        remedy = f"Configure services.{service.name}.performance, or weigh it in policy.criteria.performance"
+        verdicts += (_unfit("service.no_performance", reason, remedy),)
+    return verdicts
+
+
+def _missing_suites(service: Service, policy: Policy, kinds: tuple[SuiteKind, ...]) -> tuple[Verdict, ...]:
+    row = criterion(policy.criteria, "suites")
+    missing = [kind for kind in kinds if kind not in {suite.kind for suite in service.suites}]
+    if not missing or row.weight(Promotion.TO_PROD) is not Weight.REQUIRED:
+        return ()
+    what = listing(kind.replace("_", "-") for kind in missing)
+    reason = f"{service.name} has no suite of the kind {what}, which is required to go on to production"
+    remedy = f"Configure services.{service.name}.suites, or weigh it in policy.criteria.suites"
+    return (_unfit("service.no_suites", reason, remedy),)
 
 
 def _unfit(code: str, reason: str, remedy: str) -> Verdict:

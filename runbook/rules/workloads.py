@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from runbook.policy import HealthPaths, Workload
 from runbook.ports import ContainerSpec, Deployment, PodTrouble, Rollout
 from runbook.redaction import redacted
+from runbook.values import FrozenImage
 from runbook.verdicts import Evidence, Verdict
 from runbook.wording import duration, listing, shortened
 
@@ -86,6 +87,21 @@ def _probe_obstacles(name: str, container: ContainerSpec, health: HealthPaths) -
         evidence = Evidence(name=probe, value=found, limit=wanted, source=f"deployment/{name}")
         obstacles.append(Verdict.failed(DEPLOYABLE_GATE, code, reason, evidence, remedy=remedy))
     return obstacles
+
+
+def judge_running(image: FrozenImage, deployment: Deployment | None, rollout: Rollout | None) -> Verdict:
+    """The Deployment is told to run this very digest, its rollout is over, and no pod of an older ReplicaSet is left."""
+    gate = f"running: {image.workload}"
+    found = None if deployment is None else deployment.image_of(image.container)
+    evidence = Evidence(name="image", value=found, limit=image.reference, source=f"deployment/{image.workload}")
+    remedy = f"Deploy {image.tag} first, and wait until it is complete"
+    if found != image.reference:
+        reason = f"{image.workload} runs {found or 'nothing'}, not {image.tag}"
+        return Verdict.failed(gate, "running.other", reason, evidence, remedy=remedy)
+    if rollout is None or not rollout.complete:
+        reason = f"{image.workload} still has pods of another version, or too few of {image.tag}"
+        return Verdict.failed(gate, "running.incomplete", reason, evidence, remedy=remedy)
+    return Verdict.passed(gate, f"{image.workload} runs {image.tag} and nothing else", evidence)
 
 
 def judge_rollout(

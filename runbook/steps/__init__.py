@@ -7,6 +7,7 @@ from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.observations import Observe, SmokeTest
 from runbook.steps.people import LeftToPeople
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
+from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
 from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorkload
 
@@ -36,6 +37,7 @@ __all__ = [
     "Replan",
     "ReturnWorkload",
     "RunSuite",
+    "RunsHere",
     "SmokeTest",
     "SteadyState",
     "StopJobs",

@@ -11,7 +11,7 @@ from runbook.values import Role
 
 @dataclass(frozen=True, kw_only=True)
 class Approval(Step):
-    """Waits until distinct people fill the roles. purpose: `deploy` before effects, `go` for the decision on a result."""
+    """Waits until distinct people fill the roles. purpose: `deploy` before effects, `go` for the decision on a result, `contract`."""
 
     kind: ClassVar[str] = "approval"
     roles: tuple[Role, ...]
@@ -54,7 +54,7 @@ class Replan(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Announce(Step):
-    """Tells the release channel. moment: `started`, `completed`, `returned`."""
+    """Tells the release channel. moment: `started`, `completed`, `contracted`, `returned`."""
 
     kind: ClassVar[str] = "announce"
     moment: str
@@ -66,7 +66,7 @@ class Announce(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordDecision(Step):
-    """Records the environment's result for this version: `go` or `no_go`. Runbook: Staging Deployment 7."""
+    """Records the environment's result for this version: `go`, `no_go` or `contracted`. Runbook: Staging Deployment 7."""
 
     kind: ClassVar[str] = "record_decision"
     result: str

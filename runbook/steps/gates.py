@@ -22,6 +22,7 @@ from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
+from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
 from runbook.values import Release
 from runbook.verdicts import Outcome, Verdict, decided
@@ -146,7 +147,8 @@ AnyCheck = Annotated[
     | DependencyTimeouts
     | AutomatedTests
     | Migrated
-    | PerformanceKept,
+    | PerformanceKept
+    | RunsHere,
     Field(discriminator="kind"),
 ]
 

@@ -20,6 +20,7 @@ from engine.ports import Message, Placed
 from engine.records import Received, Run, StepRow
 from engine.settings import Settings
 from messages.showing import Showing
+from runbook.charts import Chart
 from runbook.errors import ForgeError
 from runbook.plan import Guard, Plan, Result, Scene, Span, Work, procedure
 from runbook.policy import Policy, Service, Setting, Workload
@@ -93,13 +94,29 @@ class KeptMessage:
     edits: int = 0
 
 
+@dataclass
+class KeptUpload:
+    """after: how many messages stood there before."""
+
+    channel: str
+    name: str
+    title: str
+    alt: str
+    data: bytes
+    thread_ts: str
+    after: int
+
+
 class KeepingChat:
     """Fulfils `Chat`; raises what is queued in `faults` first."""
 
     def __init__(self, first_ts: int = 1) -> None:
         self.messages: list[KeptMessage] = []
         self.answers: list[tuple[str, Message]] = []
+        self.uploads: list[KeptUpload] = []
         self.faults: list[ForgeError] = []
+        self.upload_faults: list[ForgeError] = []
+        self.is_upload_kept_before_its_fault = False
         self._ts = itertools.count(first_ts)
 
     def _strike(self) -> None:
@@ -126,6 +143,34 @@ class KeepingChat:
     async def respond(self, address: str, message: Message) -> None:
         self._strike()
         self.answers.append((address, message))
+
+    async def upload(self, channel: str, name: str, title: str, alt: str, data: bytes, *, thread_ts: str = "") -> None:
+        """Raises what is queued in `upload_faults` first."""
+        fault = self.upload_faults.pop(0) if self.upload_faults else None
+        if fault is None or self.is_upload_kept_before_its_fault:
+            self.uploads.append(KeptUpload(channel, name, title, alt, data, thread_ts, len(self.messages)))
+        if fault is not None:
+            raise fault
+
+    async def find_file(self, channel: str, name: str, *, thread_ts: str = "", since: datetime) -> bool:
+        return any(u.name == name and u.channel == channel and u.thread_ts == thread_ts for u in self.uploads)
+
+    async def direct(self, user_id: str) -> str:
+        return f"D{user_id[1:]}"
+
+
+class QuickPainter:
+    """Fulfils `Painter` without drawing: the bytes name the chart. Raises what is queued in `faults` first."""
+
+    def __init__(self) -> None:
+        self.drawn: list[str] = []
+        self.faults: list[ForgeError] = []
+
+    async def draw(self, chart: Chart) -> bytes:
+        self.drawn.append(chart.title)
+        if self.faults:
+            raise self.faults.pop(0)
+        return f"PNG of {chart.title}".encode()
 
 
 class Series1:
@@ -162,6 +207,7 @@ class Bench:
     metrics: Series1
     outside: Outside
     numbers: dict[str, Any]
+    painter: QuickPainter
 
     async def act(self, name: str, actor: Actor, run: str = "", **more: Any) -> Answer:
         answer = await self.engine.desk.act(Intent(name=name, run=run, **more), actor)
@@ -291,7 +337,7 @@ DATABASE: ContextVar[str] = ContextVar("DATABASE", default="")
 async def bench(
     tmp_path: Path, *, outside: Outside | None = None, clock: SimulatedClock | None = None, chat: KeepingChat | None = None,
     metrics: Series1 | None = None, setting: Setting | None = None, numbers: dict[str, Any] | None = None, world: str = "",
-    fate: Any = None,
+    fate: Any = None, painter: QuickPainter | None = None,
 ) -> AsyncIterator[Bench]:  # fmt: skip
     """One life of the program; call it again on the same path for the next."""
     store = open_store(DATABASE.get(), data_dir=tmp_path, ballast_bytes=64 * 1024)
@@ -301,6 +347,7 @@ async def bench(
     clock = clock or SimulatedClock()
     clock._busy = lambda: counted.under_way > 0
     chat, outside, metrics = chat or KeepingChat(), outside or Outside(), metrics or Series1()
+    painter = painter or QuickPainter()
     metrics.clock = clock
     world = world or f"{tmp_path}"
     OUTSIDE[world] = outside
@@ -325,7 +372,7 @@ async def bench(
     showing = Showing(settings)
     engine = Engine(
         counted, ports, settings, chat, showing, lambda: "C1", {"staging": staging}.get,
-        CONTINUATIONS,
+        CONTINUATIONS, painter=painter,
     )  # fmt: skip
     showing.doing = engine.interpreter.doing
 
@@ -339,7 +386,7 @@ async def bench(
     try:
         await engine.start(consume)
         await clock.settle()
-        yield Bench(engine, store, clock, chat, metrics, outside, shared)
+        yield Bench(engine, store, clock, chat, metrics, outside, shared, painter)
     finally:
         await engine.stop(0.0)
         store.close()

@@ -25,7 +25,7 @@ def asking(default: str = "", on_fail: str = "stop") -> Any:
     def plan(request: Request, setting: Setting, world: str, numbers: Mapping[str, Any]) -> Plan:
         options = (
             Option(name="keep", label="Keep the schema"),
-            Option(name="back", label="Return to the previous images", procedure="return_to_previous"),
+            Option(name="back", label="Return to the previous state", procedure="return_to_previous"),
         )
         return Plan(
             procedure="staging", service=request.service, environment=request.environment, version=request.version,

@@ -24,10 +24,10 @@ from messages.showing import Showing
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.policy import Policy, Setting, StagingPolicy
 from runbook.ports import Sample, Series
-from runbook.procedures import CONTINUATIONS, for_environment
+from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.values import Actor, Role
 from state.store import SqlStore, open_store
-from tests.engine.harness import Counted, KeepingChat, KeptMessage
+from tests.engine.harness import Counted, KeepingChat, KeptMessage, QuickPainter
 from tests.runbook.fakes import SERVICE, World
 
 TEAM = "T1"
@@ -320,7 +320,7 @@ async def stage(
     )
     settings = Settings(setting_of(policy))
     showing = Showing(settings)
-    engine = Engine(counted, ports, settings, chat, showing, lambda: "C1", for_environment, CONTINUATIONS)
+    engine = Engine(counted, ports, settings, chat, showing, lambda: "C1", PROCEDURES.get, CONTINUATIONS, painter=QuickPainter())
     showing.doing = engine.interpreter.doing
     consumer = SlackConsumer(engine.desk, directory)
     try:

@@ -45,7 +45,7 @@ async def test_while_an_approval_is_pending_a_guard_breaches_the_release_rolls_b
         assert sentence in answer
         assert s.images() == before
         assert [d.result for d in s.rows(Decision)] == ["no_go"]
-        returning = [note for note in s.notes if "returning to the previous images" in note]
+        returning = [note for note in s.notes if "returning to the previous state" in note]
         assert len(returning) == 1
         assert sentence in returning[0]
         assert worst in returning[0]

@@ -113,7 +113,7 @@ async def test_a_bad_release_is_returned_while_slack_is_down_and_told_of_once_af
         chat.down = ""
         await assert_shown_once(s, chat)
         assert "returned" in s.headline or "previous" in s.headline
-        assert sum("returning to the previous images" in note for note in s.notes) == 1
+        assert sum("returning to the previous state" in note for note in s.notes) == 1
 
 
 async def test_a_restart_while_slack_is_down_posts_nothing_twice(tmp_path: Path) -> None:
