@@ -1,4 +1,4 @@
-"""The recording rules that are shipped, judged by the real promtool."""
+"""The rules that are shipped, judged by the real promtool."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from integrations.prometheus.rules import rules_text
-from runbook.series import SHIPPED, recorded
+from runbook.series import SHIPPED, Windows, recorded_as
 from sandbox.prometheus import find_or_unpack
 
-CASES = Path(__file__).with_name("rules_test.yaml")
+CASES = sorted(Path(__file__).with_name("cases").glob("*.test.yaml"))
+JOINED = ("forge:pods:{window}", "forge:node_pods:{window}")
+"""Not measured: other rules are joined with them."""
 
 
 def promtool(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -29,33 +31,59 @@ def test_the_rules_are_good_for_every_window(tmp_path: Path, window: str) -> Non
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize("window", ["1m", "5m"])
-def test_every_series_that_is_promised_is_recorded_under_its_name(window: str) -> None:
-    names = re.findall(r"- record: (\S+)", rules_text(window))
-    assert sorted(names) == sorted(recorded(metric, window) for metric in SHIPPED)
+@pytest.mark.parametrize("windows", [Windows(), Windows("5m", "12h", "7d"), Windows("1d", "1m", "2m")])
+def test_every_series_that_is_promised_is_recorded_under_its_name(windows: Windows) -> None:
+    text = rules_text(windows.window, "15s", windows.baseline, windows.month)
+    names = re.findall(r"- record: (\S+)", text)
+    joined = [name.format(window=windows.window) for name in JOINED]
+    assert sorted(names) == sorted([*(recorded_as(metric, windows) for metric in SHIPPED), *joined])
+    read = set(re.findall(r"forge:[a-z_0-9]+:[0-9a-z]+", re.sub(r"- name: \S+", "", text)))
+    assert read == set(names)
 
 
 def test_another_window_leaves_nothing_of_the_first_behind() -> None:
-    text = rules_text("5m", "30s")
-    assert ":1m" not in text
-    assert "[1m]" not in text
-    assert "interval: 30s" in text
+    text = rules_text("5m", "30s", "12h", "7d")
+    assert not re.search(r":1m\b|\[1m\]|1d\b|30d\b", text)
+    assert set(re.findall(r"interval: (\S+)", text)) == {"30s", "2m"}
 
 
-def test_a_window_of_a_minute_is_the_file_as_it_is_shipped() -> None:
+@pytest.mark.parametrize(
+    ("interval", "slower"), [("15s", "1m"), ("1s", "4s"), ("30s", "2m"), ("1m", "2m"), ("5m", "5m")]
+)
+def test_what_changes_slowly_is_evaluated_rarely(interval: str, slower: str) -> None:
+    intervals = re.findall(r"name: forge:(\S+?):\S+\n +interval: (\S+)", rules_text("1m", interval))
+    assert dict(intervals) == {
+        "infrastructure": interval,
+        "database": interval,
+        "baseline": slower,
+        "availability": slower,
+        "alerts": interval,
+    }
+
+
+def test_windows_of_a_minute_a_day_and_a_month_are_the_file_as_it_is_shipped() -> None:
     import integrations.prometheus.rules as module
 
-    assert rules_text() == Path(module.__file__).with_name("rules.yaml").read_text(encoding="utf-8")
+    assert rules_text().startswith(Path(module.__file__).with_name("rules.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("window", ["", "1", "m", "0s", "1m] or up", "-5m", "1.5m"])
 def test_what_is_no_duration_is_refused(window: str) -> None:
-    with pytest.raises(ValueError, match="no duration"):
-        rules_text(window)
+    for windows in ({"window": window}, {"interval": window}, {"baseline": window}, {"month": window}):
+        with pytest.raises(ValueError, match="no duration"):
+            rules_text(**windows)  # type: ignore[arg-type]
 
 
-def test_the_rules_record_what_their_cases_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name.partition(".")[0])
+def test_the_rules_record_and_alert_what_their_cases_say(tmp_path: Path, case: Path) -> None:
     (tmp_path / "rules.yaml").write_text(rules_text())
-    (tmp_path / "cases.yaml").write_text(CASES.read_text())
-    tested = promtool("test", "rules", "cases.yaml", folder=tmp_path)
+    (tmp_path / case.name).write_text(case.read_text())
+    tested = promtool("test", "rules", case.name, folder=tmp_path)
     assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_rule_has_its_case() -> None:
+    expressions = re.findall(r"expr: .*|alertname: .*", "".join(case.read_text() for case in CASES))
+    told = set(re.findall(r"forge:\w+:\w+|Forge\w+", "\n".join(expressions)))
+    text = rules_text()
+    assert set(re.findall(r"- (?:record|alert): (\S+)", text)) <= told
