@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bot.configuration.connections import ClusterConnection, Connections, Secret
-from runbook.ports import Clock, Memory, Ports
+from runbook.ports import Clock, Memory, Ports, ScanReports
 from runbook.values import Environment
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from integrations.kubernetes import Credentials, KubernetesCluster
     from integrations.prometheus import PrometheusMetrics
     from integrations.registry import OciRegistry
+    from integrations.scan_folder import ScanFolder
     from integrations.signatures.git_signatures import GitSignatures
     from integrations.slack.web import SlackWeb
     from integrations.sql_linter import SquawkLinter
@@ -103,8 +105,16 @@ class Adapters:
         slack = self._connections.slack
         return SlackWeb(slack.bot_token.reveal(), api_url=slack.api_url)
 
-    def ports(self, clock: Clock, memory: Memory) -> Ports:
+    def scan_folder(self, now: Callable[[], datetime]) -> ScanFolder | None:
+        """None where none is configured."""
+        from integrations.scan_folder import ScanFolder
+
+        folder = self._connections.scan_folder
+        return None if folder is None else ScanFolder(folder, now)
+
+    def ports(self, clock: Clock, memory: Memory, kept_scans: ScanReports | None = None) -> Ports:
         """Everything that the domain asks of the outside world."""
+        scans = (kept_scans, self.scan_folder(clock.now))
         return Ports(
             clock=clock,
             clusters=self.clusters,
@@ -114,6 +124,7 @@ class Adapters:
             signatures=self.signatures,
             probes=self.probes,
             memory=memory,
+            scans=tuple(each for each in scans if each is not None),
             linter=self.linter,
         )
 

@@ -22,7 +22,10 @@ from engine.memory import LedgerMemory
 from engine.notes import Note, Tone
 from engine.ports import Ledger
 from engine.records import Run
+from engine.scans import LedgerScans
 from engine.settings import Settings
+from handlers.ci_scans import scan_taker
+from handlers.ci_webhook import ci_routes
 from handlers.consumer import SlackConsumer
 from handlers.http_mode import slack_routes
 from handlers.local import LocalServer
@@ -42,6 +45,7 @@ from state.places import DirectoryPlace
 from state.store import SqlStore
 
 if TYPE_CHECKING:
+    from aiohttp.web import RouteDef
     from slack_bolt.app.async_app import AsyncApp
 
 log = structlog.get_logger("forge")
@@ -66,6 +70,7 @@ class Bot:
         self.settings = Settings(configuration.setting)
         self.adapters = Adapters(configuration.connections)
         self.chat = SlackChat(self.adapters.slack)
+        self.scans = LedgerScans(store)
         self.painter = Painter()
         self.engine = self._engine()
         self.checkpointer = self._checkpointer()
@@ -93,7 +98,7 @@ class Bot:
         return engine
 
     def _ports(self) -> Ports:
-        ports = self.adapters.ports(self.clock, LedgerMemory(self.store, self.clock))
+        ports = self.adapters.ports(self.clock, LedgerMemory(self.store, self.clock), self.scans)
         m = self.meters
         return replace(
             ports,
@@ -131,9 +136,14 @@ class Bot:
             checks={"store": self._store_problem, "slack": self._slack_problem, "engine": self._engine_problem},
             started=lambda: self.engine.started,
             exposition=self._exposition,
-            routes=slack_routes(self.app, slack.signing_secret.reveal()) if http else (),
+            routes=[*(slack_routes(self.app, slack.signing_secret.reveal()) if http else ()), *self._ci_routes()],
             told=lambda part, is_well: self.meters.health(part, is_well=is_well),
         )
+
+    def _ci_routes(self) -> list[RouteDef]:
+        token = self.configuration.connections.ci_token
+        takers = {"scan": scan_taker(self.scans.keep, self.clock.now)}
+        return ci_routes(None if token is None else token.reveal, takers)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
