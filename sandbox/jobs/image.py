@@ -34,6 +34,11 @@ class Image:
             return ""
         return known.get(program, "")
 
+    def checks(self) -> dict[str, str]:
+        """migration -> a query that answers 1 when the schema has it, else 0."""
+        found = sorted((self.folder / "migrations").glob("*.check.sql"))
+        return {path.name.partition(".")[0]: path.read_text(encoding="utf-8") for path in found}
+
     def queries(self) -> dict[str, str]:
         """What this version asks of the database: name -> statement."""
         found: dict[str, str] = {}

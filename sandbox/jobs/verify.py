@@ -1,10 +1,9 @@
-"""`verify [--expects NAME]…`: whether the data are whole after migrations: row counts, constraints, schema version."""
+"""`verify`: whether the data are whole, after migrations and after they were taken back: row counts, constraints, schema versions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import psycopg
+from psycopg import sql
 
 from sandbox.jobs import database
 from sandbox.jobs.image import Image
@@ -22,19 +21,19 @@ STRAY = "INSERT INTO orders (product, quantity, total) VALUES (4711, 1, 1)"
 """What a migration leaves that lost a product: an order of nothing."""
 
 
-def verify(image: Image, expected: Sequence[str]) -> int:
+def verify(image: Image) -> int:
     # Whatever a spoilt version puts in for the check to find is rolled back.
     with database.connect() as connection, connection.transaction(force_rollback=True):
         if image.how("verify") == "fails":
             connection.execute(STRAY)
-        problems = _problems(connection, expected)
+        problems = _problems(connection, image)
     for problem in problems:
         say(f"NOT WHOLE: {problem}")
     say("the data are whole" if not problems else f"{len(problems)} of the checks failed")
     return 1 if problems else 0
 
 
-def _problems(connection: psycopg.Connection, expected: Sequence[str]) -> list[str]:
+def _problems(connection: psycopg.Connection, image: Image) -> list[str]:
     found = []
     for table in TABLES:
         rows = database.number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608 - the names above
@@ -49,7 +48,17 @@ def _problems(connection: psycopg.Connection, expected: Sequence[str]) -> list[s
         say(f"{what}: {count}")
         if count:
             found.append(f"{count} {what}")
-    applied = database.versions(connection)
+    return found + _misrecorded(connection, image)
+
+
+def _misrecorded(connection: psycopg.Connection, image: Image) -> list[str]:
+    """Migrations that this version knows, and that the schema has although they are not on record, or the other way round."""
+    applied, found = database.versions(connection), []
     say(f"schema: {', '.join(applied) or 'as it was first made'}")
-    found += [f"the migration {name} is not applied" for name in expected if name not in applied]
+    for name, query in image.checks().items():
+        there = database.number(connection, sql.SQL(query)) == 1
+        if there != (name in applied):
+            found.append(
+                f"{name} is {'there, and' if there else 'not there, though'} {'' if name in applied else 'not '}on record"
+            )
     return found

@@ -13,10 +13,13 @@ from ruamel.yaml import YAML
 from sandbox.shop import Shop
 from sandbox.signing import SshSigner
 from sandbox.world import staff
+from sandbox.world.database import SECRET
 from sandbox.world.tags import CHECKS, REPOSITORY
 from sandbox.world.tempo import Tempo
 
 HEAD = "# Written by the sandbox at each start. Beside the addresses only `policy` differs from what production would have.\n"
+CUSTOMER_SECRET = "shop-customer"  # noqa: S105 - the Secret's name
+LOAD_PER_S = 20
 FOREIGN = ("FORGE_", "SLACK_", "GITHUB_", "PROMETHEUS_", "PAGERDUTY_", "KUBE", "DOCKER_CONFIG")
 """Variables that could lead the sandbox's bot to somebody's real systems; it is started without them."""
 
@@ -35,7 +38,7 @@ def forge_yaml(
     return {
         "slack": {"channel": staff.RELEASES, "team": team},
         "roles": {role: list(members) for role, members in staff.ROLES.items()},
-        "services": {"shop": _service(shop, registry, environments)},
+        "services": {"shop": _service(shop, registry, environments) | (_validation(tempo) if tempo.validates else {})},
         "environments": {env: {"kubernetes": {"context": env, "namespace": env}} for env in environments},
         "integrations": {
             "kubernetes": {"kubeconfig": "kubeconfig"},
@@ -72,6 +75,42 @@ def _service(shop: Shop, registry: str, environments: tuple[str, ...]) -> dict[s
                 "json_subset": {"status": "accepted"},
             },
         ],
+    }
+
+
+def _validation(tempo: Tempo) -> dict[str, Any]:
+    """What proves a candidate beside the smoke tests. The targets are generous: a busy laptop has to reach them."""
+
+    def suite(name: str, kind: str, program: str, **more: Any) -> dict[str, Any]:
+        job = {
+            "workload": "web",
+            "args": ["suite", program],
+            "env_from_secrets": [CUSTOMER_SECRET, SECRET],
+            "timeout": tempo.suite_timeout,
+            "start_within": tempo.start_within,
+        }
+        return {"name": name, "kind": kind, "job": job | more}
+
+    load = {
+        "workload": "web",
+        "args": ["load"],
+        "env_from_secrets": [CUSTOMER_SECRET],
+        "timeout": "1m" if tempo.load_for.endswith("s") else "10m",
+        "start_within": tempo.start_within,
+    }
+    return {
+        "suites": [
+            suite("api", "integration", "integration"),
+            suite("orders", "end_to_end", "e2e"),
+            suite("schema", "migration", "migration"),
+            suite("old-queries", "compatibility", "compatibility", previous=True),
+        ],
+        "performance": {
+            "job": load,
+            "target": {"p50": "100ms", "p95": "400ms", "p99": "1s", "throughput": LOAD_PER_S},
+            "rate": LOAD_PER_S,
+            "duration": tempo.load_for,
+        },
     }
 
 

@@ -15,6 +15,7 @@ class Tempo:
     """policy: what stands in forge.yaml. window, interval: of the recording rules and of Prometheus' scrapes.
 
     time_scale: real seconds per second of the cluster's own. traffic_per_s: customers' requests in staging.
+    load_for, suite_timeout, start_within: of the shop's Jobs. validates: False leaves suites and load out, for who looks at other things.
     """
 
     window: str
@@ -22,17 +23,28 @@ class Tempo:
     time_scale: float
     traffic_per_s: float
     notice: str = ""
+    load_for: str = "3s"
+    suite_timeout: str = "60s"
+    start_within: str = "30s"
+    validates: bool = True
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
-def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
+def short(
+    observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
+    validates: bool = True,
+) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded."""
+    optional = {"to_staging": "optional", "to_prod": "optional"}
     return Tempo(
         window="5s",
         interval="1s",
         time_scale=0.2,
         traffic_per_s=25.0,
         notice="Sandbox: durations are shortened",
+        suite_timeout=suite_timeout,
+        start_within=start_within,
+        validates=validates,
         policy={
             "staging": {
                 "observation": observation,
@@ -46,6 +58,8 @@ def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
             "health": {"window": "10s", "interval": "500ms"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s"},
+            "scans": {"wait": "10s"},
+            "criteria": {} if validates else {"suites": optional, "performance": optional},
             "critical": [
                 {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},
                 {"name": "API p95 latency", "metric": "latency_p95_seconds", "above": "1s", "for": guards_for},
@@ -55,5 +69,13 @@ def short(observation: str = "10s", guards_for: str = "5s") -> Tempo:
     )
 
 
-RUNBOOK = Tempo(window="1m", interval="15s", time_scale=1.0, traffic_per_s=10.0)
+RUNBOOK = Tempo(
+    window="1m",
+    interval="15s",
+    time_scale=1.0,
+    traffic_per_s=10.0,
+    load_for="5m",
+    suite_timeout="10m",
+    start_within="2m",
+)
 """The runbook's own durations: an observation takes half an hour."""

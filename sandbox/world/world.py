@@ -27,7 +27,7 @@ from sandbox.slack import LocalSlack
 from sandbox.world import kept, settings, staff, workloads
 from sandbox.world.bot_process import BotEnded, BotProcess
 from sandbox.world.ci import Ci
-from sandbox.world.database import ShopDatabase
+from sandbox.world.database import ShopDatabase, secret
 from sandbox.world.product import Product
 from sandbox.world.releases import Releases
 from sandbox.world.tags import RUNNING, TAGS
@@ -70,7 +70,11 @@ class World:
         self.github = LocalGitHub()
         self.registry = LocalRegistry()
         self.shop = Shop(environments=self.environments, exists=self.registry.has)
-        self.cluster = LocalKubernetes(runtime=self.shop.runtime, time_scale=self.tempo.time_scale)
+        self.cluster = LocalKubernetes(
+            runtime=self.shop.runtime,
+            time_scale=self.tempo.time_scale,
+            programs=lambda image: self.releases.programs(image),
+        )
         self.cluster_metrics = ClusterMetrics(lambda: self.cluster.list("Deployment"))
         images = self.folder / "images"
         self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger, images)
@@ -166,8 +170,10 @@ class World:
             self.kept.ports[f"shop {env} {name}"] = int(endpoint.url.rpartition(":")[2])
 
     def _deploy(self) -> None:
-        """What ran before, or the released version."""
+        """What ran before, or the released version; and the Secrets that Jobs are given."""
         for env in self.environments:
+            self.cluster.apply(self.database.secret(env))
+            self.cluster.apply(secret(settings.CUSTOMER_SECRET, env, {"SHOP_CUSTOMER_TOKEN": self.shop.token}))
             for name in self.shop.workloads:
                 before = self.kept.images.get(f"{env}/{name}", "")
                 known = before.startswith(self.registry.host) and self.registry.has(before)
