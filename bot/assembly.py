@@ -90,6 +90,7 @@ class Bot:
             lambda: self.configuration.connections.slack.channel,
             PROCEDURES.get,
             CONTINUATIONS,
+            painter=metrics.metered(self.painter, "charts", self.meters),
         )
         showing.doing = engine.interpreter.doing
         engine.guards.judged = lambda seconds, outcomes: self.meters.guard_round(seconds, outcomes)

@@ -15,7 +15,8 @@ from functools import partial
 
 import structlog
 
-from engine.ports import Chat, Ledger, Message, Placed, Renderer, Store
+from engine.pictures import PICTURE, PICTURES, PRIVATE, PRIVATE_NOTE, Pictures, in_words, is_hopeless
+from engine.ports import Chat, Ledger, Message, Painter, Placed, Renderer, Store
 from engine.records import Outgoing, Posted, Received
 from engine.wakes import wait_for_bell
 from runbook.errors import ForgeError, Permanent, StoreUnavailable, Temporary
@@ -43,6 +44,10 @@ CONTENT_FAULTS = frozenset(
 
 LOOK_BACK = timedelta(minutes=5)
 
+LANES = {"channel": ["view", "note", PICTURE], "answers": ["answer"], "private": list(PRIVATE)}
+AT_MOST_ONCE = ("answer", *PRIVATE)
+"""Nothing can be looked up behind a response address, nor in direct messages without the right to read them."""
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -57,16 +62,26 @@ class Letter:
 
 
 class Outbox:
-    """Two lanes: what the channel sees, strictly in order; answers to callers, which overtake it."""
+    """Three lanes: what the channel sees, strictly in order; answers to callers, which overtake it; pictures for one person."""
 
-    def __init__(self, store: Store, clock: Clock, chat: Chat, renderer: Renderer, channel: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        chat: Chat,
+        renderer: Renderer,
+        channel: Callable[[], str],
+        *,
+        painter: Painter,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._chat = chat
         self._renderer = renderer
         self._channel = channel
         self._lanes: list[asyncio.Task[None]] = []
-        self._bell = {"channel": asyncio.Event(), "answers": asyncio.Event()}
+        self._pictures = Pictures(chat, painter)
+        self._bell = {lane: asyncio.Event() for lane in LANES}
         self.trouble = ""
 
     async def start(self) -> None:
@@ -141,10 +156,12 @@ class Outbox:
         if current is None or current.state not in ("pending", "sending"):
             return None
         doubtful = current.state == "sending"
-        if doubtful and current.kind == "answer":  # nothing can be looked up behind a response address: at most once
+        if doubtful and current.kind in AT_MOST_ONCE:
             ledger.save(replace(current, state="dropped", error="its arrival is doubtful after a restart"))
             return None
         now = self._clock.now()
+        if current.kind in PICTURES:
+            return self._letter(ledger, current, doubtful=doubtful)
         message = self._renderer.render(ledger, current, now)
         if message is not None and current.error.startswith(PLAIN):
             message = Message(message.text)
@@ -152,6 +169,17 @@ class Outbox:
         if message is None or (place is not None and (current.kind != "view" or place.rendered == _hash(message))):
             ledger.save(replace(current, state="sent", sent_at=now))
             return None
+        return self._letter(ledger, current, message, place, doubtful=doubtful)
+
+    def _letter(
+        self,
+        ledger: Ledger,
+        current: Outgoing,
+        message: Message | None = None,
+        place: Posted | None = None,
+        *,
+        doubtful: bool,
+    ) -> Letter:
         row = replace(current, state="sending", attempts=current.attempts + 1)
         ledger.save(row)
         thread = ledger.get(Posted, f"headline:{row.run}") if not row.subject.startswith("headline:") else None
@@ -165,20 +193,34 @@ class Outbox:
         """None: done with this one. Else the lane pauses for so many seconds."""
         try:
             placed = await self._deliver(letter)
-        except Temporary as error:
-            pause_s = error.retry_after_s or min(2.0 ** min(letter.row.attempts, 6), LONGEST_PAUSE_S)
-            await self._postpone(letter, error, pause_s)
-            return pause_s
-        except Permanent as error:
-            return await self._refused(letter, error)
+        except (Temporary, Permanent) as error:
+            return await self._not_delivered(letter, error)
         self.trouble = ""
         await self._store.write(lambda ledger: self._sent(ledger, letter, placed))
         return None
 
+    async def _not_delivered(self, letter: Letter, error: Temporary | Permanent) -> float | None:
+        if is_hopeless(letter.row, error):
+            log.warning("outbox.in_words", subject=letter.row.subject, code=error.code, cause=error.cause)
+            self._pictures.forget(letter.row)
+            await self._store.write(lambda ledger: ledger.save(in_words(letter.row, error)))
+            return None
+        if isinstance(error, Permanent):
+            return await self._refused(letter, error)
+        pause_s = error.retry_after_s or min(2.0 ** min(letter.row.attempts, 6), LONGEST_PAUSE_S)
+        await self._postpone(letter, error, pause_s)
+        return pause_s
+
     async def _deliver(self, letter: Letter) -> Placed | None:
         row, message = letter.row, letter.message
+        if row.kind in PICTURES:
+            thread_ts = letter.thread.ts if letter.thread is not None else ""
+            await self._pictures.deliver(row, self._channel(), thread_ts, doubtful=letter.doubtful)
+            return None
         if message is None:
             return None
+        if row.kind == PRIVATE_NOTE:
+            return await self._chat.post(row.payload["user"], message, _message_id(row))
         if row.kind == "answer":
             if letter.address:
                 await self._chat.respond(letter.address, message)
@@ -214,7 +256,7 @@ class Outbox:
         self.trouble = error.code
         log.warning("outbox.postponed", subject=letter.row.subject, code=error.code, pause_s=pause_s)
         doubtful = error.code.endswith(".doubtful")
-        if letter.row.kind == "answer" and doubtful:
+        if letter.row.kind in AT_MOST_ONCE and doubtful:
             row = replace(letter.row, state="dropped", error=error.code)
         else:
             again = self._clock.now() + timedelta(seconds=pause_s)
@@ -224,7 +266,7 @@ class Outbox:
     async def _refused(self, letter: Letter, error: Permanent) -> float | None:
         """Slack won't have it: a gone message is posted anew, an answer is dropped, everything else is tried again, slower and slower."""
         log.error("outbox.refused", subject=letter.row.subject, code=error.code, cause=error.cause, remedy=error.remedy)
-        if letter.row.kind == "answer":
+        if letter.row.kind in AT_MOST_ONCE:
             await self._store.write(lambda ledger: ledger.save(replace(letter.row, state="dropped", error=error.code)))
             return None
         if error.code.endswith(".message_not_found") and letter.place is not None:
@@ -255,16 +297,14 @@ def _forget(ledger: Ledger, letter: Letter) -> None:
 
 def _next_row(ledger: Ledger, lane: str, now: datetime) -> Outgoing | None:
     """The oldest row of the lane; strictly in order, so that a postponed one holds the others up."""
-    kinds = ["answer"] if lane == "answers" else ["view", "note"]
-    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=kinds, order="id", limit=1)
+    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=LANES[lane], order="id", limit=1)
     if not rows or (rows[0].not_before is not None and rows[0].not_before > now):
         return None
     return rows[0]
 
 
 def _next_due(ledger: Ledger, lane: str, now: datetime) -> float | None:
-    kinds = ["answer"] if lane == "answers" else ["view", "note"]
-    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=kinds, order="id", limit=1)
+    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=LANES[lane], order="id", limit=1)
     if not rows or rows[0].not_before is None:
         return None
     return max((rows[0].not_before - now).total_seconds(), 0.01)

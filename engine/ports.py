@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from engine.records import Entry, Outgoing, Sealed
+from runbook.charts import Chart
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -90,6 +91,22 @@ class Chat(Protocol):
 
     async def respond(self, address: str, message: Message) -> None:
         """An answer that the caller alone sees, by the response address of a command or click."""
+
+    async def upload(self, channel: str, name: str, title: str, alt: str, data: bytes, *, thread_ts: str = "") -> None:
+        """A PNG shown as a message of its own. alt: said in its place where it can't be seen."""
+
+    async def find_file(self, channel: str, name: str, *, thread_ts: str = "", since: datetime) -> bool:
+        """Whether a file of this name stands there: looked for before a doubtful upload is repeated."""
+
+    async def direct(self, user_id: str) -> str:
+        """The channel of the direct messages with this person."""
+
+
+class Painter(Protocol):
+    """Draws charts. Raises `runbook.errors`: a chart that can't be drawn is no reason to hold anything up."""
+
+    async def draw(self, chart: Chart) -> bytes:
+        """PNG."""
 
 
 class Renderer(Protocol):

@@ -33,6 +33,8 @@ class Showing:
             return Message(payload["text"], payload["blocks"])
         if outgoing.kind == "note":
             return self._messages.note(from_json(Note, payload), outgoing.run)
+        if outgoing.kind == "private_note":
+            return self._messages.note(from_json(Note, payload["note"]))
         turn = Turn(ledger, now, self._settings.current)
         run = turn.run(outgoing.run)
         if run is None:

@@ -31,7 +31,8 @@ def draw_bars(axes: Axes, bars: Sequence[Bar], limits: Sequence[Limit], unit: st
     axes.set_yticks(range(len(shown)), [name(bar.name) for bar in shown])
     axes.tick_params(axis="y", length=0, labelcolor="#1f2937")
     axes.grid(visible=False, axis="y")
-    axes.set_ylim(len(shown) - 0.4, -0.6)
+    air = 0.5 if len(shown) == 1 else 0.0
+    axes.set_ylim(len(shown) - 0.4 + air, -0.6 - air)
     _label_values(axes, scale, [number / scale.divisor for number in numbers])
     _legend(axes, shown, limits, unit, name, more=len(bars) - len(shown))
 
@@ -51,9 +52,15 @@ def _draw_bar(axes: Axes, place: int, bar: Bar, unit: str, scale: Scale) -> None
         target = bar.target / scale.divisor
         axes.plot([target, target], [place - 0.42, place + 0.4], color=_TARGET, linewidth=2.6, zorder=3)
     axes.annotate(
-        _words(bar, unit), (max(value, 0.0), middle), xytext=(5, 0), textcoords="offset points", va="center",
+        _words(bar, unit), (_end(bar, scale), middle), xytext=(5, 0), textcoords="offset points", va="center",
         fontsize=10, zorder=4, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
     )  # fmt: skip
+
+
+def _end(bar: Bar, scale: Scale) -> float:
+    """Behind everything that stands in the bar's row."""
+    ends = [n for n in (bar.value, bar.target, bar.previous, 0.0) if n is not None and math.isfinite(n)]
+    return max(ends) / scale.divisor
 
 
 def _words(bar: Bar, unit: str) -> str:
@@ -67,7 +74,7 @@ def _label_values(axes: Axes, scale: Scale, numbers: Sequence[float]) -> None:
     low, high = min(*numbers, 0.0, 0.0), max(*numbers, 0.0, 0.0)
     air = 0.55 * (high - low or 1.0)
     axes.set_xlim(low - (0.05 * (high - low) if low < 0 else 0.0), high + air)
-    locator = MaxNLocator(nbins=5)
+    locator = MaxNLocator(nbins=5, steps=[1, 2, 5, 10])
     axes.xaxis.set_major_locator(locator)
     ticks = locator.tick_values(low, high + air)
     axes.xaxis.set_major_formatter(FuncFormatter(scale.label(float(ticks[1] - ticks[0]) if len(ticks) > 1 else 0.0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -62,9 +63,10 @@ def png(chart: Chart) -> bytes:
         rows = max(1, math.ceil(len(panels) / columns))
         figure = Figure(figsize=(WIDTH_IN, _height(len(panels), rows)), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(plain(chart.title, 72), x=0.012, ha="left", fontsize=15, fontweight="bold")
+        title = textwrap.fill(plain(chart.title, 200), 60, max_lines=2, placeholder=" …")
+        figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold")
         for place, panel in enumerate(panels, 1):
-            _draw_panel(figure.add_subplot(rows, columns, place), panel, is_alone=len(panels) == 1)
+            _draw_panel(figure.add_subplot(rows, columns, place), panel, is_narrow=columns > 1)
         if not panels:
             _say_empty(figure.add_subplot(1, 1, 1))
         if len(chart.panels) > MAX_PANELS:
@@ -89,16 +91,15 @@ def _height(panels: int, rows: int) -> float:
     return 0.6 + rows * (_ROW_IN if panels == 2 else _PAIR_ROW_IN)
 
 
-def _draw_panel(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
-    if panel.title and not (is_alone and not panel.title.strip()):
-        axes.set_title(plain(panel.title, 60 if is_alone else 40), loc="left", fontsize=12, fontweight="bold")
+def _draw_panel(axes: Axes, panel: Panel, *, is_narrow: bool) -> None:
+    axes.set_title(plain(panel.title, 34 if is_narrow else 70), loc="left", fontsize=12, fontweight="bold")
     if panel.lines or not panel.bars:
-        _draw_lines(axes, panel)
+        _draw_lines(axes, panel, is_narrow=is_narrow)
     else:
         draw_bars(axes, panel.bars, panel.limits, panel.unit, name=lambda text: plain(text, 26))
 
 
-def _draw_lines(axes: Axes, panel: Panel) -> None:
+def _draw_lines(axes: Axes, panel: Panel, *, is_narrow: bool) -> None:
     lines = [(line.name, with_gaps(line.points)) for line in panel.lines[:MAX_LINES]]
     values = [value for _, points in lines for _, value in points if not math.isnan(value)]
     limits = [limit for limit in panel.limits if math.isfinite(limit.value)]
@@ -109,15 +110,15 @@ def _draw_lines(axes: Axes, panel: Panel) -> None:
     for place, (name, points) in enumerate(lines):
         _draw_line(axes, place, name, points, panel.unit, scale)
     _frame(axes, [v / scale.divisor for v in values], [m.value / scale.divisor for m in limits])
-    _label_values(axes, scale)
-    _label_time(axes, [at for _, points in lines for at, _ in points])
+    _label_values(axes, scale, is_whole=panel.unit == "count" and scale.divisor == 1)
+    _label_time(axes, [at for _, points in lines for at, _ in points], ticks=4 if is_narrow else 6)
     for limit in limits:
         _draw_limit(axes, limit, panel.unit, scale)
     more = len(panel.lines) - len(lines)
     title = f"{more} more lines are not shown" if more > 0 else None
     longest = max(len(name) for name, _ in lines)
     axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=_columns(len(lines), longest), frameon=False,
+        loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=_columns(len(lines), longest, is_narrow=is_narrow), frameon=False,
         fontsize=10.5, handlelength=3.2, columnspacing=1.6, title=title, title_fontsize=10,
     )  # fmt: skip
 
@@ -128,7 +129,7 @@ def _draw_line(axes: Axes, place: int, name: str, points: Points, unit: str, sca
         [datetime.fromtimestamp(at, UTC) for at, _ in points],  # type: ignore[arg-type]  # it takes moments as well
         [value / scale.divisor for _, value in points],
         color=_COLOURS[place], linestyle=_STYLES[place], marker=_MARKERS[place], markersize=6,
-        markevery=marked(points, shift=place), markeredgecolor="white", markeredgewidth=0.8, label=label,
+        markevery=marked(points, shift=place), markeredgecolor="white", markeredgewidth=0.8, label=label, clip_on=False, zorder=3,
     )  # fmt: skip
 
 
@@ -147,14 +148,14 @@ def _frame(axes: Axes, values: Sequence[float], limits: Sequence[float]) -> None
     axes.set_ylim(low, high)
 
 
-def _label_values(axes: Axes, scale: Scale) -> None:
-    locator = MaxNLocator(nbins=5)
+def _label_values(axes: Axes, scale: Scale, *, is_whole: bool) -> None:
+    locator = MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=is_whole)
     axes.yaxis.set_major_locator(locator)
     ticks = locator.tick_values(*axes.get_ylim())
     axes.yaxis.set_major_formatter(FuncFormatter(scale.label(float(ticks[1] - ticks[0]) if len(ticks) > 1 else 0.0)))
 
 
-def _label_time(axes: Axes, moments: Sequence[float]) -> None:
+def _label_time(axes: Axes, moments: Sequence[float], *, ticks: int) -> None:
     first, last = min(moments), max(moments)
     if first == last:
         first, last = first - 60, last + 60
@@ -163,7 +164,7 @@ def _label_time(axes: Axes, moments: Sequence[float]) -> None:
         datetime.fromtimestamp(max(0.0, first - air), UTC),  # type: ignore[arg-type]  # it takes moments as well
         datetime.fromtimestamp(last + air, UTC),  # type: ignore[arg-type]
     )
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6, tz=UTC))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=ticks, tz=UTC))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(DateFormatter(clock_format(last - first), tz=UTC))  # type: ignore[no-untyped-call]
     axes.set_xlabel(day_words(moments), loc="right", fontsize=9.5, labelpad=1)
 
@@ -174,10 +175,10 @@ def _draw_limit(axes: Axes, limit: Limit, unit: str, scale: Scale) -> None:
     axes.axhline(at, color=_LIMIT, linestyle=(0, (6, 3)), linewidth=1.6, zorder=1.5)
     axes.axhspan(at, high if limit.above else low, color=_LIMIT, alpha=0.06, linewidth=0, zorder=0)
     words = f"{plain(limit.name, 30)}: {'at most' if limit.above else 'at least'} {said(limit.value, unit)}"
-    axes.text(
-        0.012, at, words, transform=axes.get_yaxis_transform(), color=_LIMIT, fontsize=10, fontweight="bold",
-        va="bottom" if limit.above else "top", zorder=4, clip_on=True,
-        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.2},
+    axes.annotate(
+        words, (0.012, at), xycoords=axes.get_yaxis_transform(), xytext=(0, 3 if limit.above else -3),
+        textcoords="offset points", color=_LIMIT, fontsize=10, fontweight="bold", va="bottom" if limit.above else "top",
+        zorder=4, bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
     )  # fmt: skip
 
 
@@ -187,5 +188,7 @@ def _say_empty(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", fontsize=16, color=_QUIET)
 
 
-def _columns(lines: int, longest: int) -> int:
+def _columns(lines: int, longest: int, *, is_narrow: bool) -> int:
+    if is_narrow:
+        return min(lines, 2 if longest <= 8 else 1)
     return min(lines, 3 if longest <= 14 else 2 if longest <= 28 else 1)

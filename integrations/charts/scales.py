@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from runbook.wording import percent
+
 _STEPS: dict[str, tuple[tuple[float, str], ...]] = {
     "ratio": ((0.01, " %"),),
     "s": ((1e-6, " µs"), (1e-3, " ms"), (1.0, " s"), (60.0, " min"), (3600.0, " h"), (86400.0, " d")),
@@ -37,6 +39,8 @@ def scale_for(values: Iterable[float], unit: str) -> Scale:
     steps = _STEPS.get(unit, ((1.0, f" {unit}" if unit else ""),))
     if unit == "s" and largest == 0:
         return Scale(1.0, " s")
+    if largest >= 1e15:  # beyond any prefix that people know
+        return Scale(1.0, steps[0][1])
     fitting = [step for step in steps if largest >= _FROM.get(step[0], step[0])]
     return Scale(*(fitting[-1] if fitting else steps[0]))
 
@@ -45,6 +49,8 @@ def said(value: float | None, unit: str) -> str:
     """One value by itself, with three digits that count: `0.42 %`, `1.25 s`, `no data`."""
     if value is None or not math.isfinite(value):
         return "no data"
+    if unit == "ratio" and 0.99 < value < 1:  # the nines are what counts
+        return percent(value)
     scale = scale_for((value,), unit)
     shown = value / scale.divisor
     if shown == 0 or 1e-4 <= abs(shown) < 1e6:

@@ -102,7 +102,7 @@ def _show(outbox: Outbox, ledger: Ledger) -> None:
 
 def _write(store: SqlStore, setting: Setting, numbers: Sequence[int], at_go: int, posted: bool) -> None:
     nobody: Any = None
-    outbox = Outbox(store, SteadyClock(), nobody, Showing(Settings(setting)), lambda: "")
+    outbox = Outbox(store, SteadyClock(), nobody, Showing(Settings(setting)), lambda: "", painter=nobody)
 
     def some(ledger: Ledger) -> None:
         for number in numbers:

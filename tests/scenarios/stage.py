@@ -320,7 +320,9 @@ async def stage(
     )
     settings = Settings(setting_of(policy))
     showing = Showing(settings)
-    engine = Engine(counted, ports, settings, chat, showing, lambda: "C1", PROCEDURES.get, CONTINUATIONS, painter=QuickPainter())
+    engine = Engine(
+        counted, ports, settings, chat, showing, lambda: "C1", PROCEDURES.get, CONTINUATIONS, painter=QuickPainter()
+    )
     showing.doing = engine.interpreter.doing
     consumer = SlackConsumer(engine.desk, directory)
     try:
