@@ -12,10 +12,10 @@ import re
 import shutil
 import sys
 import tempfile
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from integrations.programs import Finished, run_program
 from runbook.errors import Permanent, Temporary
@@ -24,7 +24,7 @@ from runbook.ports import LintFinding
 SYSTEM = "linter"
 LARGEST_BYTES = 4 * 1024 * 1024
 _KEPT_FILES = 500
-_MOST_FINDINGS = 200  # of one file
+_MOST_OF_A_RULE = 20  # in one file; never fewer rules
 _REMEDY = "Install it into forge's environment: pip install squawk-cli==2.70.0"
 
 # Off by default in squawk: what may change for the version that runs already.
@@ -96,11 +96,7 @@ class SquawkLinter:
             finished = await self._run(folder, [f"{key}.sql" for key in texts])
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        found: dict[str, list[Finding]] = {key: [] for key in texts}
-        for key, finding in _parsed(finished):
-            if len(found[key]) < _MOST_FINDINGS or finding[1] == "syntax-error":
-                found[key].append(finding)
-        return {key: tuple(findings) for key, findings in found.items()}
+        return _parsed(finished, texts)
 
     async def _run(self, folder: Path, names: Sequence[str]) -> Finished:
         program = self._program or _found()
@@ -144,22 +140,27 @@ def _written(texts: Mapping[str, str]) -> Path:
     return folder
 
 
-def _parsed(finished: Finished) -> list[tuple[str, Finding]]:
+def _parsed(finished: Finished, asked: Iterable[str]) -> dict[str, tuple[Finding, ...]]:
     """Exit codes: 0 nothing found; 1 something found, or it could not do its work, and then there is no JSON."""
+    found: dict[str, list[Finding]] = {key: [] for key in asked}
+    seen: Counter[tuple[str, str]] = Counter()
     try:
         listed = json.loads(finished.output) if finished.code in (0, 1) else None
-        return [(Path(each["file"]).stem, _finding(each)) for each in listed or _no_list(listed)]
+        for each in listed if isinstance(listed, list) else _no_list():
+            key, finding = Path(each["file"]).stem, _finding(each)
+            seen[key, finding[1]] += 1
+            if seen[key, finding[1]] <= _MOST_OF_A_RULE:
+                found[key].append(finding)
     except (ValueError, KeyError, TypeError) as error:
         words = finished.errors.decode(errors="replace").strip().splitlines()
         detail = f": {words[0][:200]}" if words else ""
         cause = f"squawk gave no findings but the exit code {finished.code}{detail}"
         raise Permanent(SYSTEM, "garbage", cause, _REMEDY) from error
+    return {key: tuple(findings) for key, findings in found.items()}
 
 
-def _no_list(listed: Any) -> list[Any]:
-    if not isinstance(listed, list):
-        raise TypeError("no list")
-    return listed
+def _no_list() -> NoReturn:
+    raise TypeError("no list")
 
 
 def _finding(each: Mapping[str, Any]) -> Finding:
