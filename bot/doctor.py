@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import machine, surroundings, workspace
+from bot.checks import machine, scans, surroundings, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
 from runbook.documents.problems import ConfigurationError
@@ -58,6 +58,7 @@ def checks_of(configuration: Configuration, adapters: Adapters) -> dict[str, Che
         "slack.groups": lambda: workspace.check_groups(adapters, setting.roles),
         "github": lambda: surroundings.check_code(adapters, setting),
         "registry": lambda: surroundings.check_registry(adapters, setting),
+        "scans": lambda: scans.check_scans(adapters, connections, setting.policy),
     }
     for env in connections.clusters:
         checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ audit: {{checkpoints: [checkpoints]}}
             "SLACK_BOT_TOKEN": self.slack.bot_token,
             "SLACK_APP_TOKEN": self.slack.app_token,
             "GITHUB_TOKEN": self.github.token,
+            "FORGE_CI_TOKEN": "c" * 32,
         }
 
     async def findings(self, **changes: str) -> list[Finding]:
@@ -167,6 +169,27 @@ async def test_missing_series_are_named(around: Surroundings) -> None:
     assert [finding.check for finding in bad] == ["staging.shop.series"]
     assert "forge:error_ratio:5m" in bad[0].text
     assert "rules.yaml" in bad[0].remedy
+
+
+async def test_no_way_in_for_required_scans_is_told(around: Surroundings) -> None:
+    bad = await around.bad(FORGE_CI_TOKEN="")
+    assert [(finding.check, finding.state) for finding in bad] == [("scans", State.FAIL)]
+    assert "FORGE_CI_TOKEN" in bad[0].remedy
+
+
+async def test_a_scan_folder_with_broken_files_is_told(around: Surroundings) -> None:
+    (around.folder / "scans").mkdir()
+    broken = around.folder / "scans" / "web.json"
+    broken.write_text('{"half":')
+    os.utime(broken, (time.time() - 60, time.time() - 60))
+    path = around.configuration()
+    text = path.read_text().replace("integrations:\n", "integrations:\n  scans: {folder: scans}\n")
+    path.write_text(text)
+    report = await examine(path, {**around.environ(), "FORGE_CI_TOKEN": "short"}, limit_s=30)
+    bad = [finding for finding in report.findings if finding.state is not State.OK]
+    assert [(finding.check, finding.state) for finding in bad] == [("scans", State.WARN)] * 2
+    assert "fewer than 16" in bad[0].text
+    assert "web.json" in bad[1].text
 
 
 async def test_a_system_that_hangs_hides_nothing_else(around: Surroundings) -> None:
