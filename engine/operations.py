@@ -18,6 +18,7 @@ from engine.intents import AnswerRenderer, Intent
 from engine.interpreter import Interpreter
 from engine.journal import Turn
 from engine.lifecycle import on_way_back, open_run
+from engine.metrics_lookup import look_up_metrics
 from engine.outbox import Outbox
 from engine.ports import Ledger, Store
 from engine.queue import ahead_of, lock_on
@@ -117,6 +118,8 @@ class Desk:
             return await self._transact(lambda turn: self._refusal(turn, intent, actor, _TOO_LATE), received)
         if intent.name in _PLANNED:
             return await self._deploy(intent, actor, received)
+        if intent.name == "metrics":
+            return await self._metrics(intent, actor, received)
         answer = await self._transact(lambda turn: self._carry_out(turn, intent, actor), received)
         if answer.kind is AnswerKind.DONE and answer.code.startswith("approval."):
             self.decided(answer.run, answer.code)
@@ -282,6 +285,26 @@ class Desk:
             return info("help", "", view=HelpView(commands=tuple(c for c in COMMANDS if c.name == intent.topic)))
         others = tuple(c.name for c in COMMANDS if c not in mine)
         return info("help", "", view=HelpView(commands=mine, others=others))
+
+    async def _metrics(self, intent: Intent, actor: Actor, received: Received | None) -> Answer:
+        """Prometheus is asked outside of the transaction: it may take its time."""
+        verdict = self._allowed(intent, actor)
+        if verdict.outcome is not Outcome.PASS:
+            answer = refused(verdict.code, verdict.reason, verdict.remedy)
+            return await self._transact(lambda turn: self._refusal(turn, intent, actor, answer), received)
+        service = self._service(intent)
+        if isinstance(service, Answer):
+            return await self._transact(lambda _: service, received)
+        looked = await look_up_metrics(self._ports, self._settings.current.policy, service, intent.environment)
+        if isinstance(looked, Answer):
+            return await self._transact(lambda _: looked, received)
+
+        def show(turn: Turn) -> Answer:
+            if received is not None:
+                looked.show(turn, actor, received)
+            return looked.answer()
+
+        return await self._transact(show, received)
 
     # --- deploy and plan ------------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ DIALOG_S = 2.0
 """Time limits, in seconds, that together leave room within Slack's three."""
 
 RECENT_VIEWS = 200
-_SLOW_STARTERS = ("deploy",)
+_SLOW_STARTERS = ("deploy", "metrics")
 Json = dict[str, Any]
 
 
@@ -274,7 +274,7 @@ def _looking_at(kept: Kept) -> str:
     intent = intent_of(COMMAND, kept)
     if isinstance(intent, Answer) or intent.name not in _SLOW_STARTERS:
         return ""
-    return f"Looking at {esc(' '.join([intent.name, intent.environment or '', intent.version]), 100)} …"
+    return f"Looking at {esc(' '.join(filter(None, (intent.name, intent.environment, intent.version))), 100)} …"
 
 
 def _not_kept(fate: Fate) -> Answer:

@@ -66,6 +66,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("lock", "Let no run start in an environment", (_E,), takes_reason=True, takes_service=True,
             example='lock staging --reason "load test until noon"'),
     Command("unlock", "Release a lock", (_E,), takes_reason=True, takes_service=True),
+    Command("metrics", "Show a service's metrics, their limits, and the targets", (_E,), reading=True, takes_service=True,
+            example="metrics staging"),
     Command("audit", "Show the audit log, or that of one run", (_R,), optional=1, reading=True),
     Command("help", "Show the commands that you may run", (Argument.COMMAND,), optional=1, reading=True),
 )  # fmt: skip

@@ -246,6 +246,22 @@ def _bound(level: Level, above: bool, limit: float, for_s: float, value: float |
     return Bound(level=level, above=above, limit=limit, for_s=for_s, crossed=crossed)
 
 
+def summary(report: MetricReport) -> str:
+    """One sentence or two, for a phone's notification: targets kept, limits crossed, series missing."""
+    known = [target for target in report.targets if target.kept is not None]
+    kept = sum(1 for target in known if target.kept)
+    told = [f"{kept} of {len(report.targets)} targets kept"]
+    if len(known) < len(report.targets):
+        told[0] += f" ({len(report.targets) - len(known)} unknown)"
+    for level, words in (("critical", "beyond a critical threshold"), ("warning", "beyond a warning threshold"),
+                         ("limit", "beyond a limit")):  # fmt: skip
+        count = sum(1 for line in report.lines if line.level == level)
+        told += [f"{count} {words}"] if count else []
+    if report.missing:
+        told.append(f"{len(report.missing)} series missing")
+    return f"{report.service} in {report.environment} at {report.at:%H:%M} UTC: {', '.join(told)}."
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
