@@ -23,6 +23,7 @@ MAX_TAIL = 3_500
 MAX_SECTION = 3_000
 MAX_HEADER = 150
 MAX_CONTEXT = 2_000
+MAX_LOG = 2_500
 MAX_BUTTON = 75
 MAX_CONFIRM_TITLE = 100
 MAX_CONFIRM_TEXT = 300
@@ -166,6 +167,22 @@ def context(*parts: Markup) -> Block:
 
 def divider() -> Block:
     return {"type": "divider"}
+
+
+def preformatted(text: str, limit: int = MAX_LOG) -> Block:
+    """Several lines as they are, their end kept where there is no room: rich text, in which nothing formats, links or mentions."""
+    lines = [plain_line(line) for line in text.splitlines()]
+    shown = "\n".join(lines)
+    if len(shown) > limit:
+        shown = ELLIPSIS + shown[-(limit - 1) :]
+    element = {"type": "text", "text": shown or "–"}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [element]}]}
+
+
+def plain_line(line: str) -> str:
+    """Its indentation stays; controls and invisible characters go."""
+    kept = line.expandtabs(4)
+    return "".join(char for char in kept if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")).rstrip()
 
 
 def paragraphs(lines: Iterable[Markup]) -> list[Block]:

@@ -6,7 +6,21 @@ from collections.abc import Iterable
 
 from engine.views import AuditView, HelpView, PlanView, RunLine, StatusView
 from messages import words
-from messages.blocks import Block, Markup, bold, code, context, esc, italic, join, link, mention, moment, paragraphs
+from messages.blocks import (
+    Block,
+    Markup,
+    bold,
+    code,
+    context,
+    esc,
+    italic,
+    join,
+    link,
+    mention,
+    moment,
+    paragraphs,
+    preformatted,
+)
 from runbook.verdicts import Outcome, Verdict
 
 
@@ -22,6 +36,17 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> list[Markup]:
             line = join(line, "→", esc(verdict.remedy, 400))
         lines.append(line)
     return lines
+
+
+def log_blocks(verdicts: Iterable[Verdict]) -> list[Block]:
+    """The ends of logs that verdicts carry, each beneath its name."""
+    blocks = []
+    for verdict in verdicts:
+        for fact in verdict.evidence:
+            if words.is_log(fact):
+                where = f" ({fact.source})" if fact.source else ""
+                blocks += [context(esc(f"{verdict.gate}: {fact.name}{where}", 200)), preformatted(str(fact.value))]
+    return blocks
 
 
 def plan_blocks(view: PlanView) -> list[Block]:

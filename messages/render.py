@@ -8,8 +8,9 @@ from engine.answers import Answer, AnswerKind
 from engine.notes import Note
 from engine.ports import Message
 from engine.views import ApprovalView, AuditView, HelpView, PlanView, RunView, StatusView
-from messages import cards, details, words
+from messages import cards, details, metrics, words
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
+from runbook.metric_report import MetricReport
 
 _ANSWER_SIGNS = {
     AnswerKind.DONE: ":white_check_mark:",
@@ -38,7 +39,7 @@ class Messages:
             title = join(title, "·", esc(run_id))
         head = [section(title)]
         text = paragraphs(esc(line, 2_000) for line in note.text.splitlines() if line.strip())
-        verdicts = paragraphs(details.verdict_lines(note.verdicts))
+        verdicts = [*paragraphs(details.verdict_lines(note.verdicts)), *details.log_blocks(note.verdicts)]
         tail = [section(join(who, "– please look."))] if who else []
         more = f"More: /forge status {run_id}" if run_id else "More is in the audit log: /forge audit"
         subject = f"{run_id}: " if run_id and run_id not in note.title else ""
@@ -75,6 +76,8 @@ def view_blocks(view: Any) -> list[Block]:
             return details.audit_blocks(view)
         case HelpView():
             return details.help_blocks(view)
+        case MetricReport():
+            return metrics.metrics_blocks(view)
         case RunView():
             return _run_blocks(view)
     return []

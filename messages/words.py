@@ -54,6 +54,7 @@ TONE: dict[Tone, Sign] = {
     Tone.ASK: Sign(":point_right:", "→", "your turn"),
 }
 PAUSED = Sign(":double_vertical_bar:", "‖", "paused")
+LOG = "last lines of the log"
 _UNKNOWN = Sign(":grey_question:", "?", "unknown")
 
 
@@ -128,7 +129,10 @@ def quantity(value: object, unit: str) -> str:
         return duration(float(value)) if value >= 0 else f"{value:.3g} s"
     if unit == "bytes":
         return _size(float(value))
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if unit == "per_s":
+        return f"{value:,.3g}/s"
+    number = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return f"{number}/s" if unit == "per_s" else number
 
 
 def _size(value: float) -> str:
@@ -159,4 +163,9 @@ def verdict(found: Verdict) -> tuple[Sign, str, str]:
         sign = sign._replace(word="ok")
     elif not found.binding:
         sign = Sign(":information_source:", "i", f"{sign.word}, not decisive")
-    return sign, found.reason, "; ".join(evidence(fact) for fact in found.evidence)
+    return sign, found.reason, "; ".join(evidence(fact) for fact in found.evidence if not is_log(fact))
+
+
+def is_log(fact: Evidence) -> bool:
+    """Several lines of somebody's output: they stand by themselves."""
+    return isinstance(fact.value, str) and (fact.name == LOG or "\n" in fact.value)
