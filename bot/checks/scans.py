@@ -49,7 +49,7 @@ async def _folder(adapters: Adapters) -> AsyncIterator[Finding]:
 def _no_source(policy: Policy) -> Finding:
     scan = criterion(policy.criteria, "scan")
     required = [promotion for promotion in Promotion if scan.weight(promotion) is Weight.REQUIRED]
-    remedy = "Set FORGE_CI_TOKEN and let CI send reports (docs/scans.md), or set integrations.scans.folder"
+    remedy = "Set FORGE_CI_TOKEN and let CI send reports (docs/scans.md), or set integrations.scans.folder; or weigh it in policy.criteria.scan"
     if required:
         return fail(NAME, "promotion requires a security scan, and no report can come in", remedy)
     return ok(NAME, "no report of a security scan can come in, and no promotion requires one")
