@@ -5,13 +5,16 @@ The target in configuration decides; what the last go measured is shown and neve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runbook.charts import Bar, Chart, Panel
 from runbook.jobs import PerformanceTarget
 from runbook.reports.load_summary import LoadSummary, Unreadable
-from runbook.verdicts import Evidence, Verdict
+from runbook.rules.job_ends import judge_end
+from runbook.rules.jobs import End
+from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, listing, measure, percent
 
 _ROUNDING = 1e-9
@@ -48,6 +51,24 @@ class _Measure:
         return f"{self.name} {value}{target}"
 
 
+def judge_load(
+    gate: str, end: End, summary: LoadSummary | Unreadable, target: PerformanceTarget, tolerance: float,
+    max_failed_ratio: float, rate: float, duration_s: float,
+) -> Verdict:  # fmt: skip
+    """A load that didn't end well proves nothing, whatever it measured; its numbers are shown all the same.
+
+    rate (requests per second), duration_s: the profile that was asked for.
+    """
+    ended = judge_end(gate, end)
+    asked = Evidence(name="load asked for", value=rate, unit="per_s", source=f"job/{end.job}", window_s=duration_s)
+    judged = judge_performance(gate, summary, target, tolerance, max_failed_ratio, f"job/{end.job}", duration_s)
+    evidence = (*judged.evidence, asked, *ended.evidence)
+    if end.well:
+        return replace(judged, evidence=evidence)
+    also = f"; {judged.reason}" if judged.outcome is Outcome.FAIL else ""
+    return replace(ended, reason=f"{ended.reason}{also}", evidence=evidence)
+
+
 def judge_performance(
     gate: str, summary: LoadSummary | Unreadable, target: PerformanceTarget, tolerance: float, max_failed_ratio: float,
     source: str = "", duration_s: float | None = None,
@@ -56,17 +77,16 @@ def judge_performance(
 
     Codes: `performance.no_target`, `.unreadable`, `.no_requests`, `.failed_requests`, `.worse`, `.missing`, `ok`, `performance.better`.
     """
-    if not _has_target(target):
-        remedy = "Set services.<name>.performance.target"
-        return Verdict.failed(
-            gate, "performance.no_target", "no target is configured to hold it against", remedy=remedy
-        )
+    if (wrong := _wrong_target(target)) is not None:
+        return Verdict.failed(gate, "performance.no_target", wrong, remedy="Set services.<name>.performance.target")
     if isinstance(summary, Unreadable):
         reason = f"what it measured can't be read: {summary.reason}"
         asked = Evidence(name="measured", value=None, source=source)
         return Verdict.no_data(gate, "performance.unreadable", reason, asked, remedy=_OWN_FORM)
     evidence = performance_evidence(summary, target, tolerance, max_failed_ratio, source, duration_s)
     measures = _measures(summary, target)
+    if summary.requests == 0:
+        return Verdict.no_data(gate, "performance.no_requests", "the load sent no request", *evidence)
     worse = [m for m in measures if _beyond(m.change(), tolerance)]
     if worse:
         reason = f"more than {percent(tolerance)} worse than the target: {_all(worse)}"
@@ -81,8 +101,6 @@ def judge_performance(
 def _incomplete(
     gate: str, summary: LoadSummary, measures: tuple[_Measure, ...], evidence: tuple[Evidence, ...]
 ) -> Verdict | None:
-    if summary.requests == 0:
-        return Verdict.no_data(gate, "performance.no_requests", "the load sent no request", *evidence)
     missing = [m.name for m in measures if m.target is not None and m.value is None]
     missing += [name for name, value in (("the number of requests", summary.requests),
                                          ("how many failed", summary.failed_ratio)) if value is None]  # fmt: skip
@@ -144,14 +162,14 @@ def _before(value: float | None, unit: str) -> str:
     return f", last go {_measured(value, unit)}" if value is not None else ""
 
 
-def performance_fact(summary: LoadSummary) -> dict[str, float]:
-    """What was measured, for later runs to be compared with."""
+def performance_fact(summary: LoadSummary) -> dict[str, float | int]:
+    """What was measured, for later runs to be compared with; absent: not said."""
     known = {
         "p50_s": summary.p50_s,
         "p95_s": summary.p95_s,
         "p99_s": summary.p99_s,
         "throughput": summary.throughput,
-        "requests": summary.requests,
+        "requests": int(summary.requests) if summary.requests is not None else None,
         "failed_ratio": summary.failed_ratio,
     }
     return {name: value for name, value in known.items() if value is not None}
@@ -166,8 +184,13 @@ def _measures(summary: LoadSummary, target: PerformanceTarget) -> tuple[_Measure
     )
 
 
-def _has_target(target: PerformanceTarget) -> bool:
-    return any((target.p50_s, target.p95_s, target.p99_s, target.throughput))
+def _wrong_target(target: PerformanceTarget) -> str | None:
+    """Why there is nothing to judge by."""
+    targets = [m for m in _measures(LoadSummary(), target) if m.target is not None]
+    if not targets:
+        return "no target is configured to hold it against"
+    wrong = [m.name for m in targets if m.target is None or not (0 < m.target < math.inf)]
+    return f"the target of {listing(wrong)} is not above zero" if wrong else None
 
 
 def _beyond(change: float | None, tolerance: float) -> bool:

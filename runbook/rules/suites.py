@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from runbook.reports.junit import TestReport
-from runbook.rules.jobs import End, Way, judge_end
+from runbook.rules.job_ends import judge_end
+from runbook.rules.jobs import End, Way
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, listing
 

@@ -2,7 +2,8 @@
 
 from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
-from runbook.steps.jobs import JobWork, MeasurePerformance, Migrate, RunSuite, StopJobs, VerifyMigrations
+from runbook.steps.job_running import JobWork
+from runbook.steps.jobs import MeasurePerformance, Migrate, RunSuite, StopJobs, VerifyMigrations
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.observations import Observe, SmokeTest
 from runbook.steps.people import LeftToPeople
