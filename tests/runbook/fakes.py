@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runbook.errors import ForgeError
+from runbook.jobs import JobTemplate, Performance, PerformanceTarget, Suite, SuiteKind
 from runbook.plan import Scene
 from runbook.policy import HealthPaths, Policy, Service, Setting, SmokeRequest, Workload
 from runbook.ports import (
@@ -17,9 +18,11 @@ from runbook.ports import (
     Deployment,
     HttpAnswer,
     HttpRequest,
+    LintFinding,
     Ports,
     Rollout,
     Sample,
+    ScanReport,
     Series,
     SignatureCheck,
     Tag,
@@ -49,6 +52,16 @@ SERVICE = Service(
     workloads=(Workload("web", "app", "registry.example/acme/web"), Workload("worker", "app", "registry.example/acme/worker")),
     urls={Environment.STAGING: "http://shop.staging"},
     smoke=(SmokeRequest(name="order", path="/api/orders", method="POST", body={"item": 1}, token="shop-token", json_subset={"ok": True}),),
+    suites=(
+        Suite("api", SuiteKind.INTEGRATION, JobTemplate(image="registry.example/acme/tests", args=("api",))),
+        Suite("journeys", SuiteKind.END_TO_END, JobTemplate(image="registry.example/acme/tests", args=("journeys",))),
+        Suite("schema", SuiteKind.MIGRATION, JobTemplate(workload="web", args=("check-schema",))),
+        Suite("previous", SuiteKind.COMPATIBILITY, JobTemplate(workload="web", previous=True, args=("check-schema",))),
+    ),
+    performance=Performance(
+        JobTemplate(image="registry.example/acme/load"), PerformanceTarget(p50_s=0.05, p95_s=0.2, p99_s=0.4, throughput=50.0),
+        rate=50.0, duration_s=60.0,
+    ),
 )  # fmt: skip
 
 RELEASE = Release(
@@ -63,6 +76,28 @@ RELEASE = Release(
     ),
 )
 
+TOOLS = {"registry.example/acme/tests": digest("7"), "registry.example/acme/load": digest("8")}
+"""The images of the release's Jobs."""
+
+RELEASE_FILE = """
+migrations:
+  - name: 0007-currency
+    stage: expand
+    backward_compatible: true
+    up: {workload: web, args: [migrate, up, 0007]}
+    sql: [migrations/0007.sql]
+  - name: 0008-rename-total
+    stage: expand
+    backward_compatible: false
+    up: {workload: web, args: [migrate, up, 0008]}
+    down: {workload: web, args: [migrate, down, 0008]}
+  - name: 0009-drop-price
+    stage: contract
+    backward_compatible: false
+    up: {workload: web, args: [migrate, up, 0009]}
+verification: {workload: web, args: [verify]}
+"""
+
 
 def setting(policy: Policy | None = None, service: Service = SERVICE) -> Setting:
     return Setting(policy or Policy(), {service.name: service}, "hash", {Role.SERVICE_OWNER: ("U1",)})
@@ -72,6 +107,7 @@ def setting(policy: Policy | None = None, service: Service = SERVICE) -> Setting
 class FakeCodeHost:
     tags: dict[str, Tag] = field(default_factory=lambda: {VERSION: signed_tag()})
     ci: list[CiCheck] = field(default_factory=lambda: [CiCheck("unit", "success")])
+    files: dict[str, str] = field(default_factory=dict)
     error: ForgeError | None = None
 
     async def tag(self, repository: str, name: str) -> Tag | None:
@@ -89,6 +125,14 @@ class FakeCodeHost:
     def compare_url(self, repository: str, base: str, head: str) -> str:
         return f"https://github.example/{repository}/compare/{base}...{head}"
 
+    async def file(self, repository: str, path: str, commit: str) -> str | None:
+        self._fail()
+        return self.files.get(path)
+
+    async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
+        self._fail()
+        return None
+
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
@@ -96,7 +140,9 @@ class FakeCodeHost:
 
 @dataclass
 class FakeRegistry:
-    digests: dict[str, str] = field(default_factory=lambda: {i.repository: i.digest for i in RELEASE.images})
+    digests: dict[str, str] = field(
+        default_factory=lambda: {**{i.repository: i.digest for i in RELEASE.images}, **TOOLS}
+    )
     error: ForgeError | None = None
 
     async def digest(self, repository: str, tag: str) -> str | None:
@@ -117,6 +163,7 @@ class FakeSignatures:
 class FakeMemory:
     seen: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     go: Release | None = None
+    performance: Mapping[str, float] | None = None
 
     async def first_seen(self, service: str, tag: str) -> tuple[str, str] | None:
         return self.seen.get((service, tag))
@@ -126,6 +173,40 @@ class FakeMemory:
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
         return self.go
+
+    async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
+        return self.performance
+
+
+@dataclass
+class FakeLinter:
+    """findings: of whatever is linted."""
+
+    findings: list[LintFinding] = field(default_factory=list)
+    error: ForgeError | None = None
+
+    async def lint(self, files: Mapping[str, str]) -> tuple[LintFinding, ...]:
+        if self.error is not None:
+            raise self.error
+        return tuple(finding for finding in self.findings if finding.path in files)
+
+
+@dataclass
+class FakeScans:
+    """clean: every digest has a report of this moment without findings. reports: by digest, in place of that."""
+
+    clock: SimulatedClock
+    clean: bool = True
+    reports: dict[str, ScanReport] = field(default_factory=dict)
+    error: ForgeError | None = None
+
+    async def newest(self, digest: str) -> ScanReport | None:
+        if self.error is not None:
+            raise self.error
+        if digest in self.reports or not self.clean:
+            return self.reports.get(digest)
+        now = self.clock.now()
+        return ScanReport(digest, "trivy 0.62", "trivy", now, now, {"critical": 0, "high": 2}, source="webhook")
 
 
 def deployment(name: str, image: str = "registry.example/acme/old@sha256:0", **changes: Any) -> Deployment:
@@ -249,6 +330,8 @@ class World:
         self.cluster = FakeCluster(self.clock)
         self.metrics = FakeMetrics()
         self.probes = FakeProbes(self.clock)
+        self.linter = FakeLinter()
+        self.scans = FakeScans(self.clock)
         self.saved: list[Any] = []
         self.said: list[str] = []
         self.paused = False
@@ -261,6 +344,8 @@ class World:
             signatures=self.signatures,
             probes=self.probes,
             memory=self.memory,
+            linter=self.linter,
+            scans=(self.scans,),
         )
 
     def scene(
