@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import json
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from engine.ports import Message, Placed
 from integrations.slack.web import SlackWeb
 from runbook.errors import ForgeError, Temporary
+from runbook.wording import shortened
 
 EVENT_TYPE = "forge_message"
 PERMALINK_TIMEOUT_S = 3.0
 PAGE = 200
 MAX_PAGES = 10
+MAX_ALT = 1_000
+MAX_TITLE = 250
 CLOCK_SLACK = timedelta(minutes=2)
 """How far Slack's clock and ours may differ when history is searched from a moment on."""
 
@@ -52,26 +56,43 @@ class SlackChat:
         )
 
     async def find(self, channel: str, message_id: str, *, thread_ts: str = "", since: datetime) -> Placed | None:
-        method = "conversations.replies" if thread_ts else "conversations.history"
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = await self._web.call(
-                method,
-                channel=channel,
-                ts=thread_ts or None,
-                oldest=f"{(since - CLOCK_SLACK).timestamp():.6f}",
-                include_all_metadata="true",
-                limit=PAGE,
-                cursor=cursor,
-            )
-            found = next((m for m in page.get("messages") or () if self._is_ours(m, message_id)), None)
-            if found is not None:
-                ts = str(found["ts"])
+        async for message in self._messages(channel, thread_ts, since):
+            if self._is_ours(message, message_id):
+                ts = str(message["ts"])
                 return Placed(channel, ts, "" if thread_ts else await self._permalink(channel, ts))
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
-            if cursor is None:
-                return None
         return None
+
+    async def upload(self, channel: str, name: str, title: str, alt: str, data: bytes, *, thread_ts: str = "") -> None:
+        """In Slack's three steps; only the last one shows anything to anybody, so that it alone can be doubtful."""
+        try:
+            ticket = await self._web.call(
+                "files.getUploadURLExternal", filename=name, length=len(data), alt_txt=shortened(alt, MAX_ALT)
+            )
+            address, file_id = str(ticket.get("upload_url") or ""), str(ticket.get("file_id") or "")
+            if not address or not file_id:
+                raise Temporary("slack", "garbled", "Slack's answer to files.getUploadURLExternal names no address")
+            await self._web.put_file(address, data)
+        except Temporary as error:
+            raise _nothing_shown(error) from error
+        await self._web.call(
+            "files.completeUploadExternal",
+            files=json.dumps([{"id": file_id, "title": shortened(title, MAX_TITLE) or name}]),
+            channel_id=channel,
+            thread_ts=thread_ts or None,
+        )
+
+    async def find_file(self, channel: str, name: str, *, thread_ts: str = "", since: datetime) -> bool:
+        async for message in self._messages(channel, thread_ts, since):
+            if any(file.get("name") == name for file in message.get("files") or ()):
+                return True
+        return False
+
+    async def direct(self, user_id: str) -> str:
+        answer = await self._web.call("conversations.open", users=user_id)
+        channel = str((answer.get("channel") or {}).get("id") or "")
+        if not channel:
+            raise Temporary("slack", "garbled", "Slack's answer to conversations.open names no channel")
+        return channel
 
     async def respond(self, address: str, message: Message) -> None:
         await self._web.respond(
@@ -89,6 +110,26 @@ class SlackChat:
         """Opens a modal. Raises `runbook.errors`; code `slack.exchanged_trigger_id` when it was opened already."""
         await self._web.call("views.open", timeout_s=timeout_s, trigger_id=trigger_id, view=dict(view))
 
+    async def _messages(self, channel: str, thread_ts: str, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
+        """What was written since then in the thread, or in the channel, at most `MAX_PAGES` pages of it."""
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._web.call(
+                method,
+                channel=channel,
+                ts=thread_ts or None,
+                oldest=f"{(since - CLOCK_SLACK).timestamp():.6f}",
+                include_all_metadata="true",
+                limit=PAGE,
+                cursor=cursor,
+            )
+            for message in page.get("messages") or ():
+                yield message
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
+            if cursor is None:
+                return
+
     async def _permalink(self, channel: str, ts: str) -> str:
         """Best effort: a message without its link is better than a second message."""
         with contextlib.suppress(ForgeError):
@@ -105,3 +146,9 @@ class SlackChat:
             and (metadata.get("event_payload") or {}).get("id") == message_id
             and (not self.bot_id or message.get("bot_id") == self.bot_id)
         )
+
+
+def _nothing_shown(error: Temporary) -> Temporary:
+    """The same, without the doubt: a file that isn't completed is seen by nobody, and Slack forgets it."""
+    code = error.code.removeprefix("slack.").removesuffix(".doubtful")
+    return Temporary("slack", code, error.cause, error.remedy, error.retry_after_s)

@@ -28,6 +28,9 @@ METHODS: Mapping[str, Use] = {
     "conversations.replies": Use(
         ("channels:history", "groups:history"), "to look for a reply of its own before a doubtful post is repeated"
     ),
+    "files.getUploadURLExternal": Use(("files:write",), "to show charts in a run's thread"),
+    "files.completeUploadExternal": Use(("files:write",), "to show charts in a run's thread"),
+    "conversations.open": Use(("im:write",), "to show a chart to the one person who asked for it"),
     "users.info": Use(("users:read",), "to check who acts: deactivated users, guests and bots may do nothing"),
     "usergroups.users.list": Use(("usergroups:read",), "to see who is in a user group that holds a role"),
     "views.open": Use((), "to ask for a reason in a dialog"),

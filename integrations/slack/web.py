@@ -23,6 +23,7 @@ from runbook.errors import ForgeError, Permanent
 API_URL = "https://slack.com/api/"
 RESPONSE_HOST = "https://hooks.slack.com"
 TIMEOUT_S = 10.0
+UPLOAD_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_CONNECTIONS = 20
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -63,12 +64,10 @@ class SlackWeb:
         body = {name: value for name, value in arguments.items() if value is not None}
         # Methods that read take a form; only those that write take JSON.
         # Source: https://docs.slack.dev/apis/web-api/#methods_supporting_json
-        is_json = method in _TAKES_JSON
+        sent: dict[str, Any] = {_BODIES.get(method, "params"): body}
         try:
             async with asyncio.timeout(timeout_s or self.timeout_s):
-                response = await self.sdk_client(self._token).api_call(
-                    method, json=body if is_json else None, params=None if is_json else body
-                )
+                response = await self.sdk_client(self._token).api_call(method, **sent)
         except (SlackApiError, aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
             raise translated(error, method) from error
         data = response.data
@@ -89,6 +88,31 @@ class SlackWeb:
         if status != 200:
             raise _response_error(status, headers)
 
+    async def put_file(self, address: str, data: bytes, *, timeout_s: float = UPLOAD_TIMEOUT_S) -> None:
+        """Sends a file's bytes to the address that Slack gave for them. Raises `runbook.errors`; nobody sees the file yet."""
+        if not self._is_upload_address(address):
+            raise Permanent("slack", "foreign_upload_url", "the upload address isn't Slack's")
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._shared().post(address, data=data, headers=headers, allow_redirects=False) as answer,
+            ):
+                await answer.read()
+                status, headers = answer.status, dict(answer.headers)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise translated(error, "upload_url") from None  # the address is a secret while it lives
+        if status == 413:
+            raise Permanent("slack", "file_too_large", "the file is too large for Slack")
+        if status != 200:
+            raise http_error(status, headers, "upload_url")
+
+    def _is_upload_address(self, address: str) -> bool:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        is_slacks = parts.scheme == "https" and (host.endswith((".slack.com", ".slack-gov.com")))
+        return is_slacks or f"{parts.scheme}://{parts.netloc}" in self._answer_hosts
+
     def _shared(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
@@ -99,7 +123,15 @@ class SlackWeb:
         return self._session
 
 
-_TAKES_JSON = frozenset({"chat.postMessage", "chat.update", "views.open"})
+_BODIES = {
+    "chat.postMessage": "json",
+    "chat.update": "json",
+    "views.open": "json",
+    "conversations.open": "json",
+    # A form's body rather than the query string, which proxies write down: it holds the alt text.
+    "files.getUploadURLExternal": "data",
+    "files.completeUploadExternal": "data",
+}
 
 
 def bare_client(api_url: str = API_URL) -> AsyncWebClient:
