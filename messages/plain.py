@@ -13,6 +13,8 @@ from engine.answers import Answer, AnswerKind
 from engine.views import AuditView, HelpView, PlanView, RunLine, RunView, StatusView, StepView
 from messages import words
 from messages.blocks import plain
+from messages.metrics import metric_tables
+from runbook.metric_report import MetricReport
 from runbook.verdicts import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -101,6 +103,9 @@ def _print_view(console: Console, view: Any) -> None:
             _print_audit(console, view)
         case HelpView():
             _print_help(console, view)
+        case MetricReport():
+            for part in metric_tables(view):
+                console.print(part)
         case RunView():
             _print_run(console, view)
 

@@ -130,7 +130,7 @@ def quantity(value: object, unit: str) -> str:
     if unit == "bytes":
         return _size(float(value))
     if unit == "per_s":
-        return f"{value:,.3g}/s"
+        return f"{value:,.0f}/s" if abs(value) >= 100 else f"{value:.3g}/s"
     number = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
     return f"{number}/s" if unit == "per_s" else number
 

@@ -64,7 +64,7 @@ def _alt(where: str, report: MetricReport) -> str:
         if line.metric == series.REQUEST_RATE:
             told.append(f"{line.value:.3g} requests per second")
         elif line.metric in (series.ERROR_RATIO, *_SATURATION):
-            told.append(f"{line.title} {percent(line.value)}")
+            told.append(f"{line.title} {percent(round(line.value, 4))}")
         elif line.metric in (series.LATENCY_P50, series.LATENCY_P95, series.LATENCY_P99):
-            told.append(f"{line.title} {duration(line.value)}")
+            told.append(f"{line.title} {duration(round(line.value, 3))}")
     return f"{where}: {listing(told)}" if told else f"{where}: nothing is recorded at this moment"
