@@ -68,6 +68,11 @@ class ShopDatabase:
         with psycopg.connect(self.url(env)) as connection:
             return {str(name): str(kind) for name, kind in connection.execute(asked, (table,)).fetchall()}
 
+    def execute(self, env: str, statement: str) -> None:
+        """As somebody with the password might."""
+        with psycopg.connect(self.url(env), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement))
+
 
 def secret(name: str, namespace: str, values: Mapping[str, str]) -> dict[str, Any]:
     """A Secret's API object."""
