@@ -29,7 +29,8 @@ from runbook.wording import duration, listing
 
 @dataclass(frozen=True, kw_only=True)
 class Migrate(JobWork):
-    """Runs one migration, up or down. Runbook: Staging Deployment 3, Rollback Procedure 4. down: of an `up`, for people's remedy.
+    """Runs one migration, up or down. Runbook: Staging Deployment 3, Rollback Procedure 4. down, down_image: of an
+    `up`, the Job that takes it back and what it runs; a way back makes its step of them.
 
     Records the fact `migration:<name>`: `state` is `up`, `down` or `failed`; `started` is False when its container never ran.
     """
@@ -40,6 +41,7 @@ class Migrate(JobWork):
     backward_compatible: bool
     direction: Literal["up", "down"] = "up"
     down: JobTemplate | None = None
+    down_image: str = ""
 
     def more_env(self) -> Mapping[str, str]:
         return {"FORGE_MIGRATION": self.migration, "FORGE_DIRECTION": self.direction}
