@@ -29,6 +29,7 @@ from runbook.ports import (
 )
 from runbook.values import Environment, FrozenImage, Release, Role
 from tests.fakes.clock import NOON, SimulatedClock
+from tests.runbook.fake_jobs import FakeJobs
 
 COMMIT = "c" * 40
 TAG_OBJECT = "a" * 40
@@ -219,10 +220,9 @@ BUSY_ROLLOUT = Rollout(generation=2, observed=True, desired=2, updated=1, availa
 
 
 @dataclass
-class FakeCluster:
+class FakeCluster(FakeJobs):
     """rollouts: what each look finds, by seconds since the image was set: the last entry at or before. errors: raised by calls in turn."""
 
-    clock: SimulatedClock
     deployments: dict[str, Deployment] = field(default_factory=lambda: {n: deployment(n) for n in ("web", "worker")})
     rollouts: Callable[[float], Rollout | ForgeError] = lambda _: GOOD_ROLLOUT
     write_errors: list[ForgeError] = field(default_factory=list)
@@ -349,13 +349,17 @@ class World:
         )
 
     def scene(
-        self, facts: Mapping[str, Any] | None = None, progress: Any = None, begun_at: datetime | None = None
+        self,
+        facts: Mapping[str, Any] | None = None,
+        progress: Any = None,
+        begun_at: datetime | None = None,
+        attempt: int = 1,
     ) -> Scene:
         return Scene(
             ports=self.ports,
             run="staging-12",
             index=3,
-            attempt=1,
+            attempt=attempt,
             environment=Environment.STAGING,
             facts=facts or {},
             begun_at=begun_at or self.clock.now(),
