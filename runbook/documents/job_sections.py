@@ -44,9 +44,19 @@ PinnedImage = Annotated[
         "registry.example/acme/load@sha256:…",
     ),
 ]
+
+
+def _inside(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        remedy = "Write the path from the repository's root, without `..`"
+        raise PydanticCustomError("path", "{path} is no path in the repository", {"path": path, "remedy": remedy})
+    return path
+
+
 SqlPath = Annotated[
     str,
     form(r"^[^/\s\\][^\\\x00-\x1f]*$", "a path in the repository, from its root", "migrations/0042_add_currency.sql"),
+    AfterValidator(_inside),
 ]
 
 

@@ -131,8 +131,8 @@ def _contradicted(migration: Migration, findings: Sequence[LintFinding]) -> Iter
     against = [finding for finding in findings if _contradicts(migration, finding)]
     for finding in against[:_SHOWN]:
         destroys = finding.rule in DESTRUCTIVE
-        claim = "an expand migration, which takes nothing away" if destroys else "backward compatible"
-        reason = f"{migration.name} is declared {claim}, but {_place(finding)} breaks {finding.rule}: {finding.message}"
+        claim = "an expand migration, which takes nothing away," if destroys else "backward compatible,"
+        reason = f"{migration.name} is declared {claim} but {_place(finding)} breaks {finding.rule}: {finding.message}"
         remedy = _SPLIT if destroys else _DECLARE
         yield Verdict.failed(_gate(migration), "migration.contradicted", reason, _evidence(finding), remedy=remedy)
     if len(against) > _SHOWN:
@@ -150,8 +150,7 @@ def _uncontradicted(migration: Migration) -> Verdict:
     if migration.stage is Stage.CONTRACT:
         reason += "; no deployment runs it"
     if migration.sql:
-        count = len(migration.sql)
-        reason += f"; nothing in its {count} SQL {'file' if count == 1 else 'files'} contradicts that"
+        reason += f"; nothing in {listing(migration.sql)} contradicts that"
     else:
         reason += "; it names no SQL, so that its declaration alone was judged"
     way_back = "the schema stays" if migration.backward_compatible else "down Job" if migration.down else "none"
