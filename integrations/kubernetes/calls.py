@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 
@@ -26,6 +26,9 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 _LARGEST_BODY = 64 * 1024 * 1024
 _LONGEST_WORDS = 1000
 
+_REMEDY_OF_ADMISSION = "A quota or a policy of the namespace refuses it: ask for less, or have the rule changed"
+
+T = TypeVar("T")
 Json = dict[str, Any]
 Call = Callable[["ApiClient"], Awaitable[Any]]
 """Calls one method of the library's APIs with `**options`; gives aiohttp's unread response."""
@@ -48,7 +51,7 @@ class KubernetesCalls:
 
     async def json(self, right: str, call: Call) -> Json:
         """The answer's object. right: what the call needs, such as `get deployments.apps`, for the errors' remedies."""
-        body = await self._retried(right, call)
+        body = await self._retried(right, lambda: self._body(right, call))
         try:
             answer = json.loads(body)
         except ValueError as error:
@@ -58,7 +61,34 @@ class KubernetesCalls:
         return answer
 
     async def text(self, right: str, call: Call) -> str:
-        return (await self._retried(right, call)).decode(errors="replace")
+        return (await self._retried(right, lambda: self._body(right, call))).decode(errors="replace")
+
+    @property
+    def stream_options(self) -> dict[str, Any]:
+        """As `options`, for answers that take longer than one attempt may: only silence is bounded here."""
+        silence = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._limits.timeout_s, sock_read=3 * self._limits.timeout_s
+        )
+        return {"_request_timeout": silence, "_preload_content": False}
+
+    async def stream(
+        self, right: str, call: Call, take: Callable[[bytes], bool], *, within_s: float
+    ) -> bool:  # fmt: skip
+        """Hands over the answer's body in pieces until take says no. Retried and refused like any call until the answer begins.
+
+        False where the body didn't come to its end: take said no, the connection broke, within_s passed.
+        """
+        response = await self._retried(right, lambda: self._begun(right, call))
+        try:
+            async with asyncio.timeout(within_s):
+                async for piece in response.content.iter_any():
+                    if not take(piece):
+                        return False
+        except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+            return False
+        finally:
+            response.close()
+        return True
 
     async def items(self, right: str, call: Call) -> list[Json]:
         """A list's items. Raises Permanent("garbage") where the answer is no list."""
@@ -74,10 +104,7 @@ class KubernetesCalls:
             await self._client.close()
             self._client = None
 
-    async def _retried(self, right: str, call: Call) -> bytes:
-        async def attempt() -> bytes:
-            return await self._attempt(right, call)
-
+    async def _retried(self, right: str, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await retrying(f"kubernetes {right}", self._limits, attempt)
         except Permanent as error:
@@ -87,12 +114,30 @@ class KubernetesCalls:
             await self._forget_client()
             return await retrying(f"kubernetes {right}", self._limits, attempt)
 
-    async def _attempt(self, right: str, call: Call) -> bytes:
+    async def _body(self, right: str, call: Call) -> bytes:
+        async def whole(response: aiohttp.ClientResponse, where: str) -> bytes:
+            async with response:
+                return await _bounded(response, where)
+
+        return await self._attempt(right, call, whole)
+
+    async def _begun(self, right: str, call: Call) -> aiohttp.ClientResponse:
+        async def as_it_is(response: aiohttp.ClientResponse, _: str) -> aiohttp.ClientResponse:
+            return response
+
+        return await self._attempt(right, call, as_it_is)
+
+    async def _attempt(
+        self, right: str, call: Call, read: Callable[[aiohttp.ClientResponse, str], Awaitable[T]]
+    ) -> T:  # fmt: skip
+        """read: takes over the response of an answer that is no refusal. All of it within one attempt's time."""
         client = await self._open()
         where = self._where(client)
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 response: aiohttp.ClientResponse = await call(client)
+                if 200 <= response.status < 300:
+                    return await read(response, where)
                 async with response:
                     body = await _bounded(response, where)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
@@ -102,9 +147,7 @@ class KubernetesCalls:
                 raise
             # Another call has just renewed the credential and closed the session under us.
             raise Temporary(SYSTEM, "connection_lost", f"the session with {where} was renewed") from error
-        if not 200 <= response.status < 300:
-            raise self._refused(response.status, body, right, dict(response.headers))
-        return body
+        raise self._refused(response.status, body, right, dict(response.headers))
 
     async def _open(self) -> ApiClient:
         async with self._opening:
@@ -129,7 +172,9 @@ class KubernetesCalls:
         cause = f"Kubernetes answered {status} to `{right}`" + (f": {words}" if words else "")
         remedies = {
             401: f"Renew {self._credentials}: the cluster doesn't accept it",
-            403: f"Grant the right `{right}` to the account behind {self._credentials} (see deploy/)",
+            403: _REMEDY_OF_ADMISSION
+            if _is_admission(words)
+            else f"Grant the right `{right}` to the account behind {self._credentials} (see deploy/)",
             404: "Check the object's name, and the namespace of this environment",
             422: "Correct the value that Kubernetes names",
         }
@@ -137,6 +182,13 @@ class KubernetesCalls:
             wait_s = seconds.get("retryAfterSeconds") if isinstance(seconds, dict) else None
             headers = {**headers, **({"Retry-After": str(wait_s)} if wait_s else {})}
         return status_error(SYSTEM, status, cause, remedies.get(status, ""), headers)
+
+
+def _is_admission(words: str) -> bool:
+    """Whether a 403 comes from a quota, a policy or a webhook and not from missing rights. Source: apiserver/pkg/admission."""
+    return any(
+        each in words for each in ("exceeded quota", "admission webhook", "violates PodSecurity", "must specify")
+    )
 
 
 async def _bounded(response: aiohttp.ClientResponse, where: str) -> bytes:

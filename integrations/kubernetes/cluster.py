@@ -1,4 +1,4 @@
-"""One environment's cluster: reads Deployments and rollouts, sets images, nothing else.
+"""One environment's cluster: reads Deployments and rollouts, sets images, runs Jobs, nothing else.
 
 It must never add a container, touch a field beside image and annotations, or write where the images are already right.
 """
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from integrations.http_calls import Limits, garbage
 from integrations.kubernetes.calls import STRATEGIC_MERGE, SYSTEM, Json, KubernetesCalls
 from integrations.kubernetes.credentials import Credentials, kubectl_options
+from integrations.kubernetes.jobs import KubernetesJobs
+from integrations.kubernetes.pods import Pods
 from integrations.kubernetes.reading import (
     TEMPLATE_HASH,
     condition,
@@ -27,19 +29,18 @@ from integrations.kubernetes.reading import (
     unknown_containers,
 )
 from integrations.kubernetes.rights import RIGHTS, review
-from integrations.kubernetes.troubles import is_suspect, needs_log, pod_troubles
-from runbook.errors import Conflict, ForgeError, Permanent
-from runbook.ports import Deployment, PodTrouble, Rollout
+from integrations.kubernetes.troubles import is_suspect
+from runbook.errors import Conflict, Permanent
+from runbook.jobs import JobOrder
+from runbook.ports import Deployment, JobLog, JobState, PodTrouble, Rollout
 
 if TYPE_CHECKING:
-    from kubernetes_asyncio.client import ApiClient, AppsV1Api, CoreV1Api
+    from kubernetes_asyncio.client import ApiClient, AppsV1Api
 
 T = TypeVar("T")
 
 _PODS_EXAMINED = 5
 """Of the pods that aren't well, so many are asked for events and logs: a bad release of 200 pods fails for the same reason 200 times."""
-_LOG_LINES = 20
-_LOG_BYTES = 2048
 _WRITE_ATTEMPTS = 3
 _SHAPE_ERRORS = (KeyError, TypeError, AttributeError, ValueError)
 
@@ -57,8 +58,9 @@ class KubernetesCluster:
     ) -> None:
         self._namespace = namespace
         self._credentials = credentials
-        self._now = now
         self._calls = KubernetesCalls(credentials, limits or Limits())
+        self._pods = Pods(self._calls, namespace, now)
+        self._jobs = KubernetesJobs(self._calls, self._pods, namespace, self.kubectl)
 
     async def aclose(self) -> None:
         await self._calls.aclose()
@@ -127,6 +129,28 @@ class KubernetesCluster:
         allowed = await asyncio.gather(*(is_allowed(right) for right in RIGHTS))
         return tuple(right for right, yes in zip(RIGHTS, allowed, strict=True) if not yes)
 
+    # --- Jobs -------------------------------------------------------------------------------------------------------
+
+    async def start_job(self, order: JobOrder) -> None:
+        """See the port."""
+        await self._jobs.start(order)
+
+    async def job(self, name: str) -> JobState | None:
+        """See the port."""
+        return await self._jobs.job(name)
+
+    async def job_log(self, name: str, tail_bytes: int) -> JobLog:
+        """See the port."""
+        return await self._jobs.log(name, tail_bytes)
+
+    async def delete_job(self, name: str, key: str = "") -> None:
+        """See the port."""
+        await self._jobs.delete(name, key)
+
+    async def jobs_of(self, run: str, prefix: str = "forge") -> tuple[JobState, ...]:
+        """See the port."""
+        return await self._jobs.of(run, prefix)
+
     # --- the Deployment ---------------------------------------------------------------------------------------------
 
     async def _read(self, name: str) -> Json | None:
@@ -189,77 +213,20 @@ class KubernetesCluster:
             return _creation_failure(found)
         pods = await self._pods_of(newest, selector)
         suspects = [pod for pod in pods if is_suspect(pod)]
-        examined = await asyncio.gather(*(self._examine(pod) for pod in suspects[:_PODS_EXAMINED]))
-        others = [pod_troubles(pod, (), self._now()) for pod in suspects[_PODS_EXAMINED:]]
+        examined = await asyncio.gather(*(self._pods.examined(pod) for pod in suspects[:_PODS_EXAMINED]))
+        others = [self._pods.glanced(pod) for pod in suspects[_PODS_EXAMINED:]]
         return *(trouble for group in (*examined, *others) for trouble in group), *_creation_failure(found)
 
     async def _pods_of(self, replica_set: Json, selector: str) -> list[Json]:
         template_hash = (replica_set["metadata"].get("labels") or {}).get(TEMPLATE_HASH)
         wanted = f"{selector},{TEMPLATE_HASH}={template_hash}" if template_hash else selector
-        pods = await self._calls.items(
-            "list pods",
-            lambda client: _core(client).list_namespaced_pod(
-                self._namespace, label_selector=wanted, **self._calls.options
-            ),
-        )
-        return owned_by(pods, replica_set)
-
-    async def _examine(self, pod: Json) -> tuple[PodTrouble, ...]:
-        events = await self._events(pod)
-        troubles = pod_troubles(pod, events, self._now())
-        tails = await asyncio.gather(*(self._log_tail(trouble) for trouble in troubles))
-        return tuple(replace(trouble, log_tail=tail) for trouble, tail in zip(troubles, tails, strict=True))
-
-    async def _events(self, pod: Json) -> list[Json]:
-        metadata = pod["metadata"]
-        about = f"involvedObject.kind=Pod,involvedObject.name={metadata['name']}"
-        if metadata.get("uid"):
-            about += f",involvedObject.uid={metadata['uid']}"
-        try:
-            return await self._calls.items(
-                "list events",
-                lambda client: _core(client).list_namespaced_event(
-                    self._namespace, field_selector=about, limit=200, **self._calls.options
-                ),
-            )
-        except ForgeError:
-            return []
-
-    async def _log_tail(self, trouble: PodTrouble) -> str:
-        """The crashed container's last lines. It may be restarted at any moment: the run before is asked for first."""
-        if not needs_log(trouble):
-            return ""
-        for previous in (True, False):
-            try:
-                text = await self._calls.text(
-                    "get pods/log",
-                    lambda client, previous=previous: _core(client).read_namespaced_pod_log(  # type: ignore[misc]
-                        trouble.pod,
-                        self._namespace,
-                        container=trouble.container,
-                        previous=previous,
-                        tail_lines=_LOG_LINES,
-                        limit_bytes=16 * _LOG_BYTES,
-                        **self._calls.options,
-                    ),
-                )
-            except ForgeError:
-                continue
-            if text.strip():
-                return "\n".join(text.strip().splitlines()[-_LOG_LINES:])[-_LOG_BYTES:]
-        return ""
+        return owned_by(await self._pods.found(wanted), replica_set)
 
 
 def _apps(client: ApiClient) -> AppsV1Api:
     from kubernetes_asyncio.client import AppsV1Api
 
     return AppsV1Api(client)
-
-
-def _core(client: ApiClient) -> CoreV1Api:
-    from kubernetes_asyncio.client import CoreV1Api
-
-    return CoreV1Api(client)
 
 
 def _creation_failure(found: Json) -> tuple[PodTrouble, ...]:

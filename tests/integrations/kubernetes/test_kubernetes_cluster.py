@@ -334,7 +334,8 @@ async def test_each_missing_right_is_named() -> None:
     error = await refusal(cluster.set_images("web", {"web": BETTER}, NOTES))
     await cluster.aclose()
     await kubernetes.stop()
-    assert missing == ("patch deployments.apps", "get pods", "list pods", "get pods/log", "list events")
+    jobs = tuple(f"{verb} jobs.batch" for verb in ("create", "get", "list", "delete"))
+    assert missing == ("patch deployments.apps", *jobs, "get pods", "list pods", "get pods/log", "list events")
     assert set(missing) < set(RIGHTS)
     assert error.code == "kubernetes.forbidden"
     assert "`patch deployments.apps`" in error.remedy
