@@ -76,8 +76,15 @@ class Endpoint(Stand):
         response.headers["X-Shop-Pod"] = pod.name
         response.headers["X-Shop-Version"] = self._shop.spoils.version_of(pod.image)
         if self._shop.runs(pod):
-            self._shop.meters[self.env].count(pod, response.status, request.method, time.perf_counter() - began)
+            self._count(request, pod, response.status, time.perf_counter() - began)
         return response
+
+    def _count(self, request: web.Request, pod: ShopPod, status: int, duration_s: float) -> None:
+        """What a customer did wrong is no failure of the transaction."""
+        meters = self._shop.meters[self.env]
+        meters.count(pod, status, request.method, duration_s)
+        if (request.method, request.path) == ORDERING and (status < 300 or status >= 500):
+            meters.count_transaction(pod, succeeded=status < 300)
 
     async def _health(self, request: web.Request, pod: ShopPod, spoil: Spoil) -> web.Response:
         if request.path not in HEALTH:
@@ -90,13 +97,14 @@ class Endpoint(Stand):
     async def _api(self, request: web.Request, pod: ShopPod, spoil: Spoil) -> web.Response:
         if (request.method, request.path) not in API:
             return _error(405 if request.path in {path for _, path in API} else 404, "no such endpoint")
-        if pod.owes_error(spoil.error_ratio):
+        if pod.owes("error", spoil.error_ratio):
             return _error(500, "internal server error")
         if request.path == "/api/products":
+            self._shop.ask_dependency(pod, "stock")
             return web.json_response({"products": PRODUCTS})
-        return await self._order(request, spoil)
+        return await self._order(request, pod, spoil)
 
-    async def _order(self, request: web.Request, spoil: Spoil) -> web.Response:
+    async def _order(self, request: web.Request, pod: ShopPod, spoil: Spoil) -> web.Response:
         """The authenticated transaction: `{"product": id, "quantity": n}` -> 201 with the order."""
         if request.headers.get("Authorization") != f"Bearer {self._shop.token}":
             response = _error(401, "a bearer token is needed")
@@ -111,8 +119,10 @@ class Endpoint(Stand):
         quantity = wanted.get("quantity", 1) if product else 0
         if product is None or not isinstance(quantity, int) or quantity < 1:
             return _error(422, "product and quantity have to be those of the shop")
-        if spoil.order_fails:
+        self._shop.ask_dependency(pod, "payment")
+        if spoil.order_fails or pod.owes("order", spoil.order_error_ratio):
             return _error(500, "payment: connection refused")
+        self._shop.queues[self.env, self.workload, pod.track].put()
         self._orders += 1
         total = int(str(product["price"])) * quantity
         order = {"id": f"{self.env}-{self._orders}", "product": product["id"], "quantity": quantity, "total": total}
@@ -120,7 +130,8 @@ class Endpoint(Stand):
 
 
 HEALTH = ("/health/live", "/health/ready", "/health/startup")
-API = (("GET", "/api/products"), ("POST", "/api/orders"))
+ORDERING = ("POST", "/api/orders")
+API = (("GET", "/api/products"), ORDERING)
 
 
 def is_healthy(path: str, spoil: Spoil) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 KINDS = ("app.kubernetes.io/component", "app.kubernetes.io/name", "app", "workload")
@@ -17,7 +18,8 @@ class UnknownPod(ValueError):
 class ShopPod:
     """One container that serves. asked_ready: what its last readiness probe said; None before the first one.
 
-    error_debt: how much of a 500 is owed, so that a ratio of 0.2 makes exactly every fifth answer bad.
+    requests: answered ones. started_at: by the monotonic clock.
+    debts: how much of a fault of each kind is owed, so that a ratio of 0.2 makes exactly every fifth one bad.
     """
 
     uid: str
@@ -28,19 +30,21 @@ class ShopPod:
     image: str
     has_readiness_probe: bool
     asked_ready: bool | None = None
-    error_debt: float = 0.0
+    debts: dict[str, float] = field(default_factory=dict)
+    requests: int = 0
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
     def in_rotation(self) -> bool:
         return self.asked_ready is True if self.has_readiness_probe else self.asked_ready is not False
 
-    def owes_error(self, ratio: float) -> bool:
-        self.error_debt += ratio
+    def owes(self, fault: str, ratio: float) -> bool:
+        """Whether it is this one's turn to go wrong."""
+        debt = self.debts.get(fault, 0.0) + ratio
         # a hair of tolerance, else ten times 0.1 owe nothing
-        if self.error_debt < 1 - 1e-9:
-            return False
-        self.error_debt -= 1
-        return True
+        owed = debt >= 1 - 1e-9
+        self.debts[fault] = debt - 1 if owed else debt
+        return owed
 
 
 def read_pod(

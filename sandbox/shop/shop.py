@@ -5,14 +5,16 @@ It is what a release is tried on: it must never know who deploys it, nor why.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.runtime import Behaviour, Crash
 from sandbox.serving import Stand
+from sandbox.shop.background import ATTEMPTS, OrderQueues
 from sandbox.shop.endpoint import Endpoint, is_healthy
 from sandbox.shop.measuring import Meters
 from sandbox.shop.pods import ShopPod, UnknownPod, read_pod
@@ -22,6 +24,16 @@ from sandbox.shop.traffic import Traffic
 ENVIRONMENTS = ("dev", "staging", "prod")
 WORKLOADS = ("catalog", "web")
 CRASH_AFTER_S = 0.3
+OOM_AFTER_S = 1.0
+IDLE_CORES, CPU_S_PER_REQUEST = 0.02, 0.002
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a container has used. cpu_s: seconds of a core since its start. memory_ratio: working set over its limit."""
+
+    cpu_s: float
+    memory_ratio: float
 
 
 class Shop(Stand):
@@ -55,6 +67,7 @@ class Shop(Stand):
         self.meters = {env: Meters(service) for env in environments}
         self.endpoints = {(env, name): Endpoint(self, env, name) for env in environments for name in workloads}
         self.pods: dict[str, ShopPod] = {}
+        self.queues = OrderQueues(self)
         self._strangers: set[str] = set()
         self._environments = {(namespaces or {}).get(env, env): env for env in environments}
 
@@ -65,6 +78,7 @@ class Shop(Stand):
         try:
             for endpoint in self.endpoints.values():
                 await endpoint.start(host, int(endpoint.url.rpartition(":")[2] or 0))
+            self.queues.start()
             return await super().start(host, port)
         except OSError:
             await self.stop()
@@ -73,6 +87,7 @@ class Shop(Stand):
     async def stop(self) -> None:
         for endpoint in self.endpoints.values():
             await endpoint.stop()
+        await self.queues.stop()
         await super().stop()
 
     def endpoint(self, env: str, workload: str) -> Endpoint:
@@ -151,12 +166,32 @@ class Shop(Stand):
     def behaviour(self, image: str) -> Behaviour:
         spoil = self.spoils.of(image)
         crash = Crash(2, "Error", spoil.crash_message, CRASH_AFTER_S) if spoil.crash_loop else None
+        if spoil.out_of_memory and crash is None:
+            crash = Crash(137, "OOMKilled", "", OOM_AFTER_S)
         missing = self.exists is not None and not self.exists(image)
         return Behaviour("not_found" if missing else "ok", crash, self.start_s, not spoil.never_ready)
 
     def runs(self, pod: ShopPod) -> bool:
         """Whether it still is the very container of that pod."""
         return self.pods.get(pod.uid) is pod
+
+    def ask_dependency(self, pod: ShopPod, name: str) -> None:
+        """A request to another system, tried again after a time-out; nobody waits for it."""
+        ratio = self.spoils.of(pod.image).dependency_timeout_ratio
+        for _ in range(ATTEMPTS):
+            late = pod.owes("timeout", ratio)
+            if self.runs(pod):
+                self.meters[pod.env].count_dependency(pod, name, "timeout" if late else "success")
+            if not late:
+                return
+
+    def usage(self, pod: Mapping[str, Any]) -> Usage | None:
+        """Of the pod's container, for whoever plays the kubelet; None for a pod that isn't of the shop. Plausible, not measured."""
+        known = self.pods.get(_uid(pod))
+        if known is None:
+            return None
+        cpu_s = IDLE_CORES * (time.monotonic() - known.started_at) + CPU_S_PER_REQUEST * known.requests
+        return Usage(cpu_s, self.spoils.of(known.image).memory_ratio)
 
     def in_rotation(self, env: str, workload: str) -> list[ShopPod]:
         """Pods that get requests: probed ready, where they have a probe, and not broken just now."""
@@ -190,6 +225,7 @@ class Shop(Stand):
         meters = self.meters.get(request.match_info["env"])
         if meters is None:
             raise web.HTTPNotFound
+        self.queues.tell(request.match_info["env"])
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=meters.exposition(), headers=headers)
 

@@ -13,6 +13,10 @@ class Spoil:
 
     error_ratio: of the API's answers that are 500, in [0, 1], spread evenly. latency_s: added to every answer of the API.
     health_slow_s: added to every health answer. order_fails: the authenticated transaction always ends in a 500.
+    order_error_ratio: of the orders that end in a 500. dependency_timeout_ratio: of the requests to other systems that time out; they are
+    tried again, so that customers see nothing of it. queue_backlog: accepted orders are worked on no more, and their queue's lag grows.
+    job_failure_ratio: of the orders' background jobs that fail. memory_ratio: working set over its limit; from 1 on containers are
+    killed for it soon after each start.
     """
 
     error_ratio: float = 0.0
@@ -22,12 +26,23 @@ class Spoil:
     health_slow_s: float = 0.0
     order_fails: bool = False
     crash_message: str = CRASH_MESSAGE
+    order_error_ratio: float = 0.0
+    dependency_timeout_ratio: float = 0.0
+    queue_backlog: bool = False
+    job_failure_ratio: float = 0.0
+    memory_ratio: float = 0.3
 
     def __post_init__(self) -> None:
-        if not 0 <= self.error_ratio <= 1:
-            raise ValueError("error_ratio is between 0 and 1")
+        for name in RATIOS:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is between 0 and 1")
+
+    @property
+    def out_of_memory(self) -> bool:
+        return self.memory_ratio >= 1
 
 
+RATIOS = ("error_ratio", "order_error_ratio", "dependency_timeout_ratio", "job_failure_ratio", "memory_ratio")
 GOOD = Spoil()
 
 
