@@ -65,7 +65,9 @@ def target_words(target: Target) -> str:
 
 
 def bound_words(bound: Bound, unit: str) -> str:
-    """`critical above 3 % for 5 min`."""
+    """`critical above 3 % for 5 min`, `limit: at most 90 %`."""
+    if bound.level == "limit":
+        return f"limit: at {'most' if bound.above else 'least'} {words.quantity(bound.limit, unit)}"
     side = "above" if bound.above else "below"
     lasting = f" for {words.duration(bound.for_s)}" if bound.for_s else ""
     return f"{bound.level} {side} {words.quantity(bound.limit, unit)}{lasting}"

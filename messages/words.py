@@ -124,7 +124,8 @@ def quantity(value: object, unit: str) -> str:
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
     if unit == "ratio":
-        return f"{value * 100:.3g} %"
+        # Availability is told by its nines: three digits would show 99.96 % as 100 %.
+        return f"{value * 100:.{5 if 0.99 < value < 1 else 3}g} %"
     if unit == "s":
         return duration(float(value)) if value >= 0 else f"{value:.3g} s"
     if unit == "bytes":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from runbook.plan import Guard, Plan, Step, to_json
@@ -59,6 +59,10 @@ def _step_changes(old: Plan, new: Plan) -> Iterator[str]:
         yield f"step removed: {title}"
     for title in (t for t in after if t not in before):
         yield f"step added: {title}"
+    told = {
+        *_digests(_mapping(old.about.get("release"))).values(),
+        *_digests(_mapping(new.about.get("release"))).values(),
+    }
     both = [title for title in after if title in before]
     if both != [title for title in before if title in after]:
         yield "order of the steps"
@@ -67,7 +71,7 @@ def _step_changes(old: Plan, new: Plan) -> Iterator[str]:
         if type(one) is not type(other):
             yield f"{title}: another kind of step"
         elif one != other:
-            yield from _differences(title, _about_itself(one), _about_itself(other))
+            yield from _differences(title, _about_itself(one, told), _about_itself(other, told))
 
 
 def _by_title(plan: Plan) -> dict[str, Step]:
@@ -82,13 +86,15 @@ def _by_title(plan: Plan) -> dict[str, Step]:
     return found
 
 
-def _about_itself(step: Step) -> dict[str, Any]:
-    """Without the release, which has its own sentences."""
+def _about_itself(step: Step, told: Collection[str]) -> dict[str, Any]:
+    """Without the release, which has its own sentences. told: references of its images; a Job's own image is not among them."""
     fields: dict[str, Any] = to_json(step)
-    fields.pop("image", None)
+    for key in ("image", "down_image"):
+        if isinstance(fields.get(key), Mapping) or fields.get(key) in told:
+            fields.pop(key)
     for check in fields.get("checks", ()):
-        check.pop("release", None)
-        check.pop("commit", None)
+        for key in ("release", "commit", "images"):
+            check.pop(key, None)
     return fields
 
 

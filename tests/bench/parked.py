@@ -26,6 +26,7 @@ from runbook.plan import Step, to_json
 from runbook.policy import Setting
 from runbook.procedures import CONTINUATIONS
 from runbook.procedures.base import Request
+from runbook.procedures.preparing import Candidate
 from runbook.procedures.staging import staging_plan
 from runbook.values import Actor, Environment, FrozenImage, Release, Role
 from runbook.verdicts import Evidence, Outcome, Verdict
@@ -72,7 +73,8 @@ def _open(setting: Setting, number: int, *, at_go: bool, ledger: Ledger) -> None
     begun = datetime.now(UTC) - SINCE
     turn, name = Turn(ledger, begun, setting), service_name(number)
     release = _release(setting, name)
-    plan = staging_plan(setting.services[name], release, setting.policy, f"https://github.test/acme/{name}/compare")
+    candidate = Candidate(setting.services[name], release, changes_url=f"https://github.test/acme/{name}/compare")
+    plan = staging_plan(candidate, setting.policy)
     request = Request(service=name, environment=Environment.STAGING, version=VERSION)
     run = turn.save_run(open_run(turn, request, plan, actor, "bench"), state=RunState.RUNNING)
     turn.audit("run.started", run.id, what=f"{run.version} on {run.environment}")

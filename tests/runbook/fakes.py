@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runbook.errors import ForgeError
-from runbook.jobs import JobTemplate, Performance, PerformanceTarget, Suite, SuiteKind
+from runbook.jobs import JobOrder, JobTemplate, Performance, PerformanceTarget, Suite, SuiteKind
 from runbook.plan import Scene
 from runbook.policy import HealthPaths, Policy, Service, Setting, SmokeRequest, Workload
 from runbook.ports import (
@@ -29,7 +29,7 @@ from runbook.ports import (
 )
 from runbook.values import Environment, FrozenImage, Release, Role
 from tests.fakes.clock import NOON, SimulatedClock
-from tests.runbook.fake_jobs import FakeJobs
+from tests.runbook.fake_jobs import FakeJobs, JobLife
 
 COMMIT = "c" * 40
 TAG_OBJECT = "a" * 40
@@ -85,17 +85,17 @@ migrations:
   - name: 0007-currency
     stage: expand
     backward_compatible: true
-    up: {workload: web, args: [migrate, up, 0007]}
+    up: {workload: web, args: [migrate, up, "0007"]}
     sql: [migrations/0007.sql]
   - name: 0008-rename-total
     stage: expand
     backward_compatible: false
-    up: {workload: web, args: [migrate, up, 0008]}
-    down: {workload: web, args: [migrate, down, 0008]}
+    up: {workload: web, args: [migrate, up, "0008"]}
+    down: {workload: web, args: [migrate, down, "0008"]}
   - name: 0009-drop-price
     stage: contract
     backward_compatible: false
-    up: {workload: web, args: [migrate, up, 0009]}
+    up: {workload: web, args: [migrate, up, "0009"]}
 verification: {workload: web, args: [verify]}
 """
 
@@ -108,7 +108,9 @@ def setting(policy: Policy | None = None, service: Service = SERVICE) -> Setting
 class FakeCodeHost:
     tags: dict[str, Tag] = field(default_factory=lambda: {VERSION: signed_tag()})
     ci: list[CiCheck] = field(default_factory=lambda: [CiCheck("unit", "success")])
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(
+        default_factory=lambda: {"migrations/0007.sql": "ALTER TABLE orders ADD COLUMN currency text;\n"}
+    )
     error: ForgeError | None = None
 
     async def tag(self, repository: str, name: str) -> Tag | None:
@@ -314,6 +316,27 @@ class FakeProbes:
         return [at for at, request in self.sent if request.url.endswith(path)]
 
 
+GOOD_LOAD = (
+    '{"latency_ms": {"p50": 40, "p95": 150, "p99": 300}, "throughput_per_s": 50, "requests": 3000, "failed": 0}\n'
+)
+
+
+def good_life(order: JobOrder) -> JobLife:
+    """What becomes of a good release's Jobs."""
+    return JobLife(output=GOOD_LOAD) if "FORGE_LOAD_RATE" in order.env else JobLife()
+
+
+GOOD_METRICS: dict[str, float | Sequence[float] | ForgeError | None] = {
+    "dependency_timeout": 0.0001, "queue_lag_baseline": 5.0, "queue_lag": 1.0, "core_transaction_success": 0.999,
+    "job_failure_ratio": 0.001, "cpu_utilization": 0.4, "memory_working_set_ratio": 0.5, "oom_kills": 0.0,
+    "container_restarts": 0.0, "disk_io_latency": 0.005, "disk_io_saturation": 0.2, "network_retransmit": 0.001,
+    "postgres_connection": 0.3, "postgres_replication": 0.5,
+    "latency_p": 0.1, "readiness_ratio": 1.0, "error_ratio": 0.0002,
+    "request_rate": 5000.0, "error_rate": 1.0, "histogram_quantile": 0.1, "forge:": 1.0,
+}  # fmt: skip
+"""By a word that the expression contains; the first that fits."""
+
+
 def seconds(value: float) -> timedelta:
     return timedelta(seconds=value)
 
@@ -327,7 +350,7 @@ class World:
         self.images = FakeRegistry()
         self.signatures = FakeSignatures()
         self.memory = FakeMemory()
-        self.cluster = FakeCluster(self.clock)
+        self.cluster = FakeCluster(self.clock, lives=good_life)
         self.metrics = FakeMetrics()
         self.probes = FakeProbes(self.clock)
         self.linter = FakeLinter()

@@ -5,13 +5,14 @@ from dataclasses import replace
 from runbook.describe import what_changed
 from runbook.plan import Plan
 from runbook.policy import HealthPolicy, Policy, Service, StagingPolicy, Threshold, Workload
+from runbook.procedures.preparing import Candidate
 from runbook.procedures.staging import staging_plan
 from runbook.values import FrozenImage, Release, Role
-from tests.runbook.fakes import RELEASE, SERVICE, VERSION, digest
+from tests.runbook.fakes import RELEASE, SERVICE, TOOLS, VERSION, digest
 
 
 def plan(policy: Policy | None = None, service: Service = SERVICE, release: Release = RELEASE) -> Plan:
-    return staging_plan(service, release, policy or Policy(), "")
+    return staging_plan(Candidate(service, release, digests=TOOLS), policy or Policy())
 
 
 def test_equal_plans_have_no_differences() -> None:
@@ -41,7 +42,7 @@ def test_numbers_of_the_policy_are_told_with_their_units() -> None:
     changes = what_changed(plan(), plan(policy))
     assert "Observe key metrics and health, length of the observation: 30 min → 10 min" in changes
     assert "Observe key metrics and health, p95: 250 ms → 500 ms" in changes
-    assert "Staging acceptance, max error ratio: 1 % → 2 %" in changes
+    assert "Staging promotion gate, max error ratio: 1 % → 2 %" in changes
     assert "Go or no-go, roles: product and service owner → product" in changes
 
 
@@ -64,3 +65,11 @@ def test_a_further_workload_is_told_as_a_step() -> None:
 
 def test_any_difference_has_at_least_one_sentence() -> None:
     assert what_changed(plan(), replace(plan(), about={**plan().about, "repository": "acme/other"})) != ()
+
+
+def test_a_changed_image_of_a_suite_is_told_with_the_suite() -> None:
+    other = staging_plan(
+        Candidate(SERVICE, RELEASE, digests={**TOOLS, "registry.example/acme/load": digest("9")}), Policy()
+    )
+    (sentence,) = what_changed(plan(), other)
+    assert sentence.startswith("Performance baseline, image: registry.example/acme/load@sha256:888")

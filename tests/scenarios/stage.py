@@ -28,7 +28,7 @@ from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.values import Actor, Role
 from state.store import SqlStore, open_store
 from tests.engine.harness import Counted, KeepingChat, KeptMessage, QuickPainter
-from tests.runbook.fakes import SERVICE, World
+from tests.runbook.fakes import GOOD_METRICS, SERVICE, World
 
 TEAM = "T1"
 PEOPLE = {
@@ -107,8 +107,14 @@ class Measured:
         )
 
 
+JUDGED = ("request_rate", "error_rate", "error_ratio", "duration_seconds", "latency_p", "readiness")
+
+
 def healthy(expression: str, at: datetime) -> float:
     """600 requests a minute, 1 in 1,000 fails, p95 of 120 ms, everything ready. Gates' expressions are longer than guards'."""
+    other = next((value for word, value in GOOD_METRICS.items() if word in expression), None)
+    if isinstance(other, float) and not any(word in expression for word in JUDGED):
+        return other
     if "histogram_quantile" in expression or "latency_p95" in expression:
         return 0.12
     if "readiness" in expression:

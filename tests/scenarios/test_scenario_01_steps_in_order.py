@@ -29,7 +29,7 @@ async def test_a_candidate_requested_for_staging_runs_every_step_in_order_and_th
         assert [step.title for step in s.steps()] == [
             "Release candidate", "CI green", "Workloads deployable", "Deploy to staging",
             "Remember the images that run now", "Deploy web", "Deploy worker", "Smoke tests",
-            "Observe key metrics and health", "Staging acceptance", "Go or no-go", "Record the result",
+            "Observe key metrics and health", "Staging promotion gate", "Go or no-go", "Record the result",
             "Announce the result",
         ]  # fmt: skip
         assert all(step.outcome == "pass" for step in s.steps())

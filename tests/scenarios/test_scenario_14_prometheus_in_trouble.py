@@ -46,9 +46,9 @@ async def acceptance(s: Stage) -> Any:
     """The row of the gate, once the run waits or is held or has ended."""
     await s.waits_for_approval()
     await s.says("sam", "approve staging-1")
-    await s.until_at("Staging acceptance")
+    await s.until_at("Staging promotion gate")
     await s.until_state("held", "waiting", "ended")
-    return next(step for step in s.steps() if step.title == "Staging acceptance")
+    return next(step for step in s.steps() if step.title == "Staging promotion gate")
 
 
 @pytest.mark.parametrize("what", ANSWERS)
@@ -64,7 +64,7 @@ async def test_prometheus_answers_nan_or_empty_or_two_series_or_http_500_or_not_
         await s.clock.advance(timedelta(hours=3))
         assert s.run().state == "held"
         await s.shown_all()
-        assert any("staging-1 is held: Staging acceptance" in note and row.reason in note for note in s.notes)
+        assert any("staging-1 is held: Staging promotion gate" in note and row.reason in note for note in s.notes)
         s.metrics.value = healthy
         await s.says("ada", "retry staging-1")
         await s.until_at("Go or no-go")
