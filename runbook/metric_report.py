@@ -215,7 +215,10 @@ def history(points: Points, at: datetime) -> tuple[float | None, ...]:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+    if not values:
+        return None
+    # Each part divided, and held between its ends: no sum of finite values becomes infinite.
+    return max(min(values), min(max(values), sum(value / len(values) for value in values)))
 
 
 def _bounds(name: str, value: float | None, sight: Sight, policy: Policy) -> tuple[Bound, ...]:
@@ -291,5 +294,5 @@ def _error_ratio(sight: Sight) -> float | None:
     requests = dict(sight.get((series.REQUEST_RATE, STABLE), Seen()).points)
     errors = dict(sight.get((series.ERROR_RATE, STABLE), Seen()).points)
     both = requests.keys() & errors.keys()
-    total = math.fsum(requests[moment] for moment in both)
-    return math.fsum(errors[moment] for moment in both) / total if total > 0 else None
+    total, failed = sum(requests[moment] for moment in both), sum(errors[moment] for moment in both)
+    return failed / total if 0 < total < math.inf and failed < math.inf else None
