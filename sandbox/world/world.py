@@ -75,7 +75,9 @@ class World:
             time_scale=self.tempo.time_scale,
             programs=lambda image: self.releases.programs(image),
         )
-        self.cluster_metrics = ClusterMetrics(lambda: self.cluster.list("Deployment"))
+        self.cluster_metrics = ClusterMetrics(
+            lambda: self.cluster.list("Deployment"), pods=lambda: self.cluster.list("Pod"), usage=self.shop.usage
+        )
         images = self.folder / "images"
         self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger, images)
         self.database = ShopDatabase(self.environments, self.kept.migrations)
