@@ -54,10 +54,10 @@ class Broken:
 
 
 class ScanFolder:
-    """Fulfils `runbook.ports.ScanReports`. Files are read in a thread, each once as long as it doesn't change."""
+    """Fulfils `runbook.ports.ScanReports`. Files are read in a thread, each once as long as its time and size stay the same."""
 
-    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
-        self._folder, self._now = folder, now
+    def __init__(self, folder: Path, now: Callable[[], datetime], *, max_files: int = MAX_FILES) -> None:
+        self._folder, self._now, self._max_files = folder, now, max_files
         self._read: dict[Dropped, Findings | Broken] = {}
         self._lock = threading.Lock()
 
@@ -137,7 +137,7 @@ class ScanFolder:
         except OSError as error:
             raise Temporary(SYSTEM, "folder", f"the scan folder doesn't answer: {error.strerror}") from None
         found.sort(key=lambda file: (file.mtime_ns, file.path.name), reverse=True)
-        kept = found[:MAX_FILES]
+        kept = found[: self._max_files]
         self._read = {file: self._read[file] for file in kept if file in self._read}
         return kept, len(found) - len(kept)
 
