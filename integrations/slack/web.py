@@ -23,7 +23,6 @@ from runbook.errors import ForgeError, Permanent
 API_URL = "https://slack.com/api/"
 RESPONSE_HOST = "https://hooks.slack.com"
 TIMEOUT_S = 10.0
-UPLOAD_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_CONNECTIONS = 20
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -88,14 +87,14 @@ class SlackWeb:
         if status != 200:
             raise _response_error(status, headers)
 
-    async def put_file(self, address: str, data: bytes, *, timeout_s: float = UPLOAD_TIMEOUT_S) -> None:
+    async def put_file(self, address: str, data: bytes) -> None:
         """Sends a file's bytes to the address that Slack gave for them. Raises `runbook.errors`; nobody sees the file yet."""
         if not self._is_upload_address(address):
             raise Permanent("slack", "foreign_upload_url", "the upload address isn't Slack's")
         headers = {"Content-Type": "application/octet-stream"}
         try:
             async with (
-                asyncio.timeout(timeout_s),
+                asyncio.timeout(self.timeout_s),
                 self._shared().post(address, data=data, headers=headers, allow_redirects=False) as answer,
             ):
                 await answer.read()

@@ -60,7 +60,7 @@ def _checked_metadata(metadata: object) -> Json | None:
     return metadata
 
 
-def _writable(workspace: Workspace, reference: object) -> Channel:
+def writable(workspace: Workspace, reference: object) -> Channel:
     channel = workspace.channel(reference)
     if channel.is_archived:
         raise SlackError("is_archived")
@@ -94,7 +94,7 @@ def new_message(workspace: Workspace, channel: Channel, content: Json, **more: A
     )
 
 
-def _thread_of(workspace: Workspace, channel: Channel, arguments: Json) -> str | None:
+def thread_of(workspace: Workspace, channel: Channel, arguments: Json) -> str | None:
     """The parent's ts. Slack accepts a reply's ts too and files under its parent; an unknown one is refused."""
     wanted = arguments.get("thread_ts")
     if not wanted:
@@ -107,9 +107,9 @@ def _thread_of(workspace: Workspace, channel: Channel, arguments: Json) -> str |
 
 def post_message(workspace: Workspace, arguments: Json) -> Json:
     content = content_of(arguments, longest=MAX_POST_TEXT)
-    channel = _writable(workspace, arguments.get("channel"))
+    channel = writable(workspace, arguments.get("channel"))
     _refuse_empty(content)
-    thread_ts = _thread_of(workspace, channel, arguments)
+    thread_ts = thread_of(workspace, channel, arguments)
     broadcast = thread_ts is not None and flag(arguments, "reply_broadcast")
     message = workspace.add(new_message(workspace, channel, content, thread_ts=thread_ts, is_broadcast=broadcast))
     return {"channel": channel.id, "ts": message.ts, "message": workspace.shown(message)}
@@ -117,14 +117,14 @@ def post_message(workspace: Workspace, arguments: Json) -> Json:
 
 def post_ephemeral(workspace: Workspace, arguments: Json) -> Json:
     content = content_of(arguments, longest=MAX_POST_TEXT)
-    channel = _writable(workspace, arguments.get("channel"))
+    channel = writable(workspace, arguments.get("channel"))
     user = str(arguments.get("user") or "")
     if user not in workspace.users:
         raise SlackError("user_not_found")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
     _refuse_empty(content)
-    thread_ts = _thread_of(workspace, channel, arguments)
+    thread_ts = thread_of(workspace, channel, arguments)
     message = new_message(workspace, channel, content, ephemeral_for=user, thread_ts=thread_ts)
     workspace.add_ephemeral(message)
     return {"message_ts": message.ts}

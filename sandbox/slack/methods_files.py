@@ -3,51 +3,71 @@
 from __future__ import annotations
 
 import mimetypes
+import secrets
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.slack.errors import SlackError
-from sandbox.slack.methods_chat import content_of, new_message
+from sandbox.slack.methods_chat import content_of, new_message, thread_of, writable
 from sandbox.slack.model import Channel, File
 from sandbox.slack.webapi import Method
 from sandbox.slack.workspace import Workspace, random_id
 
 Json = dict[str, Any]
+MAX_BYTES = 1 << 30
+MAX_ALT = 1_000
+MOST_KEPT = 300
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def get_upload_url(workspace: Workspace, arguments: Json) -> Json:
+    """A one-time address. `workspace.uploads_refused`: the word by which a workspace forbids files or has no room for them."""
     name = str(arguments.get("filename") or "")
+    alt_text = str(arguments.get("alt_txt") or "")
     try:
         length = int(arguments.get("length") or 0)
     except ValueError as error:
         raise SlackError("invalid_arguments") from error
-    if not name or length <= 0:
+    if not name or length <= 0 or len(alt_text) > MAX_ALT:
         raise SlackError("invalid_arguments")
+    if workspace.uploads_refused:
+        raise SlackError(workspace.uploads_refused)
+    if length > MAX_BYTES:
+        raise SlackError("file_upload_size_restricted")
     mimetype = mimetypes.guess_type(name)[0] or "text/plain"
-    file = File(random_id("F"), name, mimetype, length, workspace.bot_user)
-    file.alt_text = str(arguments.get("alt_txt") or "")
+    file = File(random_id("F"), name, mimetype, length, workspace.bot_user, upload_secret=secrets.token_urlsafe(18))
+    file.alt_text = alt_text
     workspace.files[file.id] = file
-    return {"upload_url": f"{workspace.base_url}/upload/v1/{file.id}", "file_id": file.id}
+    while len(workspace.files) > MOST_KEPT:  # a long-running sandbox must not grow for ever
+        del workspace.files[next(iter(workspace.files))]
+    return {"upload_url": f"{workspace.base_url}/upload/v1/{file.upload_secret}", "file_id": file.id}
 
 
 def complete_upload(workspace: Workspace, arguments: Json) -> Json:
     wanted = arguments.get("files")
-    if not isinstance(wanted, list) or not wanted:
+    if not isinstance(wanted, list) or not wanted or not all(isinstance(item, dict) for item in wanted):
         raise SlackError("invalid_arguments")
     files = [_uploaded(workspace, item) for item in wanted]
-    names = [name for name in str(arguments.get("channels") or arguments.get("channel_id") or "").split(",") if name]
-    channels = [workspace.channel(name) for name in names]
-    for channel in channels:
-        if workspace.bot_user not in channel.members:
-            raise SlackError("not_in_channel")
-        if arguments.get("thread_ts") and workspace.message(channel.id, str(arguments["thread_ts"])) is None:
-            raise SlackError("thread_not_found")
+    channels = _targets(workspace, arguments)
+    threads = [thread_of(workspace, channel, arguments) for channel in channels]
     for file, item in zip(files, wanted, strict=True):
         file.title, file.is_shared = str(item.get("title") or file.name), True
-    for channel in channels:
-        _share(workspace, channel, files, arguments)
+    for channel, thread_ts in zip(channels, threads, strict=True):
+        _share(workspace, channel, files, arguments, thread_ts)
     return {"files": [file.shown(workspace.base_url) for file in files]}
+
+
+def _targets(workspace: Workspace, arguments: Json) -> list[Channel]:
+    """`channel_id` names one channel, by its id alone; `channels` several, or users. A thread is in one channel."""
+    if arguments.get("channel_id"):
+        if str(arguments["channel_id"]) not in workspace.channels:
+            raise SlackError("channel_not_found")
+        return [writable(workspace, arguments["channel_id"])]
+    names = [name for name in str(arguments.get("channels") or "").split(",") if name]
+    if arguments.get("thread_ts") and len(names) != 1:
+        raise SlackError("invalid_arguments")
+    return [writable(workspace, name) for name in names]
 
 
 def _uploaded(workspace: Workspace, item: Json) -> File:
@@ -59,11 +79,9 @@ def _uploaded(workspace: Workspace, item: Json) -> File:
     return file
 
 
-def _share(workspace: Workspace, channel: Channel, files: list[File], arguments: Json) -> None:
+def _share(workspace: Workspace, channel: Channel, files: list[File], arguments: Json, thread_ts: str | None) -> None:
     comment = {"text": arguments.get("initial_comment"), "blocks": arguments.get("blocks")}
-    message = new_message(
-        workspace, channel, content_of(comment, longest=40_000), thread_ts=arguments.get("thread_ts") or None
-    )
+    message = new_message(workspace, channel, content_of(comment, longest=40_000), thread_ts=thread_ts)
     for file in files:
         share = {"ts": message.ts, "channel_name": channel.name, "team_id": workspace.team_id}
         if message.thread_ts:
@@ -96,19 +114,23 @@ class FileStore:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post("/upload/v1/{file}", self._upload),
+            web.post("/upload/v1/{secret}", self._upload),
             web.get("/files-pri/{file}/{name}", self._private),
             web.get("/_control/files/{file}", self._shown_on_page),
         ]
 
     async def _upload(self, request: web.Request) -> web.Response:
-        file = self._workspace.files.get(request.match_info["file"])
+        """Known by its address alone: no token is asked for, and none belongs here."""
+        secret = request.match_info["secret"]
+        file = next((file for file in self._workspace.files.values() if file.upload_secret == secret), None)
         if file is None or file.content is not None:
             return web.Response(status=404, text="not found")
         content = await _body(request)
         if len(content) != file.length:
             return web.Response(status=400, text="size mismatch")
         file.content = content
+        if file.mimetype == "image/png":
+            _look_into(file, content)
         return web.Response(text=f"OK - {len(content)}")
 
     async def _private(self, request: web.Request) -> web.Response:
@@ -126,6 +148,14 @@ class FileStore:
         if not inline:
             headers["Content-Disposition"] = "attachment"
         return web.Response(body=file.content, content_type=file.mimetype, headers=headers)
+
+
+def _look_into(file: File, content: bytes) -> None:
+    """What is no picture isn't shown as one, whatever its name says; a picture's size in pixels stands in its head."""
+    if not content.startswith(_PNG) or len(content) < 24:
+        file.mimetype = "application/octet-stream"
+        return
+    file.width, file.height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
 
 
 async def _body(request: web.Request) -> bytes:

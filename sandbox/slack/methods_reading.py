@@ -111,7 +111,12 @@ def conversations_open(workspace: Workspace, arguments: Json) -> Json:
         raise SlackError("users_list_not_supplied")
     if len(users) > 1:
         raise SlackError("not_enough_users")
-    return {"channel": {"id": workspace.direct_messages(workspace.user(users[0]).id).id}}
+    user = workspace.user(users[0])
+    if user.deleted:
+        raise SlackError("user_disabled")
+    if user.is_bot:
+        raise SlackError("cannot_dm_bot")
+    return {"channel": {"id": workspace.direct_messages(user.id).id}}
 
 
 def conversations_join(workspace: Workspace, arguments: Json) -> Json:

@@ -136,6 +136,9 @@ class File:
     title: str = ""
     alt_text: str = ""
     content: bytes | None = None
+    upload_secret: str = ""
+    width: int = 0
+    height: int = 0
     is_shared: bool = False
     shares: dict[str, list[Json]] = field(default_factory=dict)
     created: int = field(default_factory=lambda: int(time.time()))
@@ -143,7 +146,9 @@ class File:
     def shown(self, base_url: str) -> Json:
         suffix = self.name.rsplit(".", 1)[-1].lower() if "." in self.name else "text"
         path = f"{base_url}/files-pri/{self.id}/{self.name}"
+        pixels = {"original_w": self.width, "original_h": self.height} if self.width else {}
         return {
+            **pixels,
             "id": self.id,
             "created": self.created,
             "timestamp": self.created,

@@ -41,8 +41,14 @@ def text_of(workspace: Workspace, message: Message) -> str:
     for attachment in shown.get("attachments", []):
         parts += [f"| {line}" for block in attachment.get("blocks", []) for line in _block(block).split("\n")]
         parts += [f"| {attachment[key]}" for key in ("pretext", "title", "text") if attachment.get(key)]
-    parts += [f"[file: {file['title']}]" for file in shown.get("files", [])]
+    parts += [_file(file) for file in shown.get("files", [])]
     return _ENTITY.sub(lambda match: _readable(workspace, match), "\n".join(part for part in parts if part))
+
+
+def _file(file: Json) -> str:
+    if not file["mimetype"].startswith("image/"):
+        return f"[file: {file['title']}]"
+    return f"[picture: {file['title']}]" + (f"\n{file['alt_txt']}" if file["alt_txt"] else "")
 
 
 def _block(block: Json) -> str:

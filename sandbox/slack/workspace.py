@@ -81,6 +81,7 @@ class Workspace:
     bot_name: str = "forge"
     scopes: set[str] = field(default_factory=lambda: set(DEFAULT_SCOPES))
     is_paid: bool = True
+    uploads_refused: str = ""
     base_url: str = ""
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
