@@ -64,17 +64,24 @@ class Contents:
         with Shape(self._calls.where, "file"):
             size, encoding, content = found["size"], found["encoding"], found["content"]
             if size > LARGEST_BYTES or encoding == "none":
-                cause = f"{path} is larger than {LARGEST_BYTES // 1024} KiB"
-                raise Permanent(SYSTEM, "large_file", cause, "Split it: forge reads small text files alone")
+                raise _large(path)
         try:
-            return _decoded(base64.b64decode(content), path)
+            body = base64.b64decode(content)
         except (binascii.Error, TypeError) as error:
             raise garbage(SYSTEM, self._calls.where, "file in base64") from error
+        if len(body) > LARGEST_BYTES:
+            raise _large(path)
+        return _decoded(body, path)
 
     def _keep(self, key: Key, text: str | None) -> None:
         self._kept[key] = text
         while len(self._kept) > _KEPT_FILES or sum(len(kept or "") for kept in self._kept.values()) > _KEPT_BYTES:
             self._kept.popitem(last=False)
+
+
+def _large(path: str) -> Permanent:
+    cause = f"{path} is larger than {LARGEST_BYTES // 1024} KiB"
+    return Permanent(SYSTEM, "large_file", cause, "Split it: forge reads small text files alone")
 
 
 def checked_path(path: str) -> str:

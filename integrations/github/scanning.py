@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from integrations.github.calls import SYSTEM, GitHubCalls, Shape, checked_sha
+from integrations.http_calls import garbage
 from runbook.errors import Permanent
 from runbook.ports import ScanReport
 
@@ -83,7 +84,7 @@ class CodeScanning:
         """Of each tool and category the newest analysis of the commit. The API lists by time alone, the newest first."""
         newest: dict[tuple[str, str], Mapping[str, Any]] = {}
         async for page in self._calls.pages(repository, "code-scanning/analyses?sort=created&direction=desc"):
-            of_commit = [analysis for analysis in page if analysis["commit_sha"] == commit]
+            of_commit = [analysis for analysis in self._listed(page) if analysis["commit_sha"] == commit]
             for analysis in of_commit:
                 newest.setdefault((analysis["tool"]["name"], analysis.get("category") or ""), analysis)
             if newest and not of_commit:  # analyses of one commit stand close together
@@ -105,10 +106,12 @@ class CodeScanning:
         """One for each number; several results may share one."""
         found: dict[int, _Alert] = {}
         query = f"tool_name={quote(analysis['tool']['name'], safe='')}&ref={quote(analysis['ref'], safe='')}"
-        async for alert in self._listed(repository, query):
+        # In any state: a finding of this commit that is mended by a later one is still in this one.
+        async for page in self._calls.pages(repository, f"code-scanning/alerts?{query}"):
             with Shape(self._calls.where, "list of alerts"):
-                if alert["number"] in wanted:
-                    found[alert["number"]] = _alert_of(alert)
+                found |= {
+                    alert["number"]: _alert_of(alert) for alert in self._listed(page) if alert["number"] in wanted
+                }
             if len(found) == len(wanted):
                 break
         missing = sorted(wanted - found.keys())
@@ -121,11 +124,10 @@ class CodeScanning:
                 found[number] = _alert_of(alert)
         return [found[number] for number in sorted(found)]
 
-    async def _listed(self, repository: str, query: str) -> AsyncIterator[Mapping[str, Any]]:
-        """In any state: a finding of this commit that is mended by a later one is still in this one."""
-        async for page in self._calls.pages(repository, f"code-scanning/alerts?{query}"):
-            for alert in page:
-                yield alert
+    def _listed(self, page: Any) -> list[Mapping[str, Any]]:
+        if not isinstance(page, list):  # else what is no list would be an empty one
+            raise garbage(SYSTEM, self._calls.where, "list")
+        return page
 
 
 def _alert_of(alert: Mapping[str, Any]) -> _Alert:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,27 +12,10 @@ from runbook.errors import ForgeError, Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub
 from sandbox.signing import SshSigner
+from tests.integrations.github.conftest import QUICK, SECRET
 
 REPO = "acme/shop"
-SECRET = "ghp_a-secret-nobody-may-see"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
-
 IMPATIENT = Limits(timeout_s=0.2, attempts=2, deadline_s=2.0, first_wait_s=0.01)
-
-
-@pytest.fixture
-async def host() -> AsyncIterator[LocalGitHub]:
-    local = LocalGitHub(token=SECRET)
-    await local.start()
-    yield local
-    await local.stop()
-
-
-@pytest.fixture
-async def github(host: LocalGitHub) -> AsyncIterator[GitHub]:
-    client = GitHub(host.url, lambda: SECRET, limits=QUICK)
-    yield client
-    await client.aclose()
 
 
 async def refusal(call: Any) -> ForgeError:
