@@ -30,8 +30,22 @@ _NO_ANALYSIS = "no analysis found"
 
 
 @dataclass(frozen=True, slots=True)
+class _Analysis:
+    """results: their number. failed: what was uploaded could not be processed."""
+
+    id: int
+    ref: str
+    tool: str
+    version: str
+    category: str
+    at: datetime
+    results: int
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Alert:
-    """dismissed: a person said that it needn't be mended."""
+    """rule: with the alert's number, so that no two are equal. dismissed: a person said that it needn't be mended."""
 
     rule: str
     severity: str
@@ -60,19 +74,16 @@ class CodeScanning:
             raise Permanent(SYSTEM, "scanning_forbidden", cause, remedy) from error
 
     async def _report(self, repository: str, commit: str) -> ScanReport | None:
-        with Shape(self._calls.where, "list of analyses"):
-            newest = await self._newest(repository, commit)
-            if not newest or any(analysis.get("error") for analysis in newest):
-                return None
-            tools = sorted({_tool_of(analysis) for analysis in newest})
-            taken_at = min(_moment(analysis["created_at"]) for analysis in newest)
-        found = [alert for analysis in newest for alert in await self._open_alerts(repository, analysis)]
+        newest = await self._newest(repository, commit)
+        if not newest or any(analysis.failed for analysis in newest):
+            return None
+        found = list({alert: None for each in newest for alert in await self._open_alerts(repository, each)})
         counts = Counter(alert.severity for alert in found)
         return ScanReport(
             subject=commit,
-            tool=", ".join(tools),
+            tool=", ".join(sorted({f"{each.tool} {each.version}".strip() for each in newest})),
             format="code scanning",
-            taken_at=taken_at,
+            taken_at=min(analysis.at for analysis in newest),
             received_at=self._calls.now(),
             counts={severity: counts[severity] for severity in (*SEVERITIES, "unknown")},
             critical=tuple(alert.rule for alert in found if alert.severity == "critical")[:_MOST_NAMED],
@@ -80,32 +91,34 @@ class CodeScanning:
             url=f"{self._web_url}/{repository}/security/code-scanning",
         )
 
-    async def _newest(self, repository: str, commit: str) -> list[Mapping[str, Any]]:
-        """Of each tool and category the newest analysis of the commit. The API lists by time alone, the newest first."""
-        newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+    async def _newest(self, repository: str, commit: str) -> list[_Analysis]:
+        """Of each tool and category the newest analysis of the commit. The API lists by time alone, the newest first, so that every
+        page is read: a weekly scan of one tool may lie far from the push that another one analysed."""
+        newest: dict[tuple[str, str], _Analysis] = {}
         async for page in self._calls.pages(repository, "code-scanning/analyses?sort=created&direction=desc"):
-            of_commit = [analysis for analysis in self._listed(page) if analysis["commit_sha"] == commit]
-            for analysis in of_commit:
-                newest.setdefault((analysis["tool"]["name"], analysis.get("category") or ""), analysis)
-            if newest and not of_commit:  # analyses of one commit stand close together
-                break
+            with Shape(self._calls.where, "list of analyses"):
+                found = [_analysis_of(each) for each in self._listed(page) if each["commit_sha"] == commit]
+            for analysis in found:
+                newest.setdefault((analysis.tool, analysis.category), analysis)
         return list(newest.values())
 
-    async def _open_alerts(self, repository: str, analysis: Mapping[str, Any]) -> list[_Alert]:
-        if not analysis["results_count"]:
+    async def _open_alerts(self, repository: str, analysis: _Analysis) -> list[_Alert]:
+        if not analysis.results:
             return []
-        sarif = await self._calls.get(repository, f"code-scanning/analyses/{int(analysis['id'])}", SARIF)
+        sarif = await self._calls.get(repository, f"code-scanning/analyses/{analysis.id}", SARIF)
         with Shape(self._calls.where, "SARIF document"):
             results = [result for run in sarif["runs"] for result in run.get("results") or ()]
+            if not results:  # the list of analyses said that there are some
+                raise garbage(SYSTEM, self._calls.where, "SARIF document with results")
             numbers = [_number_of(result) for result in results if not result.get("suppressions")]
         alerts = await self._alerts(repository, analysis, {number for number in numbers if number is not None})
-        unnumbered = [_Alert("", "unknown", False)] * numbers.count(None)
+        unnumbered = [_Alert(f"{analysis.id}/{n}", "unknown", False) for n in range(numbers.count(None))]
         return [alert for alert in alerts if not alert.dismissed] + unnumbered
 
-    async def _alerts(self, repository: str, analysis: Mapping[str, Any], wanted: set[int]) -> list[_Alert]:
+    async def _alerts(self, repository: str, analysis: _Analysis, wanted: set[int]) -> list[_Alert]:
         """One for each number; several results may share one."""
         found: dict[int, _Alert] = {}
-        query = f"tool_name={quote(analysis['tool']['name'], safe='')}&ref={quote(analysis['ref'], safe='')}"
+        query = f"tool_name={quote(analysis.tool, safe='')}&ref={quote(analysis.ref, safe='')}"
         # In any state: a finding of this commit that is mended by a later one is still in this one.
         async for page in self._calls.pages(repository, f"code-scanning/alerts?{query}"):
             with Shape(self._calls.where, "list of alerts"):
@@ -130,6 +143,19 @@ class CodeScanning:
         return page
 
 
+def _analysis_of(analysis: Mapping[str, Any]) -> _Analysis:
+    return _Analysis(
+        id=int(analysis["id"]),
+        ref=str(analysis["ref"]),
+        tool=str(analysis["tool"]["name"]),
+        version=str(analysis["tool"].get("version") or ""),
+        category=str(analysis.get("category") or ""),
+        at=datetime.fromisoformat(analysis["created_at"]).astimezone(UTC),
+        results=int(analysis["results_count"]),
+        failed=bool(analysis.get("error")),
+    )
+
+
 def _alert_of(alert: Mapping[str, Any]) -> _Alert:
     rule = alert["rule"]
     level = rule.get("security_severity_level")
@@ -140,13 +166,3 @@ def _alert_of(alert: Mapping[str, Any]) -> _Alert:
 def _number_of(result: Mapping[str, Any]) -> int | None:
     number = (result.get("properties") or {}).get("github/alertNumber")
     return number if isinstance(number, int) else None
-
-
-def _tool_of(analysis: Mapping[str, Any]) -> str:
-    tool = analysis["tool"]
-    return " ".join(part for part in (tool["name"], tool.get("version")) if part)
-
-
-def _moment(text: str) -> datetime:
-    """With "Z" and offsets alike."""
-    return datetime.fromisoformat(text).astimezone(UTC)

@@ -117,6 +117,18 @@ async def test_an_analysis_that_could_not_be_processed_is_no_word(host: LocalGit
     assert await github.code_scanning(REPO, commit) is None
 
 
+async def test_an_old_analysis_counts_though_another_tool_looked_again_much_later(
+    host: LocalGitHub, github: GitHub
+) -> None:
+    commit = host.commit(REPO)
+    host.set_code_scanning(REPO, commit, {"py/a": "critical"}, at=NOON)
+    other = host.commit(REPO, "Another change", branch="topic")
+    for hour in range(210):
+        host.set_code_scanning(REPO, other, ref="refs/heads/topic", at=NOON + timedelta(hours=hour + 1))
+    host.set_code_scanning(REPO, commit, tool="Semgrep OSS", at=NOON + timedelta(days=30))
+    assert (await report(github, commit)).counts["critical"] == 1
+
+
 async def test_many_analyses_and_alerts_are_read_over_several_pages(host: LocalGitHub, github: GitHub) -> None:
     commit = host.commit(REPO)
     host.set_code_scanning(REPO, commit, {f"py/{n}": "critical" for n in range(250)}, at=NOON)
@@ -188,6 +200,7 @@ async def test_the_secondary_rate_limit_is_no_missing_report(host: LocalGitHub, 
         ("/analyses$", [{}]),
         ("/analyses$", [{"commit_sha": "SHA", "tool": {"name": "x"}, "created_at": "noon"}]),
         ("/analyses/", {"runs": 1}),
+        ("/analyses/", {"runs": []}),
         ("/analyses/", {"runs": [{"results": [1]}]}),
         ("/alerts", [{}]),
         ("/alerts", [{"number": 1}]),

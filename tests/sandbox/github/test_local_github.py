@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
@@ -11,29 +9,7 @@ import pytest
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub
 from sandbox.signing import SshSigner
-
-REPO = "acme/shop"
-
-
-@pytest.fixture
-async def github() -> AsyncIterator[LocalGitHub]:
-    served = LocalGitHub()
-    await served.start()
-    yield served
-    await served.stop()
-
-
-@pytest.fixture
-async def client(github: LocalGitHub) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"Authorization": f"Bearer {github.token}"}
-    async with aiohttp.ClientSession(github.url, headers=headers) as session:
-        yield session
-
-
-async def read(client: aiohttp.ClientSession, path: str, status: int = 200, **more: Any) -> Any:
-    async with client.get(path, **more) as response:
-        assert response.status == status, await response.text()
-        return await response.json()
+from tests.sandbox.github.conftest import REPO, read
 
 
 async def test_an_annotated_tag_is_followed_from_ref_to_tag_to_commit(
