@@ -60,16 +60,21 @@ class _Envelope(BaseModel):
 _KIND = TypeAdapter(_Envelope)
 
 
-def ci_routes(token: Callable[[], str] | None, takers: Mapping[str, Taker]) -> list[web.RouteDef]:
-    """token: reads the configured token anew each time; None: nothing is taken. takers: by the body's `kind`."""
-    return [web.route("*", PATH, CiDoor(token, takers).handle)]
+def ci_routes(
+    token: Callable[[], str] | None, takers: Mapping[str, Taker], *, read_limit_s: float = READ_LIMIT_S
+) -> list[web.RouteDef]:
+    """token: reads the configured token anew each time; None: nothing is taken. takers: by the body's `kind`.
+
+    read_limit_s: within which a body must have arrived.
+    """
+    return [web.route("*", PATH, CiDoor(token, takers, read_limit_s).handle)]
 
 
 class CiDoor:
     """One request at a time from its first header to its answer."""
 
-    def __init__(self, token: Callable[[], str] | None, takers: Mapping[str, Taker]) -> None:
-        self._token, self._takers = token, takers
+    def __init__(self, token: Callable[[], str] | None, takers: Mapping[str, Taker], read_limit_s: float) -> None:
+        self._token, self._takers, self._read_limit_s = token, takers, read_limit_s
         self._inside = 0
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -116,7 +121,7 @@ class CiDoor:
             raise _busy("too many bodies arrive at the same time", "Send it again in a moment")
         self._inside += 1
         try:
-            return await self._take(await _body_of(request))
+            return await self._take(await _body_of(request, self._read_limit_s))
         except Unusable as error:
             raise Refused(400, error.cause, error.remedy) from None
         except StoreUnavailable as error:
@@ -134,18 +139,18 @@ class CiDoor:
         return await taker(body)
 
 
-async def _body_of(request: web.Request) -> bytes:
+async def _body_of(request: web.Request, limit_s: float) -> bytes:
     """Read piece by piece, and no further than the bound; aiohttp undoes gzip on the way, piece by piece too."""
     pieces, size = [], 0
     try:
-        async with asyncio.timeout(READ_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             async for piece in request.content.iter_chunked(64 * 1024):
                 size += len(piece)
                 if size > MAX_BODY_BYTES:
                     raise _too_large()
                 pieces.append(piece)
     except TimeoutError:
-        raise Refused(408, f"the body didn't arrive within {READ_LIMIT_S:g} s", "Send it again") from None
+        raise Refused(408, f"the body didn't arrive within {limit_s:g} s", "Send it again") from None
     except (ContentEncodingError, TransferEncodingError, web.RequestPayloadError):
         raise Refused(400, "the body is cut off or not encoded as its header says", "Send it again, whole") from None
     return b"".join(pieces)
