@@ -71,7 +71,7 @@ def _words(bar: Bar, unit: str) -> str:
 
 def _label_values(axes: Axes, scale: Scale, numbers: Sequence[float]) -> None:
     """From zero: a bar that begins elsewhere lies. Air to the right for the longest bar's words."""
-    low, high = min(*numbers, 0.0, 0.0), max(*numbers, 0.0, 0.0)
+    low, high = min([*numbers, 0.0]), max([*numbers, 0.0])
     air = 0.55 * (high - low or 1.0)
     axes.set_xlim(low - (0.05 * (high - low) if low < 0 else 0.0), high + air)
     locator = MaxNLocator(nbins=5, steps=[1, 2, 5, 10])

@@ -135,7 +135,8 @@ def _draw_line(axes: Axes, place: int, name: str, points: Points, unit: str, sca
 
 def _frame(axes: Axes, values: Sequence[float], limits: Sequence[float]) -> None:
     """From zero, but where nothing would be seen of the changes then; with air above for a limit's words."""
-    low, high = min(*values, *limits), max(*values, *limits)
+    everything = [*values, *limits]
+    low, high = min(everything), max(everything)
     spread = high - low
     if spread == 0:
         low, high = (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
@@ -144,7 +145,7 @@ def _frame(axes: Axes, values: Sequence[float], limits: Sequence[float]) -> None
         high += 0.14 * high
     else:
         low, high = low - 0.16 * spread, high + 0.16 * spread
-        low = max(low, 0.0) if min(*values, *limits) >= 0 else low
+        low = max(low, 0.0) if min(everything) >= 0 else low
     axes.set_ylim(low, high)
 
 
@@ -164,7 +165,7 @@ def _label_time(axes: Axes, moments: Sequence[float], *, ticks: int) -> None:
         datetime.fromtimestamp(max(0.0, first - air), UTC),  # type: ignore[arg-type]  # it takes moments as well
         datetime.fromtimestamp(last + air, UTC),  # type: ignore[arg-type]
     )
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=ticks, tz=UTC))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=ticks, tz=UTC))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(DateFormatter(clock_format(last - first), tz=UTC))  # type: ignore[no-untyped-call]
     axes.set_xlabel(day_words(moments), loc="right", fontsize=9.5, labelpad=1)
 
