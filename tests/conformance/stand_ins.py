@@ -75,9 +75,10 @@ async def github(open_: contextlib.AsyncExitStack) -> dict[str, str]:
     local = LocalGitHub()
     await local.start()
     open_.push_async_callback(local.stop)
-    commit = local.commit(REPOSITORY, "Sell tongs", files={"README.md": "# The shop\n"})
+    commit = local.commit(REPOSITORY, "Sell tongs", files={"README.md": "# The shop\n", "docs/a.md": "A page\n"})
     local.tag(REPOSITORY, TAG, commit, signer=SshSigner.generate("releases@acme.test"))
     local.set_checks(REPOSITORY, commit, {"build": "success"})
+    local.set_code_scanning(REPOSITORY, commit, {"py/sql-injection": "critical", "py/log-injection": "medium"})
     return {
         "CONFORMANCE_GITHUB_URL": local.url,
         "CONFORMANCE_GITHUB_TOKEN": local.token,

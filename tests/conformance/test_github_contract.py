@@ -84,3 +84,36 @@ async def test_what_hasnt_changed_is_answered_with_304(addresses: Addresses, rep
         assert status == 200
         assert etag
         assert (await ask(session, {"If-None-Match": etag}))[0] == 304
+
+
+async def test_a_file_is_read_at_a_commit(github: GitHub, repository: str, tag: Tag) -> None:
+    text = await github.file(repository, "README.md", tag.commit)
+    assert text, "the tagged commit must have a README.md that is text"
+    assert await github.file(repository, "forge/conformance/no-such-file.yaml", tag.commit) is None
+
+
+async def test_a_folder_is_told_apart_from_a_file(
+    github: GitHub, repository: str, tag: Tag, addresses: Addresses
+) -> None:
+    folder = addresses.get("CONFORMANCE_GITHUB_FOLDER", "docs")
+    with pytest.raises(Permanent, match="a folder"):
+        await github.file(repository, folder, tag.commit)
+
+
+async def test_a_file_of_a_commit_that_isnt_there_is_refused(github: GitHub, repository: str) -> None:
+    with pytest.raises(Permanent):
+        await github.file(repository, "README.md", "0" * 40)
+
+
+async def test_code_scanning_speaks_of_the_very_commit_or_not_at_all(github: GitHub, repository: str, tag: Tag) -> None:
+    report = await github.code_scanning(repository, tag.commit)
+    if report is not None:
+        assert report.subject == tag.commit
+        assert report.tool
+        assert report.taken_at <= report.received_at
+        assert set(report.counts) == {"critical", "high", "medium", "low", "unknown"}
+        assert len(report.critical) == min(report.counts["critical"], 20)
+
+
+async def test_a_commit_that_isnt_there_was_never_scanned(github: GitHub, repository: str) -> None:
+    assert await github.code_scanning(repository, "0" * 40) is None
