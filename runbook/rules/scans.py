@@ -60,13 +60,17 @@ def judge_code_scanning(report: ScanReport | None, commit: str, now: datetime, m
 
 
 def how_to_send(image: FrozenImage) -> str:
-    """The line that a person types to scan the image and hand the report in."""
-    reference = image.reference
-    wrapped = f'\'{{kind: "scan", image: "{reference}", report: .}}\''
+    """What a person does to scan the image and hand the report in."""
+    return f"Scan this very digest and hand the report in, or put it into the scan folder; then retry: {send_line(image.reference)}"
+
+
+def send_line(reference: str) -> str:
+    """A line for a shell with FORGE_URL and FORGE_CI_TOKEN. reference: `repository@sha256:…`."""
     return (
-        f"Scan this very digest and send the report: trivy image --format json {reference} | jq {wrapped} | "
-        'curl -fsS -H "Authorization: Bearer $FORGE_CI_TOKEN" --json @- "$FORGE_URL/webhooks/ci"; '
-        "or put the report into the scan folder. Then retry"
+        f'trivy image --format json --output report.json "{reference}" && '
+        f'{{ printf \'{{"kind":"scan","image":"%s","report":\' "{reference}"; cat report.json; printf \'}}\'; }} | '
+        'curl -sS --fail-with-body -H "Authorization: Bearer $FORGE_CI_TOKEN" -H "Content-Type: application/json" '
+        '--data-binary @- "$FORGE_URL/webhooks/ci"'
     )
 
 
