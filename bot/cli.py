@@ -13,6 +13,7 @@ import click
 
 from bot.cli_audit import audit
 from bot.cli_output import fail_configuration, print_json
+from bot.cli_rules import rules
 from bot.cli_slash import slash_commands
 from bot.exits import MEANING, Exit
 
@@ -150,6 +151,7 @@ def runbook(config: Path | None, as_json: bool) -> None:
 
 
 def _assemble() -> None:
+    cli.add_command(rules)
     cli.add_command(audit)
     for command in slash_commands():
         cli.add_command(command)

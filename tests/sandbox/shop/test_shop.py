@@ -47,14 +47,15 @@ async def status(web: aiohttp.ClientSession, path: str, method: str = "GET", **m
 
 
 async def samples(shop: Shop, name: str) -> dict[tuple[str, ...], float]:
-    """Values of a metric by (workload, track, code or le)."""
+    """Values of a metric by (workload, track, code or outcome)."""
     async with aiohttp.ClientSession(shop.url) as session, session.get("/metrics/staging") as answer:
         assert answer.status == 200
         found: dict[tuple[str, ...], float] = {}
         for family in text_string_to_metric_families(await answer.text()):
             for each in family.samples:
                 if each.name == name:
-                    key = (each.labels["workload"], each.labels["track"], each.labels.get("code", ""))
+                    kind = each.labels.get("code") or each.labels.get("outcome", "")
+                    key = (each.labels["workload"], each.labels["track"], kind)
                     found[key] = found.get(key, 0.0) + each.value
         return found
 
@@ -189,6 +190,100 @@ async def test_a_pods_series_start_at_zero_and_end_with_it(shop: Shop, web: aioh
     await shop.stop_pod(canary)
     assert await samples(shop, "http_requests_total") == {}
     assert await samples(shop, "shop_pod_ready") == {}
+
+
+async def buy(shop: Shop, web: aiohttp.ClientSession, times: int) -> list[int]:
+    customer = {"Authorization": f"Bearer {shop.token}"}
+    return [await status(web, "/api/orders", "POST", json=ORDER, headers=customer) for _ in range(times)]
+
+
+async def test_an_order_is_a_transaction_and_is_shipped_in_the_background(
+    shop: Shop, web: aiohttp.ClientSession
+) -> None:
+    await shop.start_pod(pod())
+    assert await buy(shop, web, 3) == [201, 201, 201]
+    assert await status(web, "/api/orders", "POST", json=ORDER) == 401
+    assert (await samples(shop, "core_transactions_total"))["web", "stable", "success"] == 3
+
+    async def shipped() -> bool:
+        return (await samples(shop, "jobs_total"))["web", "stable", "success"] == 3
+
+    await until(shipped, 10, "all orders are shipped")
+    assert (await samples(shop, "queue_depth"))["web", "stable", ""] == 0
+    assert (await samples(shop, "queue_lag_seconds"))["web", "stable", ""] == 0
+    asked = await samples(shop, "dependency_requests_total")
+    assert (asked["web", "stable", "success"], asked["web", "stable", "timeout"]) == (6, 0)
+
+
+async def test_failed_orders_are_failed_transactions_whatever_broke_them(
+    shop: Shop, web: aiohttp.ClientSession
+) -> None:
+    await shop.start_pod(pod())
+    shop.spoil(GOOD, Spoil(order_error_ratio=0.25))
+    assert (await buy(shop, web, 8)).count(500) == 2
+    shop.spoil(GOOD, Spoil(error_ratio=1))
+    assert await buy(shop, web, 1) == [500]
+    counted = await samples(shop, "core_transactions_total")
+    assert (counted["web", "stable", "success"], counted["web", "stable", "failure"]) == (6, 3)
+
+
+async def test_a_backlog_grows_until_it_is_healed_and_is_then_worked_off(
+    shop: Shop, web: aiohttp.ClientSession
+) -> None:
+    await shop.start_pod(pod())
+    shop.spoil(GOOD, Spoil(queue_backlog=True))
+    await buy(shop, web, 5)
+
+    async def late() -> bool:
+        return (await samples(shop, "queue_lag_seconds"))["web", "stable", ""] > 0.3
+
+    await until(late, 10, "the lag grows")
+    assert (await samples(shop, "queue_depth"))["web", "stable", ""] == 5
+    shop.spoil(GOOD, Spoil(job_failure_ratio=0.4))
+
+    async def ended() -> bool:
+        jobs = await samples(shop, "jobs_total")
+        return (jobs["web", "stable", "success"], jobs["web", "stable", "failure"]) == (3, 2)
+
+    await until(ended, 10, "the backlog is worked off, and two of five jobs fail")
+    assert (await samples(shop, "queue_depth"))["web", "stable", ""] == 0
+
+
+async def test_orders_outlive_the_pod_that_took_them_and_a_restart(shop: Shop, web: aiohttp.ClientSession) -> None:
+    await shop.start_pod(pod())
+    shop.spoil(GOOD, Spoil(queue_backlog=True))
+    await buy(shop, web, 2)
+    await shop.stop_pod(pod())
+    await shop.stop()
+    await shop.start()
+    await shop.start_pod(pod("web-2-b", digest=BAD))
+
+    async def shipped() -> bool:
+        return (await samples(shop, "jobs_total")).get(("web", "stable", "success")) == 2
+
+    await until(shipped, 10, "the other pod ships them")
+
+
+async def test_dependencies_time_out_as_often_as_they_shall_and_customers_see_nothing(
+    shop: Shop, web: aiohttp.ClientSession
+) -> None:
+    await shop.start_pod(pod())
+    shop.spoil(GOOD, Spoil(dependency_timeout_ratio=0.25))
+    assert [await status(web, "/api/products") for _ in range(8)] == [200] * 8
+    asked = await samples(shop, "dependency_requests_total")
+    assert (asked["web", "stable", "success"], asked["web", "stable", "timeout"]) == (8, 2)
+
+
+async def test_usage_is_told_of_its_pods_alone_and_memory_kills_at_the_limit(shop: Shop) -> None:
+    await shop.start_pod(pod())
+    used = shop.usage(pod())
+    assert used is not None
+    assert (used.memory_ratio, used.cpu_s < 1) == (0.3, True)
+    assert shop.usage(pod("other-1-a")) is None
+    shop.spoil(GOOD, Spoil(memory_ratio=1.0))
+    crash = shop.behaviour(f"127.0.0.1:5000/acme/web@{GOOD}").crash
+    assert crash is not None
+    assert (crash.exit_code, crash.reason) == (137, "OOMKilled")
 
 
 async def test_traffic_reads_and_buys_at_every_workload_and_stops(shop: Shop) -> None:
