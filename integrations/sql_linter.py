@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import json
 import re
-import shutil
 import sys
 import tempfile
 from collections import Counter, OrderedDict
@@ -91,11 +90,10 @@ class SquawkLinter:
         return tuple(LintFinding(path, *finding) for path, key in keys.items() for finding in known[key])
 
     async def _linted(self, texts: Mapping[str, str]) -> dict[str, tuple[Finding, ...]]:
-        folder = await asyncio.to_thread(_written, texts)
-        try:
+        with tempfile.TemporaryDirectory(prefix="forge-sql-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            await asyncio.to_thread(_write, folder, texts)
             finished = await self._run(folder, [f"{key}.sql" for key in texts])
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return _parsed(finished, texts)
 
     async def _run(self, folder: Path, names: Sequence[str]) -> Finished:
@@ -131,13 +129,11 @@ def _found() -> str:
     return str(beside) if beside.exists() else "squawk"
 
 
-def _written(texts: Mapping[str, str]) -> Path:
-    """A folder of its own, closed to others (mkdtemp: 0700). Names are hashes: nothing of a path in a repository reaches the disk."""
-    folder = Path(tempfile.mkdtemp(prefix="forge-sql-"))
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    """folder: closed to others (mkdtemp: 0700). Names are hashes: nothing of a path in a repository reaches the disk."""
     (folder / "squawk.toml").write_text("", encoding="utf-8")  # else it looks for one in the current folder and above
     for key, text in texts.items():
         (folder / f"{key}.sql").write_text(_SILENCER.sub("squawk_", text), encoding="utf-8", newline="")
-    return folder
 
 
 def _parsed(finished: Finished, asked: Iterable[str]) -> dict[str, tuple[Finding, ...]]:

@@ -234,8 +234,8 @@ class CodeHost(Protocol):
     def compare_url(self, repository: str, base: str, head: str) -> str: ...
 
     async def file(self, repository: str, path: str, commit: str) -> str | None:
-        """A text file as it is at a commit (a full SHA); None when there is none. Raises `Permanent` for what is no text, a folder, or
-        over 1 MB."""
+        """A text file as it is at a commit (a full SHA); None when there is none. Raises `Permanent` with the
+        code `….no_file` for a folder, link or submodule, `….no_text`, and `….large_file` over 1 MB."""
 
     async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
         """GitHub code scanning's newest analysis of this very commit, with the open alerts; None when it was never analysed (or code

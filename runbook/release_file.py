@@ -16,6 +16,7 @@ from runbook.documents.job_sections import OWN_IMAGES, WORKLOADS, JobSection, Mi
 from runbook.documents.problems import ConfigurationError, Problem
 from runbook.documents.translation import check
 from runbook.documents.tree import read_tree
+from runbook.errors import Permanent
 from runbook.jobs import Migrations
 from runbook.policy import Service
 from runbook.ports import Ports
@@ -25,6 +26,7 @@ from runbook.verdicts import Evidence, Verdict
 LARGEST_BYTES = 64 * 1024
 MANUAL = "docs/release-file.md"
 CONFIGURATION = "forge.yaml"
+_NO_TEXT = ("no_file", "no_text", "large_file")  # codes of `CodeHost.file`
 
 
 class ReleaseFile(Section):
@@ -69,15 +71,29 @@ async def look_at_migrations(
     if declared is None:
         return None, verdicts
     paths = sorted({path for migration in declared.migrations for path in migration.sql})
-    texts = await asyncio.gather(*(ports.code.file(service.repository, path, commit) for path in paths))
-    files = {path: text for path, text in zip(paths, texts, strict=True) if text is not None}
+    read = await asyncio.gather(*(_text(ports, service.repository, path, commit) for path in paths))
+    files = {path: text for path, (text, _) in zip(paths, read, strict=True) if text is not None}
+    absent = f"{commit[:12]} has no such file"
+    unread = {path: why or absent for path, (_, why) in zip(paths, read, strict=True) if path not in files}
     findings = await ports.linter.lint(files) if files else ()
-    return declared, (*verdicts, *judge_migrations(declared, findings, set(paths) - files.keys()))
+    return declared, (*verdicts, *judge_migrations(declared, findings, unread))
+
+
+async def _text(ports: Ports, repository: str, path: str, commit: str) -> tuple[str | None, str]:
+    """A file's text; None without words where there is no file, and with them where it is no text: a fact, and no failure to ask."""
+    try:
+        return await ports.code.file(repository, path, commit), ""
+    except Permanent as error:
+        if error.code.partition(".")[2] not in _NO_TEXT:
+            raise
+        return None, error.cause
 
 
 async def _declared(ports: Ports, service: Service, commit: str) -> tuple[Migrations | None, tuple[Verdict, ...]]:
     path = service.release_file
-    text = await ports.code.file(service.repository, path, commit)
+    text, why = await _text(ports, service.repository, path, commit)
+    if why:
+        return None, (_unusable(Problem(path, 0, 0, "", why, f"{MANUAL} says what it may be"), commit),)
     if text is None:
         return Migrations(service.migrations, service.verification, CONFIGURATION), ()
     parsed = parse_release_file(text, path, [workload.name for workload in service.workloads])

@@ -12,6 +12,9 @@ from runbook.documents.problems import suggest
 from runbook.durations import Duration
 from runbook.jobs import JobTemplate, Migration, Stage
 
+MOST_SQL_FILES = 100
+"""Of one release: each is asked of the code host."""
+
 OWN_IMAGES, WORKLOADS = "own_images", "workloads"
 """Keys of pydantic's validation context. own_images: False refuses `image`; workloads: the names that `workload` may have, absent: any."""
 
@@ -199,6 +202,10 @@ def _distinct(sections: list[MigrationSection]) -> list[MigrationSection]:
         remedy = "Give every migration a name of its own"
         cause = f"{', '.join(twice)} stands here more than once"
         raise PydanticCustomError("migration_names", "{cause}", {"cause": cause, "remedy": remedy})
+    count = len({path for section in sections for path in section.sql})
+    if count > MOST_SQL_FILES:
+        remedy = f"At most {MOST_SQL_FILES} files: name those that change the schema"
+        raise PydanticCustomError("migration_sql", "{count} SQL files are too many", {"count": count, "remedy": remedy})
     return sections
 
 

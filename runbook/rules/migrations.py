@@ -5,7 +5,7 @@ The linter can contradict a declaration and never prove it: SQL that says nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from runbook.jobs import Migration, Migrations, Stage
 from runbook.ports import LintFinding
@@ -86,18 +86,18 @@ _SPLIT = (
 
 
 def judge_migrations(
-    migrations: Migrations, findings: Sequence[LintFinding] = (), missing: Collection[str] = ()
+    migrations: Migrations, findings: Sequence[LintFinding] = (), unread: Mapping[str, str] | None = None
 ) -> tuple[Verdict, ...]:
     """At least one verdict on every migration; one that passes where nothing contradicts it.
 
-    findings: the linter's, of all SQL files together. missing: declared SQL files that the commit doesn't have.
+    findings: the linter's, of all SQL files together. unread: declared SQL files without SQL, path -> why, in words.
     """
     if not migrations.migrations:
         return (Verdict.passed(GATE, "the release declares no migrations", code="migration.none"),)
     found = []
     for migration in migrations.migrations:
         own = [finding for finding in findings if finding.path in migration.sql]
-        against = [*_missing(migration, missing), *_invalid(migration, own), *_contradicted(migration, own)]
+        against = [*_unread(migration, unread or {}), *_invalid(migration, own), *_contradicted(migration, own)]
         found += against or [_uncontradicted(migration)]
         found += _doubts(migration, own)
     return tuple(found)
@@ -107,11 +107,11 @@ def _gate(migration: Migration) -> str:
     return f"migration {migration.name}"
 
 
-def _missing(migration: Migration, missing: Collection[str]) -> Iterator[Verdict]:
+def _unread(migration: Migration, unread: Mapping[str, str]) -> Iterator[Verdict]:
     for path in migration.sql:
-        if path in missing:
+        if path in unread:
             evidence = Evidence(name="file", value=None, source=path)
-            reason = f"{migration.name} names {path}, and the commit has no such file"
+            reason = f"{migration.name} names {path} as its SQL, but {unread[path]}"
             remedy = "Correct the path (from the repository's root), or commit the file"
             yield Verdict.failed(_gate(migration), "migration.sql_missing", reason, evidence, remedy=remedy)
 

@@ -110,9 +110,9 @@ def test_what_is_no_sql_fails_in_either_stage(stage: Stage) -> None:
 
 
 def test_a_missing_file_fails_with_its_path() -> None:
-    (verdict,) = judge_migrations(Migrations((migration(),)), (), {SQL})
+    (verdict,) = judge_migrations(Migrations((migration(),)), (), {SQL: "abc has no such file"})
     assert (verdict.outcome, verdict.code) == (Outcome.FAIL, "migration.sql_missing")
-    assert SQL in verdict.reason
+    assert verdict.reason == f"0042 names {SQL} as its SQL, but abc has no such file"
 
 
 def test_every_migration_speaks_for_itself() -> None:

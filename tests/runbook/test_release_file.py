@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from integrations.github import GitHub
+from integrations.http_calls import Limits
 from integrations.sql_linter import SquawkLinter
 from runbook.documents.job_sections import JobSection, MigrationSection
 from runbook.documents.problems import Problem
-from runbook.errors import Permanent
+from runbook.errors import Permanent, Temporary
 from runbook.jobs import JobTemplate, Migration, Migrations, Stage
 from runbook.policy import Service
 from runbook.ports import NoLinter, Ports
 from runbook.release_file import LARGEST_BYTES, ReleaseFile, look_at_migrations, parse_release_file
 from runbook.verdicts import Outcome, Verdict, decided
-from sandbox.github import LocalGitHub
+from sandbox.faults import Fault
+from sandbox.github import LocalGitHub, Submodule
 from tests.runbook.fakes import SERVICE, World
 
 PAGE = Path("docs/release-file.md")
@@ -117,6 +119,7 @@ verifcation: {workload: web}
         (one_migration(sql="[../secret.sql]"), "migrations[0].sql[0]", "path in the repository"),
         (one_migration(sql="[a//b.sql]"), "migrations[0].sql[0]", "path in the repository"),
         (one_migration() + one_migration().removeprefix("migrations:\n"), "migrations", "more than once"),
+        ("migrations:\n" + "".join(f"  - {{name: m{n}, stage: expand, backward_compatible: true, up: {{workload: web}}, sql: [{', '.join(f'{n}-{i}.sql' for i in range(50))}]}}\n" for n in range(3)), "migrations", "150 SQL files"),
         ("migrations: {}", "migrations", "a list"),
         ("- a", "", "no mapping"),
         ("", "", "empty"),
@@ -185,7 +188,7 @@ async def host() -> AsyncIterator[LocalGitHub]:
 
 @pytest.fixture
 async def ports(host: LocalGitHub) -> AsyncIterator[Ports]:
-    github = GitHub(host.url, lambda: host.token)
+    github = GitHub(host.url, lambda: host.token, limits=Limits(first_wait_s=0.01, longest_wait_s=0.05))
     yield replace(World().ports, code=github, linter=SquawkLinter())
     await github.aclose()
 
@@ -194,7 +197,7 @@ def told(verdicts: tuple[Verdict, ...]) -> list[tuple[str, Outcome, bool]]:
     return [(verdict.code, verdict.outcome, verdict.binding) for verdict in verdicts]
 
 
-def committed(host: LocalGitHub, files: Mapping[str, str]) -> str:
+def committed(host: LocalGitHub, files: Mapping[str, str | bytes]) -> str:
     return host.commit(SERVICE.repository, "A change", files=files)
 
 
@@ -248,6 +251,33 @@ async def test_a_missing_sql_file_is_named(host: LocalGitHub, ports: Ports) -> N
     _, verdicts = await look_at_migrations(ports, SERVICE, committed(host, {PATH: EXPAND}))
     assert told(verdicts) == [("migration.sql_missing", Outcome.FAIL, True)]
     assert "migrations/0042.sql" in verdicts[0].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\x00\x01", "no text"), ("-" * 1_100_000, "larger than"), (Submodule(b"1" * 40), "a submodule")],
+)
+async def test_sql_that_is_no_text_is_refused_and_not_asked_again(
+    host: LocalGitHub, ports: Ports, content: str | bytes, words: str
+) -> None:
+    commit = committed(host, {PATH: EXPAND, "migrations/0042.sql": content})
+    _, verdicts = await look_at_migrations(ports, SERVICE, commit)
+    assert told(verdicts) == [("migration.sql_missing", Outcome.FAIL, True)]
+    assert words in verdicts[0].reason
+
+
+async def test_a_release_file_that_is_a_folder_is_refused(host: LocalGitHub, ports: Ports) -> None:
+    found, verdicts = await look_at_migrations(ports, SERVICE, committed(host, {f"{PATH}/a": "x"}))
+    assert found is None
+    assert told(verdicts) == [("migration.file_invalid", Outcome.FAIL, True)]
+    assert "a folder" in verdicts[0].reason
+
+
+async def test_no_answer_from_github_is_no_verdict(host: LocalGitHub, ports: Ports) -> None:
+    commit = committed(host, {PATH: EXPAND, "migrations/0042.sql": "SELECT 1;"})
+    host.faults.add(Fault(status=503, path="0042", times=-1))
+    with pytest.raises(Temporary):
+        await look_at_migrations(ports, SERVICE, commit)
 
 
 async def test_a_file_with_mistakes_gives_a_verdict_for_each(host: LocalGitHub, ports: Ports) -> None:
