@@ -26,8 +26,16 @@ _COUNTED = frozenset({series.OOM_KILLS, series.RESTARTS})
 _ELSEWHERE = frozenset({series.AVAILABILITY, series.DEPENDENCY_TIMEOUTS})
 """Asked only where a threshold names them: one needs a month, the other is judged against its own baseline."""
 
+_CONTINUOUS = frozenset(
+    {
+        series.REQUEST_RATE, series.READINESS_RATIO, series.QUEUE_DEPTH, series.QUEUE_LAG, series.CPU, series.MEMORY,
+        series.MEMORY_BYTES, series.OOM_KILLS, series.RESTARTS, series.DISK_SATURATION, series.NETWORK_TIMEOUTS,
+    }
+)  # fmt: skip
+"""Recorded all the time by the shipped rules. Ratios of events rightly have no value while nothing happens."""
+
 _COVERED_RATIO = 0.5
-"""A machine's metric that is recorded for less of the observation says nothing of it."""
+"""What is measured all the time, but recorded for less of the observation, says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +85,13 @@ def metric_query(metric: Metric, observation: Observation) -> str:
     that it did not fall below for `lag_for_s`."""
     recorded = observation.selector(metric.name)
     mean = f"avg_over_time({recorded}[{observation.whole_s}s])"
-    if metric.name == series.QUEUE_LAG:
-        return _lasting(recorded, observation)
+    value = _lasting(recorded, observation) if metric.name == series.QUEUE_LAG else mean
     if metric.name in _COUNTED:
-        mean = f"{mean} * {_windows_within(observation):g}"
-    if metric.section != "infrastructure":
-        return mean
-    # What is measured all the time must have been: ratios of events rightly have no value while nothing happens.
+        value = f"{value} * {_windows_within(observation):g}"
+    if metric.name not in _CONTINUOUS:
+        return value
     wanted = max(1, math.floor(observation.whole_s / observation.step_s * _COVERED_RATIO))
-    return f"{mean} and count_over_time({recorded}[{observation.whole_s}s:{observation.step_s}s]) >= {wanted}"
+    return f"{value} and count_over_time({recorded}[{observation.whole_s}s:{observation.step_s}s]) >= {wanted}"
 
 
 def _lasting(recorded: str, observation: Observation) -> str:
@@ -202,7 +208,7 @@ def absent_verdict(gate: str, missing: list[str], observation: Observation, quer
     """One verdict for all of them, with what to do. missing: names of metrics."""
     recorded = listing(recorded_as(name, observation.windows) for name in missing)
     where = f'service="{observation.service}", env="{observation.env}", track="{observation.track}"'
-    reason = f"no series {recorded} with {where} over the observation"
+    reason = f"not recorded over the observation, or for less than half of it: {recorded} with {where}"
     evidence = (
         Evidence(name=METRICS[name].title, value=None, source=queries.get(name, "")) for name in missing
     )  # fmt: skip

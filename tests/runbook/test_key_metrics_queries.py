@@ -34,6 +34,7 @@ def asked(folder: Path, name: str, values: str, expected: list[float]) -> None:
         # the lag was never below 8 s for a quarter of an hour, and once at 50 s for a moment
         (series.QUEUE_LAG, "1x30 8x62 50x1 1x30", [8.0]),
         (series.QUEUE_LAG, "1x30 80x20 1x30 80x45", [1.0]),
+        (series.QUEUE_LAG, "1x10 stale _x120", []),
     ],
 )
 def test_promtool_gives_the_sum_the_mean_and_what_lasted(
