@@ -56,6 +56,16 @@ def one_migration(**changes: str) -> str:
     return "migrations:\n  - " + "\n    ".join(f"{key}: {value}" for key, value in keys.items()) + "\n"
 
 
+def three_times_fifty_files() -> str:
+    parts = [
+        one_migration(name=f"m{n}", sql=f"[{', '.join(f'{n}-{i}.sql' for i in range(50))}]").removeprefix(
+            "migrations:\n"
+        )
+        for n in range(3)
+    ]
+    return "migrations:\n" + "".join(parts)
+
+
 def test_what_the_file_says_becomes_plain_values() -> None:
     found = parsed(EXPAND)
     up = JobTemplate(
@@ -119,7 +129,7 @@ verifcation: {workload: web}
         (one_migration(sql="[../secret.sql]"), "migrations[0].sql[0]", "path in the repository"),
         (one_migration(sql="[a//b.sql]"), "migrations[0].sql[0]", "path in the repository"),
         (one_migration() + one_migration().removeprefix("migrations:\n"), "migrations", "more than once"),
-        ("migrations:\n" + "".join(f"  - {{name: m{n}, stage: expand, backward_compatible: true, up: {{workload: web}}, sql: [{', '.join(f'{n}-{i}.sql' for i in range(50))}]}}\n" for n in range(3)), "migrations", "150 SQL files"),
+        (three_times_fifty_files(), "migrations", "150 SQL files"),
         ("migrations: {}", "migrations", "a list"),
         ("- a", "", "no mapping"),
         ("", "", "empty"),
