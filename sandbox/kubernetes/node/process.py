@@ -59,12 +59,19 @@ class Process:
         path = shutil.which(argv[0], path=env.get("PATH"))
         if path is None:
             raise FileNotFoundError(argv[0])
-        process = await asyncio.create_subprocess_exec(
-            *_dying_with_us(), path, *argv[1:], env=dict(env), start_new_session=True, limit=CHUNK,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        pump = asyncio.create_task(_pump(process, log), name=f"log of {process.pid}")
-        return cls(process, pump)
+        # A pipe of our own: asyncio's would make `wait` wait for everybody who holds it, grandchildren included.
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_dying_with_us(), path, *argv[1:], env=dict(env), start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing,
+            )  # fmt: skip
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        return cls(process, asyncio.create_task(_pump(reading, log), name=f"log of {process.pid}"))
 
     @property
     def pid(self) -> int:
@@ -97,12 +104,15 @@ def _dying_with_us() -> tuple[str, ...]:
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
 
 
-async def _pump(process: asyncio.subprocess.Process, log: Path) -> None:
-    output, written = process.stdout, 0
-    if output is None:
-        return
-    with log.open("ab", buffering=0) as file:
-        while chunk := await output.read(CHUNK):
-            if written < LARGEST_LOG:
-                file.write(chunk[: LARGEST_LOG - written])
-                written += len(chunk)
+async def _pump(reading: int, log: Path) -> None:
+    output, written = asyncio.StreamReader(limit=CHUNK), 0
+    with os.fdopen(reading, "rb") as pipe, log.open("ab", buffering=0) as file:
+        protocol = asyncio.StreamReaderProtocol(output)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        try:
+            while chunk := await output.read(CHUNK):
+                if written < LARGEST_LOG:
+                    file.write(chunk[: LARGEST_LOG - written])
+                    written += len(chunk)
+        finally:
+            transport.close()

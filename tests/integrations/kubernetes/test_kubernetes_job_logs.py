@@ -86,7 +86,7 @@ async def test_a_connection_lost_on_the_way_leaves_what_was_read(
     await cluster.start_job(order(MANY_LINES.format(lines=10_000)))
     await in_phase(cluster, "succeeded")
     proxy = CuttingProxy(kubernetes.url, 100_000, silent=silent)
-    limits = Limits(timeout_s=0.5, attempts=3, deadline_s=20.0, first_wait_s=0.01)
+    limits = Limits(timeout_s=0.5, attempts=8, deadline_s=20.0, first_wait_s=0.01)
     through = KubernetesCluster(Direct(await proxy.start()), "staging", limits=limits)
     log = await through.job_log(NAME, 1000)
     await through.aclose()
