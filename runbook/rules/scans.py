@@ -60,17 +60,16 @@ def judge_code_scanning(report: ScanReport | None, commit: str, now: datetime, m
 
 
 def how_to_send(image: FrozenImage) -> str:
-    """What a person does to scan the image and hand the report in."""
-    return f"Scan this very digest and hand the report in, or put it into the scan folder; then retry: {send_line(image.reference)}"
+    """What a person does to scan the image and hand the report in; short enough for a message."""
+    return f"Scan it, or put its report into the scan folder, then retry: {send_line(image.reference)}"
 
 
 def send_line(reference: str) -> str:
-    """A line for a shell with FORGE_URL and FORGE_CI_TOKEN. reference: `repository@sha256:…`."""
+    """A line for a shell with FORGE_URL and FORGE_CI_TOKEN. reference: `repository@sha256:…`, which the report then names itself."""
     return (
-        f'trivy image --format json --output report.json "{reference}" && '
-        f'{{ printf \'{{"kind":"scan","image":"%s","report":\' "{reference}"; cat report.json; printf \'}}\'; }} | '
-        'curl -sS --fail-with-body -H "Authorization: Bearer $FORGE_CI_TOKEN" -H "Content-Type: application/json" '
-        '--data-binary @- "$FORGE_URL/webhooks/ci"'
+        f'{{ printf \'{{"kind":"scan","report":\'; trivy image -f json {reference}; printf \'}}\'; }} | '
+        'curl -sS --fail-with-body "$FORGE_URL/webhooks/ci" -H "Authorization: Bearer $FORGE_CI_TOKEN" '
+        '-H "Content-Type: application/json" --data-binary @-'
     )
 
 

@@ -12,21 +12,37 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from ruamel.yaml import YAML
 
 from handlers.ci_scans import ScanBody, scan_taker
 from handlers.ci_webhook import ci_routes
 from runbook.ports import ScanReport
 from runbook.rules.scans import send_line
-from tests.runbook.scan_samples import DIGEST, IMAGE, text, trivy, trivy_vulnerability
+from tests.runbook.scan_samples import (
+    DIGEST,
+    IMAGE,
+    sarif,
+    sarif_result,
+    sarif_rule,
+    sarif_run,
+    text,
+    trivy,
+    trivy_vulnerability,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs/scans.md").read_text(encoding="utf-8")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-def block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1].strip()
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return [each.strip() for each in found]
+
+
+def in_workflow() -> str:
+    """The step's script."""
+    (step,) = YAML(typ="safe").load(blocks("yaml")[0])
+    return str(step["run"])
 
 
 @pytest.fixture
@@ -38,7 +54,7 @@ async def forge() -> AsyncIterator[tuple[str, list[ScanReport]]]:
         return True
 
     app = web.Application()
-    app.add_routes(ci_routes(lambda: "t0ken", {"scan": scan_taker(keep, lambda: NOON)}))
+    app.add_routes(ci_routes(lambda: "t0ken", {"scan": scan_taker(keep, lambda: datetime.now(UTC))}))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -47,14 +63,14 @@ async def forge() -> AsyncIterator[tuple[str, list[ScanReport]]]:
 
 
 async def _typed(line: str, folder: Path, url: str, token: str) -> tuple[int, bytes]:
-    """In a shell where `trivy` writes a ready report to the file that it is told."""
+    """In a shell with a `trivy` and a `grype` that have their reports ready."""
     programs = folder / "bin"
     programs.mkdir()
-    (folder / "ready.json").write_bytes(text(trivy(trivy_vulnerability("CVE-2026-1", "CRITICAL"))))
-    (programs / "trivy").write_text(
-        '#!/bin/sh\ntest "$1 $2 $3 $4" = "image --format json --output" && cp ready.json "$5"\n'
-    )
-    (programs / "trivy").chmod(0o755)
+    (folder / "trivy.json").write_bytes(text(trivy(trivy_vulnerability("CVE-2026-1", "CRITICAL"))))
+    rules = [sarif_rule("CVE-2026-1", "9.8")]
+    (folder / "grype.sarif").write_bytes(text(sarif(sarif_run(rules, sarif_result("CVE-2026-1"), properties=None))))
+    _program(programs / "trivy", f'test "$*" = "image -f json {IMAGE}" && cat trivy.json')
+    _program(programs / "grype", f'test "$*" = "{IMAGE} --output sarif --file report.sarif" && cp grype.sarif "$5"')
     path = f"{programs}:{os.environ['PATH']}"
     environment = {"PATH": path, "IMAGE": IMAGE, "FORGE_URL": url, "FORGE_CI_TOKEN": token, "NO_PROXY": "*"}
     shell = await asyncio.create_subprocess_exec(
@@ -64,13 +80,19 @@ async def _typed(line: str, folder: Path, url: str, token: str) -> tuple[int, by
     return shell.returncode or 0, output
 
 
+def _program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
 def test_the_pages_line_is_the_one_that_gates_tell() -> None:
-    assert block("sh") == send_line("$IMAGE")
+    assert blocks("sh")[0] == send_line('"$IMAGE"')
 
 
-async def test_the_line_hands_a_report_in(forge: tuple[str, list[ScanReport]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [*blocks("sh"), in_workflow()])
+async def test_every_line_hands_a_report_in(forge: tuple[str, list[ScanReport]], tmp_path: Path, line: str) -> None:
     url, kept = forge
-    code, output = await _typed(block("sh"), tmp_path, url, "t0ken")
+    code, output = await _typed(line, tmp_path, url, "t0ken")
     assert code == 0
     assert json.loads(output)["status"] == "stored"
     assert [(report.subject, report.critical) for report in kept] == [(DIGEST, ("CVE-2026-1",))]
@@ -80,7 +102,7 @@ async def test_the_line_fails_and_says_why_where_the_token_is_wrong(
     forge: tuple[str, list[ScanReport]], tmp_path: Path
 ) -> None:
     url, kept = forge
-    code, output = await _typed(block("sh"), tmp_path, url, "wrong")
+    code, output = await _typed(blocks("sh")[0], tmp_path, url, "wrong")
     assert code != 0
     assert "token" in json.loads(output)["error"]
     assert not kept
@@ -93,7 +115,7 @@ async def test_the_pages_body_is_taken() -> None:
         kept.append(report)
         return True
 
-    taken = await scan_taker(keep, lambda: NOON)(block("json").encode())
+    taken = await scan_taker(keep, lambda: NOON)(blocks("json")[0].encode())
     assert taken.new
     assert [(report.subject, report.critical) for report in kept] == [(DIGEST, ("CVE-2026-1234",))]
 

@@ -68,8 +68,9 @@ def test_no_report_is_no_data_and_tells_the_line_to_type() -> None:
     verdict = judged()
     assert (verdict.outcome, verdict.code) == (Outcome.NO_DATA, "scan.missing")
     assert IMAGE.reference in verdict.reason
-    assert f'trivy image --format json --output report.json "{IMAGE.reference}"' in verdict.remedy
+    assert f"trivy image -f json {IMAGE.reference}" in verdict.remedy
     assert '"$FORGE_URL/webhooks/ci"' in verdict.remedy
+    assert len(verdict.remedy) < 400, "messages show no more"
 
 
 def test_a_report_of_another_image_doesnt_count() -> None:
