@@ -50,10 +50,10 @@ def _draw_bar(axes: Axes, place: int, bar: Bar, unit: str, scale: Scale) -> None
         )  # fmt: skip
     if bar.target is not None and math.isfinite(bar.target):
         target = bar.target / scale.divisor
-        axes.plot([target, target], [place - 0.42, place + 0.4], color=_TARGET, linewidth=2.6, zorder=3)
+        axes.plot([target, target], [place - 0.42, place + 0.4], color=_TARGET, linewidth=2.2, zorder=3)
     axes.annotate(
         _words(bar, unit), (_end(bar, scale), middle), xytext=(5, 0), textcoords="offset points", va="center",
-        fontsize=10, zorder=4, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
+        fontsize=9, zorder=4, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _words(bar: Bar, unit: str) -> str:
 def _label_values(axes: Axes, scale: Scale, numbers: Sequence[float]) -> None:
     """From zero: a bar that begins elsewhere lies. Air to the right for the longest bar's words."""
     low, high = min([*numbers, 0.0]), max([*numbers, 0.0])
-    air = 0.55 * (high - low or 1.0)
+    air = 0.75 * (high - low or 1.0)
     axes.set_xlim(low - (0.05 * (high - low) if low < 0 else 0.0), high + air)
     locator = MaxNLocator(nbins=5, steps=[1, 2, 5, 10])
     axes.xaxis.set_major_locator(locator)
@@ -87,7 +87,7 @@ def _legend(
     if any(bar.previous is not None for bar in bars):
         signs.append(Patch(facecolor=_BEFORE, hatch="////", edgecolor="white", label="before"))
     if any(bar.target is not None for bar in bars):
-        signs.append(Line2D([], [], color=_TARGET, linewidth=2.6, label="target"))
+        signs.append(Line2D([], [], color=_TARGET, linewidth=2.2, label="target"))
     signs += [
         Line2D([], [], color=_TARGET, linestyle=(0, (6, 3)), label=f"{name(limit.name)} {said(limit.value, unit)}")
         for limit in limits
@@ -99,6 +99,6 @@ def _legend(
         bbox_to_anchor=(0.5, -0.1),
         ncols=4,
         frameon=False,
-        fontsize=10.5,
+        fontsize=9.5,
         title=title,
     )

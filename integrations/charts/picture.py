@@ -24,9 +24,11 @@ from integrations.charts.series import Points, last_of, marked, with_gaps
 from runbook.charts import Chart, Limit, Panel
 from runbook.wording import shortened
 
-WIDTH_IN, DPI = 8.0, 150
-"""1200 pixels: twice to thrice what a phone has, so that a tap enlarges it sharply."""
-_ALONE_IN, _ROW_IN, _PAIR_ROW_IN = 4.5, 3.0, 2.9
+WIDTH = 1200
+"""Pixels: twice to thrice what a phone has, so that a tap enlarges it sharply."""
+_DPI, _DPI_IN_PAIRS = 200, 150
+"""Letters are as large as a phone needs them; where panels stand in pairs they must be smaller."""
+_ALONE, _ROW, _PAIR_ROW, _HEAD = 675, 480, 440, 80
 
 # Okabe and Ito's colours, which people with any colour vision tell apart: https://jfly.uni-koeln.de/color/.
 # Styles and markers tell the lines apart without any.
@@ -38,7 +40,7 @@ _INK, _QUIET, _LIMIT = "#1f2937", "#6b7280", "#9B1C1C"
 _SETTINGS: Any = {
     "text.parse_math": False,  # a `$` in a title is a dollar
     "font.family": ["DejaVu Sans"],
-    "font.size": 11,
+    "font.size": 10,
     "text.color": _INK,
     "axes.labelcolor": _QUIET,
     "xtick.color": _QUIET,
@@ -50,7 +52,7 @@ _SETTINGS: Any = {
     "axes.axisbelow": True,
     "grid.color": "#e5e7eb",
     "grid.linewidth": 0.8,
-    "lines.linewidth": 1.9,
+    "lines.linewidth": 1.6,
     "timezone": "UTC",
 }
 
@@ -61,21 +63,23 @@ def png(chart: Chart) -> bytes:
         panels = chart.panels[:MAX_PANELS]
         columns = 1 if len(panels) <= 2 else 2
         rows = max(1, math.ceil(len(panels) / columns))
-        figure = Figure(figsize=(WIDTH_IN, _height(len(panels), rows)), dpi=DPI, layout="constrained")
+        dpi = _DPI if columns == 1 else _DPI_IN_PAIRS
+        height = _ALONE if len(panels) <= 1 else _HEAD + rows * (_ROW if columns == 1 else _PAIR_ROW)
+        figure = Figure(figsize=(WIDTH / dpi, height / dpi), dpi=dpi, layout="constrained")
         FigureCanvasAgg(figure)
-        title = textwrap.fill(plain(chart.title, 200), 60, max_lines=2, placeholder=" …")
-        figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold")
+        title = textwrap.fill(plain(chart.title, 200), 50, max_lines=2, placeholder=" …")
+        figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
         for place, panel in enumerate(panels, 1):
             _draw_panel(figure.add_subplot(rows, columns, place), panel, is_narrow=columns > 1)
         if not panels:
             _say_empty(figure.add_subplot(1, 1, 1))
         if len(chart.panels) > MAX_PANELS:
-            figure.supxlabel(f"{len(chart.panels) - MAX_PANELS} more are not shown", color=_QUIET, fontsize=10)
+            figure.supxlabel(f"{len(chart.panels) - MAX_PANELS} more are not shown", color=_QUIET, fontsize=9)
         engine = figure.get_layout_engine()
         if engine is not None:
-            engine.set(w_pad=0.1, h_pad=0.09, hspace=0.03, wspace=0.03)  # type: ignore[call-arg]  # of constrained layout
+            engine.set(w_pad=0.08, h_pad=0.07, hspace=0.03, wspace=0.03)  # type: ignore[call-arg]  # of constrained layout
         out = BytesIO()
-        figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
         return out.getvalue()
 
 
@@ -85,18 +89,12 @@ def plain(text: str, limit: int) -> str:
     return shortened(" ".join(printable.split()), limit)
 
 
-def _height(panels: int, rows: int) -> float:
-    if panels <= 1:
-        return _ALONE_IN
-    return 0.6 + rows * (_ROW_IN if panels == 2 else _PAIR_ROW_IN)
-
-
 def _draw_panel(axes: Axes, panel: Panel, *, is_narrow: bool) -> None:
-    axes.set_title(plain(panel.title, 34 if is_narrow else 70), loc="left", fontsize=12, fontweight="bold")
+    axes.set_title(plain(panel.title, 27 if is_narrow else 56), loc="left", fontsize=11, fontweight="bold")
     if panel.lines or not panel.bars:
         _draw_lines(axes, panel, is_narrow=is_narrow)
     else:
-        draw_bars(axes, panel.bars, panel.limits, panel.unit, name=lambda text: plain(text, 26))
+        draw_bars(axes, panel.bars, panel.limits, panel.unit, name=lambda text: plain(text, 22))
 
 
 def _draw_lines(axes: Axes, panel: Panel, *, is_narrow: bool) -> None:
@@ -113,22 +111,22 @@ def _draw_lines(axes: Axes, panel: Panel, *, is_narrow: bool) -> None:
     _label_values(axes, scale, is_whole=panel.unit == "count" and scale.divisor == 1)
     _label_time(axes, [at for _, points in lines for at, _ in points], ticks=4 if is_narrow else 6)
     for limit in limits:
-        _draw_limit(axes, limit, panel.unit, scale)
+        _draw_limit(axes, limit, panel, scale)
     more = len(panel.lines) - len(lines)
     title = f"{more} more lines are not shown" if more > 0 else None
     longest = max(len(name) for name, _ in lines)
     axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=_columns(len(lines), longest, is_narrow=is_narrow), frameon=False,
-        fontsize=10.5, handlelength=3.2, columnspacing=1.6, title=title, title_fontsize=10,
+        loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=_columns(len(lines), longest, is_narrow=is_narrow), frameon=False,
+        fontsize=9.5, handlelength=3.0, columnspacing=1.4, title=title, title_fontsize=9,
     )  # fmt: skip
 
 
 def _draw_line(axes: Axes, place: int, name: str, points: Points, unit: str, scale: Scale) -> None:
-    label = f"{plain(name, 34) or 'value'}: {said(last_of(points), unit)}"
+    label = f"{plain(name, 30) or 'value'}: {said(last_of(points), unit)}"
     axes.plot(
         [datetime.fromtimestamp(at, UTC) for at, _ in points],  # type: ignore[arg-type]  # it takes moments as well
         [value / scale.divisor for _, value in points],
-        color=_COLOURS[place], linestyle=_STYLES[place], marker=_MARKERS[place], markersize=6,
+        color=_COLOURS[place], linestyle=_STYLES[place], marker=_MARKERS[place], markersize=5,
         markevery=marked(points, shift=place), markeredgecolor="white", markeredgewidth=0.8, label=label, clip_on=False, zorder=3,
     )  # fmt: skip
 
@@ -167,18 +165,20 @@ def _label_time(axes: Axes, moments: Sequence[float], *, ticks: int) -> None:
     )
     axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=ticks, tz=UTC))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(DateFormatter(clock_format(last - first), tz=UTC))  # type: ignore[no-untyped-call]
-    axes.set_xlabel(day_words(moments), loc="right", fontsize=9.5, labelpad=1)
+    axes.set_xlabel(day_words(moments), loc="right", fontsize=8.5, labelpad=1)
 
 
-def _draw_limit(axes: Axes, limit: Limit, unit: str, scale: Scale) -> None:
+def _draw_limit(axes: Axes, limit: Limit, panel: Panel, scale: Scale) -> None:
     at = limit.value / scale.divisor
     low, high = axes.get_ylim()
     axes.axhline(at, color=_LIMIT, linestyle=(0, (6, 3)), linewidth=1.6, zorder=1.5)
     axes.axhspan(at, high if limit.above else low, color=_LIMIT, alpha=0.06, linewidth=0, zorder=0)
-    words = f"{plain(limit.name, 30)}: {'at most' if limit.above else 'at least'} {said(limit.value, unit)}"
+    words = f"{'at most' if limit.above else 'at least'} {said(limit.value, panel.unit)}"
+    if limit.name.casefold() not in panel.title.casefold():
+        words = f"{plain(limit.name, 26)}: {words}"
     axes.annotate(
         words, (0.012, at), xycoords=axes.get_yaxis_transform(), xytext=(0, 3 if limit.above else -3),
-        textcoords="offset points", color=_LIMIT, fontsize=10, fontweight="bold", va="bottom" if limit.above else "top",
+        textcoords="offset points", color=_LIMIT, fontsize=9, fontweight="bold", va="bottom" if limit.above else "top",
         zorder=4, bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
     )  # fmt: skip
 
@@ -191,5 +191,5 @@ def _say_empty(axes: Axes) -> None:
 
 def _columns(lines: int, longest: int, *, is_narrow: bool) -> int:
     if is_narrow:
-        return min(lines, 2 if longest <= 8 else 1)
-    return min(lines, 3 if longest <= 14 else 2 if longest <= 28 else 1)
+        return min(lines, 2 if longest <= 6 else 1)
+    return min(lines, 3 if longest <= 10 else 2 if longest <= 22 else 1)

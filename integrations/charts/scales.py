@@ -71,8 +71,10 @@ def clock_format(span_s: float) -> str:
 def day_words(moments: Sequence[float]) -> str:
     """`UTC, 23 Nov 2026`, or the first and the last day."""
     first, last = (datetime.fromtimestamp(at, UTC) for at in (min(moments), max(moments)))
-    days = [f"{day.day} {day:%b %Y}" for day in (first, last)]
-    return f"UTC, {days[0]}" if days[0] == days[1] else f"UTC, {days[0]} to {days[1]}"
+    if first.date() == last.date():
+        return f"UTC, {first.day} {first:%b %Y}"
+    since = f"{first.day} {first:%b}" if first.year == last.year else f"{first.day} {first:%b %Y}"
+    return f"UTC, {since} to {last.day} {last:%b %Y}"
 
 
 def _number(value: float, digits: int) -> str:

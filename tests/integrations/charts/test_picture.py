@@ -21,9 +21,9 @@ ERRORS = Panel("Error rate", "ratio", (line("stable"),), limits=(Limit("error ra
 GAPS = Line("web", ((T, 1.0), (T + 60, math.nan), (T + 120, math.inf), (T + 180, 3.0), (T + 9000, -math.inf)))
 CHARTS = {
     "one panel": (Chart("staging-1: error rate", "alt", (ERRORS,)), (1200, 675)),
-    "two panels": (Chart("two", "alt", (ERRORS, ERRORS)), (1200, 990)),
+    "two panels": (Chart("two", "alt", (ERRORS, ERRORS)), (1200, 1040)),
     "four panels": (Chart("four", "alt", (ERRORS,) * 4), (1200, 960)),
-    "more panels than can be read": (Chart("many", "alt", (ERRORS,) * 40), (1200, 1830)),
+    "more panels than can be read": (Chart("many", "alt", (ERRORS,) * 40), (1200, 1840)),
     "bars": (
         Chart("performance", "alt", (Panel("p", "s", bars=(Bar("p95", 0.25, 0.5, 0.24), Bar("p99", math.nan))),)),
         (1200, 675),
@@ -50,7 +50,7 @@ CHARTS = {
     ),
     "as much as there may be": (
         Chart("much", "alt", tuple(Panel("p", "per_s", tuple(line(f"line {i}", 300, i + 1) for i in range(6))) for _ in range(8))),
-        (1200, 1830),
+        (1200, 1840),
     ),
     "more lines than can be told apart": (
         Chart("lines", "alt", (Panel("p", "per_s", tuple(line(f"line {i}", 9, i + 1) for i in range(20))),)),

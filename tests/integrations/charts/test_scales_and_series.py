@@ -77,7 +77,7 @@ def test_moments_are_written_by_what_the_axis_spans() -> None:
     assert clock_format(3600) == "%H:%M"
     assert clock_format(30 * 86400) == "%d %b"
     assert day_words([1_795_000_000.0]) == "UTC, 18 Nov 2026"
-    assert day_words([1_795_000_000.0, 1_795_100_000.0]) == "UTC, 18 Nov 2026 to 19 Nov 2026"
+    assert day_words([1_795_000_000.0, 1_795_100_000.0]) == "UTC, 18 Nov to 19 Nov 2026"
 
 
 def test_a_chart_survives_being_stored_with_no_data_as_null() -> None:
