@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import machine, scans, surroundings, workspace
+from bot.checks import machine, scans, series, surroundings, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
 from runbook.documents.problems import ConfigurationError
@@ -62,7 +62,7 @@ def checks_of(configuration: Configuration, adapters: Adapters) -> dict[str, Che
     }
     for env in connections.clusters:
         checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]
-        checks[f"{env}.prometheus"] = lambda env=env: surroundings.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]
+        checks[f"{env}.prometheus"] = lambda env=env: series.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]
     return checks
 
 

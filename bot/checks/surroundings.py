@@ -1,4 +1,4 @@
-"""What must be right around a service: clusters and rights, workloads and probes, recorded series, repository, registry. Reads only."""
+"""What must be right around a service: clusters and rights, workloads and probes, repository, registry. Reads only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from bot.adapters import Adapters
 from bot.checks.findings import Finding, fail, of_error, ok, warn
 from runbook.errors import ForgeError
 from runbook.policy import HealthPaths, Service, Setting
-from runbook.ports import Cluster, ContainerSpec, Metrics
-from runbook.series import SHIPPED, recorded
+from runbook.ports import Cluster, ContainerSpec
 from runbook.values import Environment
 
 
@@ -65,28 +64,6 @@ def wrong_probes(container: ContainerSpec, paths: HealthPaths) -> Iterator[tuple
         if found != path:
             has = f"asks {found}" if found else "is missing or no httpGet"
             yield f"the {probe} {has}", f"Set its httpGet.path to {path}, or correct the service's `health`"
-
-
-async def check_series(env: Environment, metrics: Metrics, setting: Setting) -> AsyncIterator[Finding]:
-    """Prometheus answers and records the series that gates and guards read."""
-    window = setting.policy.metrics.window
-    await metrics.query("vector(1)")
-    yield ok(f"{env}.prometheus", "Prometheus answers")
-    names = [recorded(metric, window) for metric in SHIPPED]
-    for service in setting.services.values():
-        if env not in service.urls:
-            continue
-        pattern = f"forge:({'|'.join(SHIPPED)}):{window}"
-        asked = f'count by (__name__) ({{__name__=~"{pattern}",service="{service.name}",env="{env}"}})'
-        found = {series.labels.get("__name__", "") for series in await metrics.query(asked)}
-        missing = [name for name in names if name not in found]
-        check = f"{env}.{service.name}.series"
-        if missing:
-            remedy = "Load integrations/prometheus/rules.yaml into Prometheus and see that the service is scraped with these labels"
-            note = fail if len(missing) == len(names) else warn
-            yield note(check, f"no samples now of {', '.join(missing)}", remedy)
-        else:
-            yield ok(check, f"all {len(names)} series are there")
 
 
 async def check_code(adapters: Adapters, setting: Setting) -> AsyncIterator[Finding]:

@@ -15,7 +15,7 @@ from bot.checks.findings import Finding, State
 from bot.checks.workspace import judge_skew
 from bot.doctor import as_text, examine
 from integrations.slack.scopes import BOT_SCOPES
-from runbook.series import SHIPPED, recorded
+from runbook.series import SHIPPED, Windows, recorded_as
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub
 from sandbox.kubernetes import LocalKubernetes, ScriptedRuntime
@@ -51,11 +51,11 @@ class Surroundings:
         metadata = {"name": "web", "namespace": "staging"}
         self.kubernetes.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
 
-    async def record(self, *metrics: str) -> None:
+    async def record(self, *metrics: str, value: float = 1.0) -> None:
         labels = {"service": "shop", "env": "staging", "track": "stable"}
         now = time.time()
         await self.prometheus.write_samples(
-            [({"__name__": recorded(m, "1m"), **labels}, [(now, 1.0)]) for m in metrics]
+            [({"__name__": recorded_as(m, Windows()), **labels}, [(now, value)]) for m in metrics]
         )
 
     def configuration(self) -> Path:
@@ -68,6 +68,14 @@ services:
     workloads: [{{name: web, container: web, image: "{self.registry.host}/acme/web"}}]
     urls: {{staging: "http://127.0.0.1:9"}}
     smoke: [{{name: alive, path: /health/live}}]
+    suites:
+      - {{name: api, kind: integration, job: {{workload: web, command: [./test-api]}}}}
+      - {{name: orders, kind: end_to_end, job: {{workload: web, command: [./test-orders]}}}}
+    performance:
+      job: {{workload: web, command: [./load]}}
+      target: {{p95: 300ms, throughput: 20}}
+      rate: 20
+      duration: 60s
 environments:
   staging:
     kubernetes: {{host: "{self.kubernetes.url}", namespace: staging}}
@@ -168,7 +176,42 @@ async def test_missing_series_are_named(around: Surroundings) -> None:
     bad = [finding for finding in report.findings if finding.state is State.FAIL]
     assert [finding.check for finding in bad] == ["staging.shop.series"]
     assert "forge:error_ratio:5m" in bad[0].text
-    assert "rules.yaml" in bad[0].remedy
+    assert "forge rules" in bad[0].remedy
+
+
+async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Surroundings) -> None:
+    bare = LocalPrometheus(remote_write=True)
+    around.prometheus, full = bare, around.prometheus
+    await bare.start()
+    try:
+        missed = {
+            "queue_depth",
+            "queue_lag_seconds",
+            "queue_lag_baseline_seconds",
+            "oom_kills",
+            "error_ratio",
+            "latency_p95_seconds",
+        }
+        await around.record(*(metric for metric in SHIPPED if metric not in missed | {"request_rate"}))
+        await around.record("request_rate", value=0.0)
+        bad = await around.bad()
+        path = around.configuration()
+        without = "    without: [queue_depth, queue_lag_seconds, queue_lag_baseline_seconds]\nenvironments"
+        path.write_text(path.read_text().replace("environments", without))
+        fewer = await examine(path, around.environ(), limit_s=30)
+    finally:
+        around.prometheus = full
+        await bare.stop()
+    assert {(finding.check, finding.state) for finding in bad} == {("staging.shop.series", State.WARN)}
+    told = {finding.text: finding.remedy for finding in bad}
+    assert len(told) == 4
+    assert "no traffic in the last 1m" in next(
+        text for text in told if "error_ratio:1m, forge:latency_p95_seconds:1m" in text
+    )
+    assert "Expose queue_depth" in told["no samples now of forge:queue_depth:1m, forge:queue_lag_seconds:1m"]
+    assert "allowlist=pods=" in told["no samples now of forge:oom_kills:1m"]
+    assert "minutes after" in told["no samples now of forge:queue_lag_baseline_seconds:1d"]
+    assert not [finding for finding in fewer.findings if "queue" in finding.text]
 
 
 async def test_no_way_in_for_required_scans_is_told(around: Surroundings) -> None:
