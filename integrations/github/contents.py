@@ -25,6 +25,8 @@ _KINDS = {
     "submodule": "a submodule",
 }
 
+_TOO_LARGE = "too large"  # from 100 MB on GitHub answers 403: "The requested blob is too large to fetch via the API …"
+
 Key = tuple[str, str, str]
 
 
@@ -41,12 +43,20 @@ class Contents:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        found = await self._calls.get_or_none(repository, f"contents/{quote(path)}?ref={commit}")
+        found = await self._asked(repository, path, commit)
         if found is None:
             await self._require_commit(repository, commit)
         text = None if found is None else self._text(found, path)
         self._keep(key, text)
         return text
+
+    async def _asked(self, repository: str, path: str, commit: str) -> Any:
+        try:
+            return await self._calls.get_or_none(repository, f"contents/{quote(path)}?ref={commit}")
+        except Permanent as error:
+            if error.code == "github.forbidden" and _TOO_LARGE in error.cause:
+                raise _large(path) from error
+            raise
 
     async def _require_commit(self, repository: str, commit: str) -> None:
         if await self._calls.get_or_none(repository, f"git/commits/{commit}") is not None:

@@ -11,6 +11,7 @@ from integrations.github import GitHub
 from runbook.errors import ForgeError, Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.github import Link, LocalGitHub, Submodule
+from sandbox.github.contents import TOO_LARGE
 
 REPO = "acme/shop"
 MEGABYTE = 1024 * 1024
@@ -77,6 +78,17 @@ async def test_what_is_no_small_text_is_refused_in_words(
     assert "db/a.sql" in error.cause
     assert words in error.cause
     assert error.remedy
+
+
+async def test_a_file_that_github_itself_finds_too_large_is_no_missing_right(host: LocalGitHub, github: GitHub) -> None:
+    commit = host.commit(REPO, files={"a.sql": "SELECT 1;"})
+    host.faults.add(Fault(status=403, path="/contents/", body={"message": TOO_LARGE}))
+    assert (await refusal(github.file(REPO, "a.sql", commit))).code == "github.large_file"
+
+
+async def test_an_empty_repository_has_no_commit_to_read_from(host: LocalGitHub, github: GitHub) -> None:
+    host.repository(REPO)
+    assert (await refusal(github.file(REPO, "a.sql", "0" * 40))).code == "github.no_commit"
 
 
 async def test_a_folder_is_no_file(host: LocalGitHub, github: GitHub) -> None:
