@@ -209,8 +209,10 @@ def history(points: Points, at: datetime) -> tuple[float | None, ...]:
     begun, length = at.timestamp() - HISTORY_S, HISTORY_S / BUCKETS
     parts: list[list[float]] = [[] for _ in range(BUCKETS)]
     for moment, value in points:
-        if begun <= moment <= at.timestamp():
-            parts[min(BUCKETS - 1, int((moment - begun) // length))].append(value)
+        if (
+            -STEP_S < moment - begun < HISTORY_S + STEP_S
+        ):  # Prometheus rounds to milliseconds: the ends lie a little outside
+            parts[max(0, min(BUCKETS - 1, int((moment - begun) // length)))].append(value)
     return tuple(_mean(part) for part in parts)
 
 
