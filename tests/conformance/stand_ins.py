@@ -23,6 +23,12 @@ from sandbox.world import staff
 
 REPOSITORY, TAG = "acme/shop", "v1.4.0-rc.2"
 OLD, NEW = (f"registry.local/web@sha256:{sign * 64}" for sign in "ab")
+TOOLS = f"registry.local/tools@sha256:{'c' * 64}"
+
+
+def programs(image: str) -> tuple[str, ...] | None:
+    """The tools' image runs what it is told to, as an image without an entrypoint does."""
+    return ("env",) if image == TOOLS else None
 
 
 def deployment() -> dict[str, Any]:
@@ -49,7 +55,7 @@ def deployment() -> dict[str, Any]:
 
 
 async def kubernetes(open_: contextlib.AsyncExitStack, folder: Path) -> dict[str, str]:
-    local = LocalKubernetes(runtime=ScriptedRuntime(), time_scale=0.02)
+    local = LocalKubernetes(runtime=ScriptedRuntime(), time_scale=0.02, programs=programs)
     await local.start()
     open_.push_async_callback(local.stop)
     path = local.kubeconfig(folder / "kubeconfig", contexts={"conformance": "conformance"})
@@ -61,6 +67,7 @@ async def kubernetes(open_: contextlib.AsyncExitStack, folder: Path) -> dict[str
         "CONFORMANCE_DEPLOYMENT": "web",
         "CONFORMANCE_CONTAINER": "web",
         "CONFORMANCE_OTHER_IMAGE": NEW,
+        "CONFORMANCE_JOB_IMAGE": TOOLS,
     }
 
 
