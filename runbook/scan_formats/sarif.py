@@ -24,6 +24,8 @@ from runbook.scan_formats.findings import (
     summed,
 )
 
+_ALL_SUPPRESSED = "Anchore Container Vulnerability Report"
+"""Early Grype and its GitHub action called themselves so, and marked every result as suppressed."""
 _NOT_OPEN_KINDS = frozenset({"pass", "notApplicable", "informational"})
 
 
@@ -118,6 +120,8 @@ def read_sarif(log: SarifPart) -> Findings:
 
 
 def _check_finished(run: SarifRun) -> None:
+    if run.tool.driver.name.startswith(_ALL_SUPPRESSED):
+        raise Unusable("this Grype marks every finding as suppressed", "Scan with a current Grype, or send its JSON")
     if run.results is None:
         raise Unusable(
             "a SARIF run has no results: the scan didn't take place", "Scan again, and look at the scanner's errors"

@@ -207,6 +207,7 @@ def test_several_runs_are_one_report_as_old_as_the_oldest() -> None:
         (sarif(sarif_run([sarif_rule("R1")], sarif_result("R1"))), "can't be told"),
         (sarif(sarif_run([sarif_rule("R1", "severe")], sarif_result("R1"))), "can't be told"),
         (sarif({"results": []}), "tool"),
+        (sarif(sarif_run([], tool={"driver": {"name": "Anchore Container Vulnerability Report (T0)"}})), "suppressed"),
     ],
 )
 def test_sarif_that_says_nothing_of_criticals_is_refused(report: dict[str, Any], cause: str) -> None:
