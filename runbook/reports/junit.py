@@ -30,6 +30,7 @@ _LEAST_EFFORT = 512
 _MOST = 10**9
 
 _BEGIN = re.compile(rb"<testsuites?(?=[\s/>])")
+_TAG = re.compile(rb"""</?test(?:[^<>"']|"[^"]*"|'[^']*')*>""")
 _TRACE = re.compile(rb"</?test(?:suites?|case)(?=[\s/>])")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -98,7 +99,7 @@ def _documents(data: bytes) -> tuple[list[Element], bool]:
     """(roots, whether nothing of JUnit is left over between them)."""
     roots: list[Element] = []
     at, covered, whole = 0, 0, True
-    effort = _EFFORT * len(data)
+    effort = _EFFORT * max(len(data), _CHUNK)
     while (begin := _BEGIN.search(data, at)) is not None:
         root, end, spent = _parse(data, begin.start(), effort)
         effort -= max(spent, _LEAST_EFFORT)
@@ -126,10 +127,16 @@ def _parse(data: bytes, start: int, effort: int) -> tuple[Element | None, int, i
             fed += len(chunk)
             parser.feed(chunk)
     except _Closed as closed:
-        return closed.root, data.find(b">", start + closed.place) + 1, fed
+        return closed.root, _end_of_tag(data, start + closed.place), fed
     except (ParseError, DefusedXmlException, _TooDeep):
         pass
     return None, start, fed
+
+
+def _end_of_tag(data: bytes, at: int) -> int:
+    """The parser stands at the root's end tag, or (depending on its version) before or behind a root that is one empty tag."""
+    tag = _TAG.match(data, at)
+    return tag.end() if tag is not None else at
 
 
 class _Closed(Exception):

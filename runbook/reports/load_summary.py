@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,13 @@ from typing import Any
 _LOOKED_AT = 1024 * 1024
 """Characters of the end: a summary is never longer."""
 _EFFORT = 8 * _LOOKED_AT
+_LEAST_EFFORT = 64
 _NESTED = 4096
-"""What an object that is nested too deep costs: the reader doesn't say how far it came."""
+"""What an object that is nested too deep costs: the decoder doesn't say how far it came."""
+_PIECE = 2048
+_LONGEST_LITERAL = len("-Infinity")
+_BEGIN = re.compile(r'\{(?=\s*(?:["}]|\Z))')
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +75,50 @@ def read_load_summary(text: str) -> LoadSummary | Unreadable:
 
 def _objects(text: str) -> Iterator[Mapping[str, Any] | None]:
     """The JSON objects that are in no other one, in order; a None at the end when the text breaks off within one."""
-    decoder = json.JSONDecoder()
     text = text.rstrip()
-    at, effort = text.find("{"), _EFFORT
+    at, effort = 0, _EFFORT
     broken_off = False
-    while at >= 0 and effort > 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            effort -= max(error.pos - at, 1)
-            broken_off = broken_off or (_at_end(error, text) and _begins_line(text, at))
-            at = text.find("{", at + 1)
-            continue
-        except (RecursionError, ValueError):  # nested too deep; a number of thousands of digits
-            effort -= _NESTED
-            at = text.find("{", at + 1)
-            continue
-        effort -= end - at
-        if not broken_off:
-            yield value
-        at = text.find("{", end)
+    while effort > 0 and (begin := _BEGIN.search(text, at)) is not None:
+        attempt = _attempt(text, begin.start())
+        effort -= attempt.effort
+        at = attempt.end
+        broken_off = broken_off or (attempt.breaks_off and _begins_line(text, begin.start()))
+        if attempt.value is not None and not broken_off:
+            yield attempt.value
     if broken_off or effort <= 0:
         yield None
 
 
-def _at_end(error: json.JSONDecodeError, text: str) -> bool:
-    return error.pos >= len(text) or error.msg.startswith("Unterminated string")
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """effort: in characters that were read, or what took as long. breaks_off: the text ends within the object."""
+
+    end: int
+    effort: int
+    value: Mapping[str, Any] | None = None
+    breaks_off: bool = False
+
+
+def _attempt(text: str, at: int) -> _Attempt:
+    """A small piece first: the decoder's errors count the lines of all that they were given, and most braces begin nothing."""
+    attempt = _decoded(text[at : at + _PIECE], at)
+    if attempt.breaks_off and at + _PIECE < len(text):
+        attempt = _decoded(text[at:], at)
+    return attempt
+
+
+def _decoded(piece: str, at: int) -> _Attempt:
+    try:
+        value, end = _DECODER.raw_decode(piece)
+    except json.JSONDecodeError as error:
+        # The decoder points at the beginning of a literal or a string that it could not read to its end.
+        open_string = error.msg.startswith("Unterminated string")
+        breaks_off = open_string or error.pos >= len(piece) - _LONGEST_LITERAL
+        read = len(piece) if open_string else error.pos
+        return _Attempt(at + 1, max(read, _LEAST_EFFORT) + len(piece) // 16, breaks_off=breaks_off)
+    except (RecursionError, ValueError):  # nested too deep; a number of thousands of digits
+        return _Attempt(at + 1, _NESTED + len(piece) // 16)
+    return _Attempt(at + end, max(end, _LEAST_EFFORT), value)
 
 
 def _begins_line(text: str, at: int) -> bool:
