@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations.prometheus.rules import rules_text
+from runbook.policy import MetricsPolicy, Policy, Threshold
 from runbook.series import METRICS, Windows, recorded_as
 from sandbox.cluster_metrics import ClusterMetrics
 from sandbox.kubernetes import LocalKubernetes
@@ -15,6 +16,11 @@ from sandbox.serving import until
 from sandbox.shop import Shop, Spoil
 
 WINDOWS = Windows("8s", "1d", "30d")
+QUICK = Policy(
+    warning=(Threshold("time-outs", "dependency_timeout_ratio", True, 0.05, 1.0),),
+    critical=(Threshold("error rate", "error_ratio", True, 0.03, 1.0),),
+    metrics=MetricsPolicy(queue_lag_for_s=1.0),
+)
 Expected = Callable[[float], bool]
 CALM: dict[str, Expected] = {
     "request_rate": lambda value: value > 5,
@@ -85,6 +91,13 @@ class Measured:
         assert len(found) < 2
         return found[0][1] if found else None
 
+    async def alerts(self) -> set[tuple[str, str]]:
+        """Names and severities of those that fire for the shop."""
+        found = await self.prometheus.query(
+            'ALERTS{alertstate="firing", service="shop", env="staging", track="stable"}'
+        )
+        return {(labels["alertname"], labels["severity"]) for labels, _ in found}
+
     async def wait(self, wanted: Mapping[str, Expected], what: str) -> None:
         values: dict[str, float | None] = {}
 
@@ -115,7 +128,7 @@ async def measured() -> AsyncIterator[Measured]:
     await traffic.start()
     address, path = shop.metrics_target("staging")
     targets: list[str | Target] = [Target(address, path=path), metrics.url.removeprefix("http://")]
-    prometheus = LocalPrometheus(targets, rules_text("8s", "1s"))
+    prometheus = LocalPrometheus(targets, rules_text("8s", "1s", policy=QUICK))
     try:
         await prometheus.start()
         yield Measured(shop, cluster, metrics, prometheus)
@@ -130,11 +143,22 @@ async def measured() -> AsyncIterator[Measured]:
 async def test_the_shipped_rules_measure_every_metric_of_the_shop(measured: Measured) -> None:
     assert set(CALM) == set(METRICS)
     await measured.wait(CALM, "every metric has the value of a calm shop")
+    assert ("ForgeErrorRateHigh", "critical") not in await measured.alerts()
     spoil = Spoil(
         error_ratio=0.1, order_error_ratio=0.5, dependency_timeout_ratio=0.3, queue_backlog=True, memory_ratio=0.95
     )
     measured.shop.spoil("v1", spoil)
     await measured.wait(SPOILT, "every fault is measured")
+    expected = {
+        ("ForgeErrorRateHigh", "critical"),
+        ("ForgeDependencyTimeoutRatioHigh", "warning"),
+        ("ForgeQueueLagAboveBaseline", "warning"),
+    }
+
+    async def firing() -> bool:
+        return expected <= await measured.alerts()
+
+    await until(firing, 30, "the alerts fire", every_s=0.3)
     measured.shop.spoil("v1", Spoil(job_failure_ratio=0.5))
     measured.metrics.node.disk_latency_s = 0.5
     failing: dict[str, Expected] = {
