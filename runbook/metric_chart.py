@@ -11,7 +11,13 @@ from runbook.policy import Policy
 from runbook.series import METRICS
 from runbook.wording import duration, listing, percent
 
-_SATURATION = (series.CPU, series.MEMORY, series.DISK_SATURATION, series.DB_CONNECTIONS)
+_SATURATION = {
+    series.CPU: "CPU",
+    series.MEMORY: "memory",
+    series.DISK_SATURATION: "disk",
+    series.DB_CONNECTIONS: "PostgreSQL connections",
+}
+"""With names that a legend has room for."""
 
 
 def metric_chart(sight: Sight, report: MetricReport, policy: Policy) -> Chart | None:
@@ -26,15 +32,22 @@ def metric_chart(sight: Sight, report: MetricReport, policy: Policy) -> Chart | 
 def _panels(sight: Sight, policy: Policy) -> Iterable[Panel]:
     slo = policy.slo
     critical = [Limit("critical", t.limit, t.above) for t in policy.critical if t.metric == series.ERROR_RATIO]
-    saturated = {t.limit for t in policy.observed if t.metric in _SATURATION and t.above}
     yield Panel("Requests per second", "per_s", _lines(sight, (series.REQUEST_RATE,)))
     yield Panel(
         "Error rate", "ratio", _lines(sight, (series.ERROR_RATIO,)), limits=(Limit("target", slo.error_ratio), *critical)
     )  # fmt: skip
     latencies = (series.LATENCY_P50, series.LATENCY_P95, series.LATENCY_P99)
     yield Panel("Latency", "s", _lines(sight, latencies), limits=(Limit("p95 target", slo.latency_p95_s),))
-    limits = tuple(Limit("limit", limit) for limit in sorted(saturated))
-    yield Panel("Saturation", "ratio", _lines(sight, _SATURATION), limits=limits)
+    yield Panel("Saturation", "ratio", _lines(sight, _SATURATION), limits=_saturation_limits(sight, policy))
+
+
+def _saturation_limits(sight: Sight, policy: Policy) -> tuple[Limit, ...]:
+    """One line for each value, named after what it holds for and what is drawn."""
+    names: dict[float, list[str]] = {}
+    for each in policy.observed:
+        if each.above and each.metric in _SATURATION and (each.metric, STABLE) in sight:
+            names.setdefault(each.limit, []).append(_SATURATION[each.metric])
+    return tuple(Limit(", ".join(names[limit]), limit) for limit in sorted(names))
 
 
 def _lines(sight: Sight, metrics: Iterable[str]) -> tuple[Line, ...]:
@@ -43,7 +56,7 @@ def _lines(sight: Sight, metrics: Iterable[str]) -> tuple[Line, ...]:
         for track in (STABLE, CANARY):
             points = sight[name, track].points if (name, track) in sight else ()
             if points:
-                title = METRICS[name].title
+                title = _SATURATION.get(name, METRICS[name].title)
                 found.append(Line(title if track == STABLE else f"{title}, {track}", thinned(points)))
     return tuple(found)
 

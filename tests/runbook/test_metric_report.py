@@ -201,10 +201,10 @@ def test_the_picture_has_four_panels_with_their_limits_and_says_the_numbers() ->
         ("per_s", ["request rate"]),
         ("ratio", ["error rate", "error rate, canary"]),
         ("s", ["latency p50", "latency p95", "latency p99"]),
-        ("ratio", ["CPU utilization"]),
+        ("ratio", ["CPU"]),
     ]
     limits = [(limit.name, limit.value) for panel in chart.panels for limit in panel.limits]
-    assert limits[:3] == [("target", 0.01), ("critical", 0.03), ("p95 target", 0.4)]
+    assert limits == [("target", 0.01), ("critical", 0.03), ("p95 target", 0.4), ("CPU", 0.9)]
     for words in ("shop in staging", "42 requests per second", "error rate 0.4 %", "latency p95 200 ms", "34 %"):
         assert words in chart.alt
 
