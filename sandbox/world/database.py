@@ -33,10 +33,19 @@ class ShopDatabase:
         with psycopg.connect(self._server.create_database(TEMPLATE), autocommit=True) as connection:
             connection.execute(sql.SQL(read("schema.sql")))
         for env in self._environments:
-            with psycopg.connect(self._server.create_database(env, TEMPLATE), autocommit=True) as connection:
-                for name in self._applied.get(env, ()):
-                    connection.execute(sql.SQL(read(f"migrations/{name}.up.sql")))
-                    connection.execute("INSERT INTO schema_versions (name) VALUES (%s)", (name,))
+            self._make(env)
+
+    def reset(self, env: str) -> None:
+        """As it was when the world began; whoever is connected is thrown out."""
+        with psycopg.connect(self._server.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(env)))
+        self._make(env)
+
+    def _make(self, env: str) -> None:
+        with psycopg.connect(self._server.create_database(env, TEMPLATE), autocommit=True) as connection:
+            for name in self._applied.get(env, ()):
+                connection.execute(sql.SQL(read(f"migrations/{name}.up.sql")))
+                connection.execute("INSERT INTO schema_versions (name) VALUES (%s)", (name,))
 
     def stop(self) -> None:
         self._server.stop()

@@ -58,7 +58,7 @@ def short(
             "health": {"window": "10s", "interval": "500ms"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s"},
-            "scans": {"wait": "10s"},
+            "scans": {"wait": "5s"},
             "criteria": {} if validates else {"suites": optional, "performance": optional},
             "critical": [
                 {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},

@@ -44,5 +44,13 @@ SPOILS: dict[str, Way] = {
     "long log": Way(JOBS, "a suite prints 50 MB", jobs={"integration": "floods"}),
     "garbage": Way(JOBS, "the load prints garbage", jobs={"load": "garbage"}),
     "slow under load": Way(JOBS, f"slow under load: {SLOW_LOAD_S:g} s an answer", Spoil(latency_s=SLOW_LOAD_S)),
+    "orders fail": Way(METRICS, "nobody can order", Spoil(order_fails=True)),
+    "some orders fail": Way(METRICS, "a third of the orders fail", Spoil(order_error_ratio=0.34)),
+    "dependency time-outs": Way(
+        METRICS, "a third of its calls to others time out", Spoil(dependency_timeout_ratio=0.34)
+    ),
+    "queue backlog": Way(METRICS, "orders wait in their queue", Spoil(queue_backlog=True)),
+    "job failures": Way(METRICS, "half of the background jobs fail", Spoil(job_failure_ratio=0.5)),
+    "memory": Way(METRICS, "uses nearly all of its memory", Spoil(memory_ratio=0.96)),
     "critical finding": Way(SCAN, "its scan finds something critical", critical=True),
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from bot.assembly import Bot
 from bot.configuration.loading import load
@@ -22,24 +25,34 @@ HINTS = [{"name": c.name, "usage": c.usage.partition(" ")[2], "help": c.summary}
 PRODUCT = Product([sys.executable, "-m", "bot.cli", "serve"], rules_text, HINTS)
 ENDED = (" – completed", " – returned", " – cancelled", " – rejected", " – expired", " – failed", " – stopped")
 ENVIRONMENTS = ("staging", "prod")
+VERDICT = re.compile(r"^:\w+: \*(.+?)\* – _.+$", re.MULTILINE)
 
 
 class Stage:
     """One world with its bot: a process of its own, or with in_process=True in the loop of the test.
 
-    Several tests may use one after the other: `tidy` brings it back to good order.
+    Several tests may use one after the other: `tidy` brings it back to good order. Without a tempo of its own it leaves suites and load
+    out: most tests look at other things. created: every Job that was ever created, as (name, key).
     """
 
     def __init__(
-        self, *, in_process: bool = False, tempo: Tempo | None = None, folder: Path | None = None, with_bot: bool = True
-    ) -> None:
-        tempo = tempo or short(observation="5s", guards_for="2s")
+        self, *, in_process: bool = False, tempo: Tempo | None = None, folder: Path | None = None, with_bot: bool = True,
+        product: Product = PRODUCT,
+    ) -> None:  # fmt: skip
+        tempo = tempo or short(observation="5s", guards_for="2s", validates=False)
         starts_itself = with_bot and not in_process
-        self.world = World(PRODUCT, tempo=tempo, folder=folder, with_bot=starts_itself, environments=ENVIRONMENTS)
+        self.world = World(product, tempo=tempo, folder=folder, with_bot=starts_itself, environments=ENVIRONMENTS)
         self.actors = Actors(self.world.slack)
         self.bot: Bot | None = None
         self._in_process = in_process and with_bot
         self._store: SqlStore | None = None
+        self.created: list[tuple[str, str]] = []
+        self.world.cluster.on_change(self._note_job)
+
+    def _note_job(self, change: str, obj: dict[str, Any]) -> None:
+        if change == "ADDED" and obj["kind"] == "Job":
+            metadata = obj["metadata"]
+            self.created.append((metadata["name"], metadata["annotations"]["forge/job-key"]))
 
     async def __aenter__(self) -> Self:
         await self.world.start()
@@ -85,8 +98,12 @@ class Stage:
     async def deploy(self, version: str, *, approve: bool = True) -> str:
         """Ada asks for it and Sam approves; returns the run's id."""
         before = set(self.actors.runs())
+        seen = len(self.ephemerals(ADA))
         await self.command(ADA, f"deploy staging {version}")
-        await self.until(lambda: set(self.actors.runs()) - before, f"a run of {version} begins")
+        try:
+            await self.until(lambda: set(self.actors.runs()) - before, f"a run of {version} begins")
+        except TimeoutError:
+            raise TimeoutError(f"no run of {version} begins; she is told: {self.ephemerals(ADA)[seen:]}") from None
         run = (set(self.actors.runs()) - before).pop()
         if approve:
             await self.approve(SAM, run, title="Deploy to staging")
@@ -96,6 +113,10 @@ class Stage:
 
     async def until(self, condition: Callable[[], Any], what: str, *, within_s: float = 40.0) -> Any:
         return await self.actors.until(condition, what, within_s=within_s)
+
+    async def until_true(self, condition: Callable[[], Awaitable[bool]], what: str, *, within_s: float = 40.0) -> None:
+        """As `until`, for a condition that has to ask."""
+        await until(condition, within_s, what, every_s=0.2)
 
     async def until_ended(self, run: str, *, within_s: float = 60.0) -> str:
         """The headline's one sentence once the run has ended."""
@@ -149,6 +170,20 @@ class Stage:
 
         self.world.cluster.on_change(note)
 
+    def jobs(self) -> list[str]:
+        """Names of the Jobs that are in the cluster now."""
+        return [job["metadata"]["name"] for job in self.world.cluster.list("Job")]
+
+    def job_processes(self) -> list[int]:
+        """Ids of the processes that play this world's Jobs."""
+        folder = str(self.world.folder)
+        children = psutil.Process().children(recursive=True)
+        return [child.pid for child in children if _is_job(child, folder)]
+
+    def verdicts(self, run: str) -> dict[str, str]:
+        """gate -> its newest line in the thread, mark-up and all."""
+        return {match[1]: match[0] for match in VERDICT.finditer(self.thread(run))}
+
     # --- the bot's life
 
     async def kill_bot(self) -> None:
@@ -162,7 +197,8 @@ class Stage:
     async def tidy(self) -> None:
         """Everything works again, the bot runs, and no run is left over."""
         world = self.world
-        world.shop.heal()
+        world.heal()
+        world.cluster.schedule_all()
         world.slack.come_back()
         world.slack.rate_limits = False
         world.set_kubernetes("fine")
@@ -175,6 +211,7 @@ class Stage:
                     await self.command(ADA, f"{way} {run} --reason tidying")
                 await self.until_ended(run)
         await until(self._is_quiet, 30, "staging's metrics are good again", every_s=0.2)
+        await self.until(lambda: world.ci.idle, "every scan was told")
 
     async def _is_quiet(self) -> bool:
         """What the story before did is out of the window."""
@@ -182,3 +219,11 @@ class Stage:
         limits = {"error_ratio": 0.01, "latency_p95_seconds": 0.3}
         found = {name: await self.world.prometheus.query(f'forge:{name}:{window}{{env="staging"}}') for name in limits}
         return all(len(found[name]) == 1 and found[name][0][1] < limit for name, limit in limits.items())
+
+
+def _is_job(process: psutil.Process, folder: str) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return False
+    return "sandbox.jobs" in words and any(word.startswith(folder) for word in words)
