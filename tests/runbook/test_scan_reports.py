@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -238,9 +237,7 @@ def test_deep_nesting_is_refused_and_harms_nothing() -> None:
 
 
 def test_fifty_megabytes_are_refused_before_they_are_parsed() -> None:
-    begun = time.monotonic()
-    assert "at most 32 MiB" in refused(b'{"a":"' + b"x" * 50_000_000 + b'"}').cause
-    assert time.monotonic() - begun < 1
+    assert "at most 32 MiB" in refused(b"garbage" * 7_500_000).cause
 
 
 def test_a_report_at_the_limit_is_read() -> None:
