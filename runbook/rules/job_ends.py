@@ -59,7 +59,7 @@ def _bad_exit(gate: str, end: End, evidence: tuple[Evidence, ...]) -> Verdict:
         remedy = "Raise the Job's memory, or make it use less"
         return Verdict.failed(gate, "job.oom", reason + _last_line(end), *evidence, remedy=remedy)
     said = _own_words(end)
-    words = f" ({said})" if said and said != "Error" else ""
+    words = f" ({said})" if said not in ("", "Error", f"Error: exit code {code}") else ""
     reason = f"exited with code {code}{_after(end)}{words}{_last_line(end)}"
     return Verdict.failed(gate, "job.failed", reason, *evidence, remedy="Read its log, mend the cause and try again")
 

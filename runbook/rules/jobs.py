@@ -13,6 +13,15 @@ from runbook.ports import JobLog, JobState, PodTrouble
 SURE_AFTER_S = 20.0
 """An image that can't be pulled, or a missing secret, for this long is no blip; a third of the minute that workloads have."""
 _SURE = frozenset({"image_pull", "config"})
+_TAKEN_AWAY = frozenset(
+    {
+        "Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "PreemptionByScheduler",
+        "DeletionByTaintManager", "EvictionByEvictionAPI", "DeletionByPodGC", "TerminationByKubelet", "DisruptionTarget",
+    }
+)  # fmt: skip
+"""Reasons of a pod that the cluster ended. Source: kubernetes.io, "Disruptions", pod disruption conditions; the kubelet's own words."""
+_SETTLES_WITHIN_S = 30.0
+"""How long after its container's end a Job may take to say that it has ended."""
 _NAME_LIMIT = 63
 
 
@@ -98,7 +107,8 @@ def judge_state(
         return _failed_way(state)
     if state.phase == "running":
         ran_s = (now - (state.started_at or created_at)).total_seconds()
-        return Way.TIMED_OUT if ran_s >= timeout_s else None
+        ended = state.finished_at is not None
+        return Way.TIMED_OUT if ran_s >= timeout_s + (_SETTLES_WITHIN_S if ended else 0.0) else None
     if (now - created_at).total_seconds() >= start_within_s:
         return Way.NEVER_STARTED
     sure = state.trouble is not None and state.trouble.kind in _SURE
@@ -108,4 +118,5 @@ def judge_state(
 def _failed_way(state: JobState) -> Way:
     if state.reason == "DeadlineExceeded":
         return Way.TIMED_OUT if state.started_at is not None else Way.NEVER_STARTED
-    return Way.LOST if state.exit_code is None else Way.EXITED
+    # A pod that is evicted ends with an exit code too: of the signal that ended it.
+    return Way.LOST if state.exit_code is None or state.reason in _TAKEN_AWAY else Way.EXITED

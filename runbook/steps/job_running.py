@@ -166,6 +166,7 @@ class _Running:
             cpu=template.cpu,
             memory=template.memory,
             timeout_s=template.timeout_s,
+            start_within_s=template.start_within_s,
         )
 
     # --- its end ----------------------------------------------------------------------------------------------------

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 from runbook.jobs import JobOrder
 from runbook.plan import Plan, Result, Work, canonical, parse
-from runbook.ports import PodTrouble
+from runbook.ports import JobState, PodTrouble
+from runbook.rules.jobs import Way, job_name, job_number, judge_state
 from runbook.values import Environment
 from runbook.verdicts import Outcome, Verdict
 from tests.fakes.clock import NOON
@@ -200,6 +204,17 @@ async def test_a_pod_that_was_evicted_is_an_error_and_no_failure(world: World) -
     assert "low on resource" in verdict.reason
 
 
+async def test_the_exit_code_of_an_evicted_pod_says_nothing_of_the_release(world: World) -> None:
+    lives(world, JobLife(exit_code=137, reason="Evicted", message="The node was low on resource: memory"))
+    assert (await verdict_of(world, suite())).code == "job.lost"
+
+
+def test_a_container_that_has_ended_is_not_stopped_for_the_time_that_kubernetes_takes() -> None:
+    ended = JobState(NAME, "k", "running", exit_code=0, started_at=NOON, finished_at=NOON + timedelta(seconds=299))
+    for now_s, way in ((301, None), (331, Way.TIMED_OUT)):
+        assert judge_state(ended, "k", NOON + timedelta(seconds=now_s), NOON, 0.0, 300, 120) is way
+
+
 async def test_a_new_attempt_after_a_deleted_job_makes_a_new_one(world: World) -> None:
     lives(world, replace(ENDLESS, vanishes_after_s=30))
     await world.finish(suite().perform(world.scene()))
@@ -323,3 +338,20 @@ def test_every_kind_survives_being_stored() -> None:
     steps = (migrate(), migrate(down=None), verify(), suite(), measure(), suite(image="", previous_of="web/app"))
     plan = Plan(procedure="staging", service="shop", environment=Environment.STAGING, version="v1", nodes=steps)
     assert parse(canonical(plan)).nodes == steps
+
+
+# --- names --------------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=80), st.integers(0, 500), st.integers(1, 999))
+def test_a_name_is_a_dns_label_that_its_step_finds_again(run: str, index: int, number: int) -> None:
+    name = job_name(run, index, number)
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name)
+    assert job_number(name, run, index) == number
+    assert name != job_name(run + "x", index, number)
+
+
+def test_a_usual_run_gives_a_readable_name() -> None:
+    assert job_name("staging-12", 3, 1) == "forge-staging-12-3"
+    assert job_name("staging-12", 3, 2) == "forge-staging-12-3-2"
+    assert job_number("forge-staging-12-4", "staging-12", 3) is None

@@ -68,7 +68,7 @@ async def test_a_memory_that_can_not_be_read_changes_no_result(world: World, err
     async def fails(service: str, environment: Environment) -> None:
         raise error
 
-    world.memory.last_performance = fails  # type: ignore[method-assign,assignment]
+    world.memory.last_performance = fails  # type: ignore[method-assign]
     assert (await result_of(world, GOOD)).outcome is Outcome.PASS
 
 

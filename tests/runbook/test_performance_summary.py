@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runbook.reports.load_summary import LoadSummary, Unreadable, read_load_summary
 
 OWN = {"latency_ms": {"p50": 12.5, "p95": 40, "p99": 80}, "throughput_per_s": 99.8, "requests": 6000, "failed": 3}
-EXPORT = {
+EXPORT: dict[str, Any] = {
     "root_group": {"name": "", "groups": {}, "checks": {}},
     "metrics": {
         "http_req_duration": {"avg": 15, "min": 1, "med": 12.5, "max": 300, "p(90)": 30, "p(95)": 40, "p(99)": 80},
