@@ -58,7 +58,7 @@ def _say(text: str) -> None:
 
 async def _play(world: World) -> None:
     began = time.monotonic()
-    _say("Starting Slack, Kubernetes, GitHub, a registry, Prometheus, a shop and the bot …")
+    _say("Starting Slack, Kubernetes, GitHub, a registry, Prometheus, PostgreSQL, a shop and the bot …")
     async with world:
         _say(f"#releases. {world.tempo.notice}; staging runs {RUNNING}.")
         actors = Actors(world.slack)

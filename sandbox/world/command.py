@@ -36,7 +36,7 @@ def _command(product: Product) -> click.Command:
     )
     @click.option("--no-bot", is_flag=True, help="Leave the bot to you, or to the button on the page.")
     def sandbox(port: int, runbook_durations: bool, data_dir: Path | None, no_bot: bool) -> int:
-        """Start a Slack, a cluster, GitHub, a registry, Prometheus and a shop on this machine, and the bot among them."""
+        """Start a Slack, a cluster, GitHub, a registry, Prometheus, a PostgreSQL and a shop on this machine, and the bot among them."""
         tempo = RUNBOOK if runbook_durations else short()
         try:
             return asyncio.run(_run(World(product, tempo=tempo, folder=data_dir, port=port, with_bot=not no_bot)))
@@ -56,7 +56,7 @@ async def _run(world: World) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    _say("Starting Slack, Kubernetes, GitHub, a registry, Prometheus, a shop and the bot …")
+    _say("Starting Slack, Kubernetes, GitHub, a registry, Prometheus, PostgreSQL, a shop and the bot …")
     controls = Controls(world)
     starting = asyncio.create_task(world.start())
     stop = asyncio.create_task(stopping.wait())
@@ -87,11 +87,11 @@ def welcome(world: World) -> str:
 
 Try in #releases:
   1. As Ada (release engineer): /forge deploy staging v1.4.0-rc.2 – then click Approve as Sam, and the go as Pia and as Sam.
-  2. Spoil v1.4.0-rc.3 at the right, deploy it the same way, and watch staging go back by itself.
-  3. Deploy v1.4.0-rc.7, which nobody signed. Or kill the bot in the middle of it all, and restart it.
+  2. Spoil v1.4.0-rc.3 at the right (its answers, a Job, a metric, its scan), deploy it, and watch staging go back by itself.
+  3. Deploy v1.4.0-rc.7, which nobody signed, or v1.4.0-rc.10, whose SQL isn't what it says. Or kill the bot in the middle of it all.
 
 In a terminal:  FORGE_DATA_DIR={world.folder} FORGE_CONFIG={world.config_path} forge status
-The cluster:    kubectl --kubeconfig {world.folder / "kubeconfig"} -n staging get pods
+The cluster:    kubectl --kubeconfig {world.folder / "kubeconfig"} -n staging get pods,jobs
 The bot's log:  {world.bot.log}
 Ctrl-C stops everything."""
 

@@ -5,9 +5,11 @@ Besides addresses this is all in which the sandbox's configuration differs from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+EVERYTHING = ("api", "orders", "schema", "old-queries", "load")
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Tempo:
     """policy: what stands in forge.yaml. window, interval: of the recording rules and of Prometheus' scrapes.
 
     time_scale: real seconds per second of the cluster's own. traffic_per_s: customers' requests in staging.
-    load_for, suite_timeout, start_within: of the shop's Jobs. validates: False leaves suites and load out, for who looks at other things.
+    load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
+    things, fewer.
     """
 
     window: str
@@ -26,15 +29,16 @@ class Tempo:
     load_for: str = "3s"
     suite_timeout: str = "60s"
     start_within: str = "30s"
-    validates: bool = True
+    validates: Sequence[str] = EVERYTHING
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
-    validates: bool = True,
+    validates: Sequence[str] = EVERYTHING,
 ) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded."""
+    has = {"suites": bool(set(validates) - {"load"}), "performance": "load" in validates}
     optional = {"to_staging": "optional", "to_prod": "optional"}
     return Tempo(
         window="5s",
@@ -59,7 +63,7 @@ def short(
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s"},
             "scans": {"wait": "5s"},
-            "criteria": {} if validates else {"suites": optional, "performance": optional},
+            "criteria": {name: optional for name, there in has.items() if not there},
             "critical": [
                 {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},
                 {"name": "API p95 latency", "metric": "latency_p95_seconds", "above": "1s", "for": guards_for},

@@ -34,7 +34,10 @@ def watch_ledger() -> None:
 
     def audit(self: SqlLedger, entry: Entry, at: datetime) -> Sealed:
         if "audit" in KINDS:
-            SEEN.append(f"{entry.action} {entry.subject} {entry.what}")
+            # Each of the many images' scans is the same boundary.
+            SEEN.append(
+                entry.action if entry.action == "scan.received" else f"{entry.action} {entry.subject} {entry.what}"
+            )
         return plain_audit(self, entry, at)
 
     def save(self: SqlLedger, record: Any) -> None:
@@ -47,7 +50,9 @@ def watch_ledger() -> None:
             and record.progress is not None
             and record.state == "running"
         ):
-            SEEN.append(f"progress {record.run}/{record.index}")
+            # A Job's is chosen, created, concluded: told apart by what is known, not by its values.
+            known = [name for name, value in record.progress.items() if value is not None]
+            SEEN.append(f"progress {record.run}/{record.index} {' '.join(sorted(known))}")
         plain_save(self, record)
 
     SqlLedger.audit = audit  # type: ignore[method-assign]

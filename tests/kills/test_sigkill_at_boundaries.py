@@ -9,6 +9,8 @@ import pytest
 from tests.kills.town import VERSION, town
 
 pytestmark = pytest.mark.timeout(900)
+JOB_STEPS = (5, 6, 10)
+"""The places of the migration, its verification, and the suite or the load."""
 
 
 @pytest.mark.parametrize("kinds", ["audit", "outbox"])
@@ -16,14 +18,27 @@ async def test_sigkill_at_every_boundary_ends_as_if_nothing_had_happened(
     kinds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "boundaries"
-    async with town(file, kinds, monkeypatch) as t:
+    validates = ("api",) if kinds == "audit" else ("load",)
+    async with town(file, kinds, monkeypatch, validates) as t:
         await t.story()
         await t.world.bot.stop()
         boundaries = file.read_text().splitlines()
         assert t.deaths >= (40 if kinds == "audit" else 10), boundaries
         assert t.changes == [("catalog", VERSION), ("web", VERSION)]
         assert t.doubled() == {}
+        assert [name for name, _ in t.jobs] == [f"forge-staging-1-{step}" for step in JOB_STEPS]
+        assert t.jobs_left() == []
         assert t.audit_problem() == ""
         if kinds == "audit":
-            for step in ("Deploy catalog", "Deploy web", "Smoke tests", "Observe", "Staging acceptance", "go for"):
+            for step in (
+                "Expand migration",
+                "Verify the data",
+                "Deploy catalog",
+                "Deploy web",
+                "Smoke tests",
+                "API integration tests",
+                "Observe",
+                "Staging promotion gate",
+                "go for",
+            ):
                 assert any(step in boundary for boundary in boundaries), (step, boundaries)

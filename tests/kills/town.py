@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ STORY_WITHIN_S = 600
 
 @dataclass
 class Town:
-    """A world whose bot dies, and somebody who starts it again at once."""
+    """A world whose bot dies, and somebody who starts it again at once. jobs: (name, key) of each Job as the cluster saw it created."""
 
     world: World
     actors: Actors
     changes: list[tuple[str, str]]
     file: Path
+    jobs: list[tuple[str, str]]
+
+    def jobs_left(self) -> list[str]:
+        return [job["metadata"]["name"] for job in self.world.cluster.list("Job")]
 
     @property
     def deaths(self) -> int:
@@ -95,16 +99,21 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def town(file: Path, kinds: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
+async def town(
+    file: Path, kinds: str, monkeypatch: pytest.MonkeyPatch, validates: Sequence[str] = ()
+) -> AsyncIterator[Town]:
     monkeypatch.setenv("MORTAL_FILE", str(file))
     monkeypatch.setenv("MORTAL_KINDS", kinds)
     product = Product([sys.executable, "-m", "tests.kills.mortal_bot"], rules_text, [])
-    tempo = short(observation="3s", guards_for="60s")
+    tempo = short(observation="3s", guards_for="60s", validates=validates)
     async with World(product, tempo=tempo, with_bot=False, environments=("staging",)) as world:
         changes: list[tuple[str, str]] = []
+        jobs: list[tuple[str, str]] = []
         last = dict(world.images("staging"))
 
-        def note(_: str, obj: dict[str, Any]) -> None:
+        def note(change: str, obj: dict[str, Any]) -> None:
+            if obj.get("kind") == "Job" and change == "ADDED":
+                jobs.append((obj["metadata"]["name"], obj["metadata"]["annotations"]["forge/job-key"]))
             if obj.get("kind") == "Deployment" and obj["metadata"]["namespace"] == "staging":
                 name = obj["metadata"]["name"]
                 version = world.images("staging")[name]
@@ -113,7 +122,7 @@ async def town(file: Path, kinds: str, monkeypatch: pytest.MonkeyPatch) -> Async
                     changes.append((name, version))
 
         world.cluster.on_change(note)
-        it = Town(world, Actors(world.slack), changes, file)
+        it = Town(world, Actors(world.slack), changes, file, jobs)
         await world.bot.start()
         await it.actors.until(lambda: world.slack.connection_state() == "connected", "the bot listens", within_s=90)
         yield it

@@ -39,7 +39,7 @@ class Stage:
         self, *, in_process: bool = False, tempo: Tempo | None = None, folder: Path | None = None, with_bot: bool = True,
         product: Product = PRODUCT,
     ) -> None:  # fmt: skip
-        tempo = tempo or short(observation="5s", guards_for="2s", validates=False)
+        tempo = tempo or short(observation="5s", guards_for="2s", validates=())
         starts_itself = with_bot and not in_process
         self.world = World(product, tempo=tempo, folder=folder, with_bot=starts_itself, environments=ENVIRONMENTS)
         self.actors = Actors(self.world.slack)
