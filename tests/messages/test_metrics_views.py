@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.answers import info
@@ -110,6 +110,7 @@ def test_rates_say_that_they_are_rates() -> None:
     assert [quantity(value, "per_s") for value in (0.0, 4.25, 12345.6)] == ["0/s", "4.25/s", "12,346/s"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(-1e12, 1e12), max_size=30))
 def test_a_sparkline_has_one_sign_for_each_part(history: list[float | None]) -> None:
     drawn = sparkline(history)

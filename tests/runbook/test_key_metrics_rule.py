@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import series
@@ -218,6 +218,7 @@ UNREAD = st.sampled_from(
 READINGS = st.dictionaries(st.sampled_from(ASKED), VALUES | UNREAD)
 
 
+@settings(deadline=None)
 @given(changes=READINGS, lag_baseline=st.none() | VALUES | UNREAD)
 def test_nothing_unread_ever_passes_and_nothing_is_left_unsaid(
     changes: dict[str, Reading], lag_baseline: Reading | None
@@ -238,6 +239,7 @@ def test_nothing_unread_ever_passes_and_nothing_is_left_unsaid(
             assert names.get(name, METRICS[name].title) in told
 
 
+@settings(deadline=None)
 @given(better=VALUES, worse=VALUES, baseline=VALUES)
 def test_more_time_outs_are_never_judged_better(better: float, worse: float, baseline: float) -> None:
     better, worse = sorted((better, worse))
@@ -245,18 +247,21 @@ def test_more_time_outs_are_never_judged_better(better: float, worse: float, bas
         assert timeouts(better, baseline).outcome is Outcome.PASS
 
 
+@settings(deadline=None)
 @given(baseline=VALUES, over=st.floats(0, 5), floor=st.floats(0, 1))
 def test_what_was_normal_is_never_a_spike(baseline: float, over: float, floor: float) -> None:
     limits = TimeoutLimits(over=over, floor=floor)
     assert judge_dependency_timeouts(baseline, baseline, limits, OBSERVATION).outcome is Outcome.PASS
 
 
+@settings(deadline=None)
 @given(value=VALUES)
 def test_counting_never_loses_an_event(value: float) -> None:
     assert counted(value) >= (1 if value > 0 else 0)
     assert abs(counted(value) - value) <= 1
 
 
+@settings(deadline=None)
 @given(
     length_s=st.floats(0, 1e6),
     lag_for_s=st.floats(0, 1e5),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import series
@@ -217,6 +217,7 @@ def test_without_series_there_is_no_picture() -> None:
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 2000))
 def test_thinning_keeps_the_order_and_the_newest_point(count: int) -> None:
     points = tuple((float(place), float(place)) for place in range(count))
@@ -226,6 +227,7 @@ def test_thinning_keeps_the_order_and_the_newest_point(count: int) -> None:
     assert kept[-1:] == points[-1:]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-4000, 100), st.floats(-1e9, 1e9)), max_size=50))
 def test_the_history_lies_between_the_least_and_the_most(offsets: list[tuple[float, float]]) -> None:
     points = tuple(sorted((NOON.timestamp() + offset, value) for offset, value in offsets))
@@ -238,6 +240,7 @@ def test_the_history_lies_between_the_least_and_the_most(offsets: list[tuple[flo
         assert min(within) - 1e-3 <= part <= max(within) + 1e-3
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([*METRICS, "unknown"]), st.sampled_from([STABLE, CANARY, "other"]),
