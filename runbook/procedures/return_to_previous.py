@@ -36,7 +36,7 @@ def return_to_previous(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
     steps = list(left.steps())
     begun = facts.get(BEGUN)
     done = steps if begun is None else [step for place, step in enumerate(steps) if place in begun]
-    back = (*_stopped_jobs(done), *_images(done, facts), *_schema(done))
+    back = (*_stopped_jobs(done), *_images(done, facts), *_schema(done, facts))
     if not back:
         return None
     checks: Iterator[Step] = (
@@ -79,9 +79,9 @@ def _images(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
             )
 
 
-def _schema(done: list[Step]) -> Iterator[Step]:
+def _schema(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
     """Runbook: Rollback Procedure 3 and 4. What is backward compatible stays; the rest is taken back by its `down` Job."""
-    undone = [step for step in reversed(done) if isinstance(step, Migrate) and _must_be_undone(step)]
+    undone = [step for step in reversed(done) if isinstance(step, Migrate) and _must_be_undone(step, facts)]
     for step in undone:
         if step.down is None:
             yield _left_to_people(step)
@@ -103,7 +103,11 @@ def _schema(done: list[Step]) -> Iterator[Step]:
         )
 
 
-def _must_be_undone(step: Migrate) -> bool:
+def _must_be_undone(step: Migrate, facts: Mapping[str, Any]) -> bool:
+    """One whose container certainly never ran has changed nothing; of one that was interrupted nobody knows, so it counts as begun."""
+    fact = facts.get(f"migration:{step.migration}")
+    if isinstance(fact, Mapping) and fact.get("started") is False:
+        return False
     return step.direction == "up" and (not step.backward_compatible or step.stage is Stage.CONTRACT)
 
 

@@ -325,6 +325,15 @@ async def test_only_a_migration_that_was_begun_is_taken_back(world: World) -> No
     assert down.image == RELEASE.images[0].reference
 
 
+async def test_a_migration_whose_container_never_ran_is_not_taken_back(world: World) -> None:
+    world.code.files[SERVICE.release_file] = RELEASE_FILE
+    plan = await plan_of(world)
+    facts = left_at(plan, "Expand migration 0008-rename-total")
+    back = return_to_previous(plan, {**facts, "migration:0008-rename-total": {"state": "failed", "started": False}})
+    assert back is not None
+    assert titles(list(back.steps())) == ["Stop the Jobs of this run", *END]
+
+
 async def test_a_contract_migration_without_a_way_back_is_left_to_people(world: World) -> None:
     world.code.files[SERVICE.release_file] = RELEASE_FILE
     world.memory.go = RELEASE
