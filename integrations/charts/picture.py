@@ -110,8 +110,7 @@ def _draw_lines(axes: Axes, panel: Panel, *, is_narrow: bool) -> None:
     _frame(axes, [v / scale.divisor for v in values], [m.value / scale.divisor for m in limits])
     _label_values(axes, scale, is_whole=panel.unit == "count" and scale.divisor == 1)
     _label_time(axes, [at for _, points in lines for at, _ in points], ticks=4 if is_narrow else 6)
-    for limit in limits:
-        _draw_limit(axes, limit, panel, scale)
+    _draw_limits(axes, limits, panel, scale)
     more = len(panel.lines) - len(lines)
     title = f"{more} more lines are not shown" if more > 0 else None
     longest = max(len(name) for name, _ in lines)
@@ -168,19 +167,31 @@ def _label_time(axes: Axes, moments: Sequence[float], *, ticks: int) -> None:
     axes.set_xlabel(day_words(moments), loc="right", fontsize=8.5, labelpad=1)
 
 
-def _draw_limit(axes: Axes, limit: Limit, panel: Panel, scale: Scale) -> None:
-    at = limit.value / scale.divisor
+def _draw_limits(axes: Axes, limits: Sequence[Limit], panel: Panel, scale: Scale) -> None:
+    """Words of lines that are close to each other stand at opposite ends, the lower one's below its line."""
     low, high = axes.get_ylim()
-    axes.axhline(at, color=_LIMIT, linestyle=(0, (6, 3)), linewidth=1.6, zorder=1.5)
-    axes.axhspan(at, high if limit.above else low, color=_LIMIT, alpha=0.06, linewidth=0, zorder=0)
+    places = sorted(limit.value / scale.divisor for limit in limits)
+    close = 0.12 * (high - low)
+    for limit in limits:
+        at = limit.value / scale.divisor
+        is_left = not any(0 < at - other < close for other in places)
+        is_over = limit.above and not any(0 < other - at < close for other in places)
+        axes.axhline(at, color=_LIMIT, linestyle=(0, (6, 3)), linewidth=1.6, zorder=1.5)
+        axes.axhspan(at, high if limit.above else low, color=_LIMIT, alpha=0.06, linewidth=0, zorder=0)
+        axes.annotate(
+            _limit_words(limit, panel), (0.012 if is_left else 0.988, at), xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 3 if is_over else -3), textcoords="offset points", color=_LIMIT, fontsize=9,
+            fontweight="bold", ha="left" if is_left else "right", va="bottom" if is_over else "top", zorder=4,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
+        )  # fmt: skip
+
+
+def _limit_words(limit: Limit, panel: Panel) -> str:
+    """The panel's title isn't said again."""
     words = f"{'at most' if limit.above else 'at least'} {said(limit.value, panel.unit)}"
-    if limit.name.casefold() not in panel.title.casefold():
-        words = f"{plain(limit.name, 26)}: {words}"
-    axes.annotate(
-        words, (0.012, at), xycoords=axes.get_yaxis_transform(), xytext=(0, 3 if limit.above else -3),
-        textcoords="offset points", color=_LIMIT, fontsize=9, fontweight="bold", va="bottom" if limit.above else "top",
-        zorder=4, bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
-    )  # fmt: skip
+    if limit.name.casefold() in panel.title.casefold():
+        return words
+    return f"{plain(limit.name, 26)}: {words}"
 
 
 def _say_empty(axes: Axes) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from engine.records import Outgoing, Run, Sealed, StepRow
+from runbook.charts import Chart
+from runbook.plan import Result
+from runbook.verdicts import Verdict
 from tests.engine.harness import ADA, PIA, SAM, Bench, KeepingChat, Outside, Series1, bench, failing
 from tests.fakes.clock import SimulatedClock
 
@@ -64,6 +67,14 @@ class MortalChat(KeepingChat):
         await self.fate.alive()
         return await super().update(*args, **kwargs)
 
+    async def upload(self, *args: Any, **kwargs: Any) -> Any:
+        await self.fate.alive()
+        return await super().upload(*args, **kwargs)
+
+
+def remembered() -> Result:
+    return Result((Verdict.passed("remember", "as it should"),), {"remember": "done"}, (Chart("errors", "0.4 %", ()),))
+
 
 @dataclass
 class Story:
@@ -75,6 +86,7 @@ class Story:
     metrics: Series1 = field(default_factory=Series1)
 
     def __post_init__(self) -> None:
+        self.outside.results["remember"] = remembered
         if self.name == "returned":
             self.outside.results["deploy two"] = lambda: failing("deploy two")
 
@@ -141,6 +153,7 @@ async def the_end(story: Story) -> dict[str, Any]:
             "messages": sorted(
                 (m.message.text, m.broadcast) for m in story.chat.messages if "checkpoint" not in m.message.text
             ),
+            "pictures": [u.title for u in story.chat.uploads],
             "actions": [e.action for e in b.rows(Sealed) if e.action not in ("step.started", "forge.started")],
         }
 
@@ -156,6 +169,7 @@ async def whole(path: Path, name: str) -> tuple[dict[str, Any], int]:
 @pytest.mark.parametrize("name", STORIES)
 async def test_a_death_at_any_commit_changes_nothing_of_the_end(tmp_path: Path, name: str, after: bool) -> None:
     expected, points = await whole(tmp_path / "whole", name)
+    assert expected["pictures"] == ["errors"]
     assert points > 20
     for point in range(1, points + 1):
         path = tmp_path / f"{point}"
