@@ -23,7 +23,7 @@ from runbook.steps import (
     StopJobs,
     VerifyMigrations,
 )
-from runbook.steps.jobs import JobWork
+from runbook.steps.job_running import JobWork
 
 NAME = "return_to_previous"
 

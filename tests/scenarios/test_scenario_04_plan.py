@@ -23,7 +23,7 @@ async def test_plan_shows_the_steps_gates_approvers_and_durations_that_deploy_wo
         assert s.world.probes.sent == []
         await s.says("ada", "deploy staging v1.4.0-rc.2")
         steps = s.steps()
-        assert len(steps) == 13
+        assert len(steps) == 18
         for place, step in enumerate(steps, start=1):
             assert f"{place}. *{step.title}*" in answer
         assert s.run().plan_hash[:12] in answer
@@ -33,6 +33,8 @@ async def test_plan_shows_the_steps_gates_approvers_and_durations_that_deploy_wo
     assert "expires after 24 h" in answer
     assert "is signed by ann@example.com" in answer
     assert "Nothing was changed" in answer
+    for line in ("Security scan: Recommended · Required: no critical findings", "Smoke tests: Required · Required"):
+        assert line in answer
 
 
 async def test_a_plan_that_would_be_refused_says_why_and_changes_nothing(tmp_path: Path) -> None:
