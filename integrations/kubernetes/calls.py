@@ -26,6 +26,7 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 _LARGEST_BODY = 64 * 1024 * 1024
 _LONGEST_WORDS = 1000
 
+_ADMISSION = ("exceeded quota", "must specify", "admission webhook", "violates PodSecurity", "is being terminated")
 _REMEDY_OF_ADMISSION = "A quota or a policy of the namespace refuses it: ask for less, or have the rule changed"
 
 T = TypeVar("T")
@@ -186,9 +187,7 @@ class KubernetesCalls:
 
 def _is_admission(words: str) -> bool:
     """Whether a 403 comes from a quota, a policy or a webhook and not from missing rights. Source: apiserver/pkg/admission."""
-    return any(
-        each in words for each in ("exceeded quota", "admission webhook", "violates PodSecurity", "must specify")
-    )
+    return any(each in words for each in _ADMISSION)
 
 
 async def _bounded(response: aiohttp.ClientResponse, where: str) -> bytes:

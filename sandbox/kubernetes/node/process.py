@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,10 +100,15 @@ class Process:
         await asyncio.gather(self._pump, return_exceptions=True)
 
 
+@functools.cache
 def _dying_with_us() -> tuple[str, ...]:
-    """Even a stand-in that is killed leaves no process behind, where util-linux is there to see to it."""
+    """Even a stand-in that is killed leaves no program behind, where util-linux is there to see to it (BusyBox can't)."""
     setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+    if setpriv is None:
+        return ()
+    prefix = (setpriv, "--pdeathsig", "KILL", "--")
+    tried = subprocess.run((*prefix, "true"), capture_output=True, check=False)  # noqa: S603 - words of ours
+    return prefix if tried.returncode == 0 else ()
 
 
 async def _pump(reading: int, log: Path) -> None:

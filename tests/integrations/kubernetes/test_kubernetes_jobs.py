@@ -375,6 +375,7 @@ async def test_a_job_that_isnt_there_is_none_and_has_no_output(cluster: Kubernet
     [
         "exceeded quota: jobs, requested: count/jobs.batch=1, used: count/jobs.batch=5, limited: count/jobs.batch=5",
         'admission webhook "policy.example" denied the request: images must be signed',
+        "unable to create new content in namespace staging because it is being terminated",
     ],
 )
 async def test_a_job_that_admission_refuses_needs_a_person(
