@@ -3,6 +3,7 @@ says nothing of the release, and is never taken for a success."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, shortened
 
 _MESSAGE_LIMIT = 300
+_LOOKED_THROUGH = 20
+_IN_WORDS = re.compile(r"\s*[^\s<{}\[\]\"',].*\w")
 
 _NEVER_STARTED_REMEDIES = {
     "image_pull": "Check that the digest exists in the registry and that the cluster may pull it",
@@ -146,5 +149,7 @@ def _after(end: End) -> str:
 
 
 def _last_line(end: End) -> str:
-    line = one_line(last_lines(end.log.text, 1)) if end.log is not None else ""
+    """The last line in words: the end of a report in XML or JSON tells nobody why."""
+    lines = last_lines(end.log.text, _LOOKED_THROUGH).split("\n") if end.log is not None else []
+    line = next((one_line(line) for line in reversed(lines) if _IN_WORDS.match(line)), "")
     return f"; its last line: {line}" if line else ""

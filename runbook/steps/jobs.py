@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from runbook.charts import Chart
 from runbook.errors import ForgeError, Permanent, Temporary
@@ -25,6 +25,15 @@ from runbook.rules.suites import judge_suite, suite_fact
 from runbook.steps.job_running import ERRORS_TOLERATED_S, POLL_S, JobWork, patiently
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, listing
+
+T = TypeVar("T")
+
+_READ_AT_ONCE = 64 * 1024
+"""Characters. Megabytes take seconds, and other runs must go on meanwhile: they are read in a thread."""
+
+
+async def _read(read: Callable[[str], T], text: str) -> T:
+    return read(text) if len(text) <= _READ_AT_ONCE else await asyncio.to_thread(read, text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +93,8 @@ class RunSuite(JobWork):
 
     async def judge(self, scene: Scene, end: End) -> Result:
         report: TestReport | None = None
-        if end.log is not None:  # in a thread: megabytes of XML take seconds
-            report = await asyncio.to_thread(read_junit, end.log.text)
+        if end.log is not None:
+            report = await _read(read_junit, end.log.text)
         if report is not None and end.log is not None and not end.log.complete:
             report = replace(report, whole=False)
         verdict = judge_suite(self.title, end, report)
@@ -134,7 +143,7 @@ class MeasurePerformance(JobWork):
             return Unreadable(f"its log can't be read: {end.log_error}" if end.log_error else "it has no log")
         if not end.log.complete:
             return Unreadable(f"reading its log broke off after {end.log.size_bytes} bytes, before its end")
-        return await asyncio.to_thread(read_load_summary, end.log.text)
+        return await _read(read_load_summary, end.log.text)
 
     async def _charts(self, scene: Scene, summary: LoadSummary) -> tuple[Chart, ...]:
         """What the last go measured is only shown: not knowing it changes nothing."""

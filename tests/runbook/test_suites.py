@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from runbook.plan import Result
-from runbook.rules.suites import judge_suite
 from runbook.verdicts import Outcome, Verdict
 from tests.runbook.fake_jobs import JobLife
 from tests.runbook.fakes import World
@@ -130,5 +129,12 @@ async def test_many_failures_are_named_in_part(world: World) -> None:
     assert sum(e.name == "failed test" for e in verdict.evidence) == 10
 
 
-def test_the_rule_stands_for_itself() -> None:
-    assert judge_suite.__doc__
+async def test_the_reason_quotes_the_last_line_in_words(world: World) -> None:
+    verdict = await verdict_of(world, "Killed by the database\n" + GOOD + "\n}\n", exit_code=3)
+    assert "its last line: Killed by the database" in verdict.reason
+
+
+async def test_megabytes_of_results_are_read_beside_the_event_loop(world: World) -> None:
+    cases = '<testcase classname="tests.api.orders" name="test_number" time="0.01"/>\n' * 5_000
+    verdict = await verdict_of(world, f"<testsuite>{cases}</testsuite>")
+    assert verdict.reason.startswith("5000 tests passed")
