@@ -18,7 +18,7 @@ from sandbox.world.tags import RUNNING
 from sandbox.world.telling import Teller
 
 UNSIGNED, GOOD, BAD = "v1.4.0-rc.7", "v1.4.0-rc.2", "v1.4.0-rc.3"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class StoryBroken(RuntimeError):
@@ -32,7 +32,7 @@ def main(argv: Sequence[str], product: Product) -> int:
 
 def _command(product: Product) -> click.Command:
     @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-    @click.option("--observation", default="8s", show_default=True, help="How long staging is observed.")
+    @click.option("--observation", default="10s", show_default=True, help="How long staging is observed.")
     @click.option(
         "--data-dir", type=click.Path(path_type=Path), help="Keep everything there; else it goes away at the end."
     )
@@ -95,9 +95,11 @@ class Story:
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
 
     async def return_bad(self) -> None:
-        _say("\n— A bad candidate: a fifth of its answers are errors —")
-        self.world.spoil(BAD, "errors")
+        _say("\n— A bad candidate: it passes its tests, and while it is observed a fifth of its answers become errors —")
         run = await self._deploy(BAD, "staging-2")
+        await self._until(self._is_loaded, "it is put under load")
+        await self._until(lambda: not self._is_loaded(), "the load is over")
+        self.world.spoil(BAD, "errors")
         await self._until(lambda: " – returned" in self.actors.state(run), "staging is returned")
         await self._until(lambda: self._tells(run, "has returned to the previous state"), "the return is told")
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
@@ -129,6 +131,11 @@ class Story:
 
     def _tells(self, run: str, words: str) -> bool:
         return any(words in text for text in self.actors.thread(run))
+
+    def _is_loaded(self) -> bool:
+        """Asked of the cluster: what the channel shows comes later."""
+        jobs = self.world.cluster.list("Job", "staging")
+        return any(job["spec"]["template"]["spec"]["containers"][0].get("args") == ["load"] for job in jobs)
 
     def _staging_is(self, version: str) -> bool:
         return set(self.world.images("staging").values()) == {version}

@@ -14,12 +14,13 @@ from sandbox.prometheus import ProgramMissing
 from sandbox.prometheus.process import ProcessFailed
 from sandbox.world.bot_process import BotEnded
 from sandbox.world.controls import Controls
+from sandbox.world.database import DatabaseFailed
 from sandbox.world.product import Product
 from sandbox.world.tempo import RUNBOOK, short
 from sandbox.world.world import World
 
 DEFAULT_PORT = 8065
-TROUBLES = (ProgramMissing, ProcessFailed, BotEnded, TimeoutError, OSError)
+TROUBLES = (ProgramMissing, ProcessFailed, DatabaseFailed, BotEnded, TimeoutError, OSError)
 
 
 def main(argv: Sequence[str], product: Product) -> int:

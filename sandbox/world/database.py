@@ -19,6 +19,10 @@ TEMPLATE = "shop"
 SECRET = "shop-database"  # noqa: S105 - the Secret's name
 
 
+class DatabaseFailed(RuntimeError):
+    """PostgreSQL isn't there, or didn't start; the message says why."""
+
+
 class ShopDatabase:
     """Blocks: `start` and `stop` belong into a thread. applied: environment -> names of migrations, in their order."""
 
@@ -28,8 +32,11 @@ class ShopDatabase:
         self._applied = applied
 
     def start(self) -> None:
-        """Raises RuntimeError when PostgreSQL isn't there or doesn't start."""
-        self._server.start()
+        """Raises DatabaseFailed."""
+        try:
+            self._server.start()
+        except RuntimeError as failed:
+            raise DatabaseFailed(str(failed)) from None
         with psycopg.connect(self._server.create_database(TEMPLATE), autocommit=True) as connection:
             connection.execute(sql.SQL(read("schema.sql")))
         for env in self._environments:

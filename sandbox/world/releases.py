@@ -31,7 +31,6 @@ class Releases:
         self._signer = signer
         self._stranger = stranger
         self._folder = folder
-        self._unpullable: set[str] = set()
         self.commits: dict[str, str] = {}
         self.ci: dict[str, Ci] = {}
 
@@ -87,9 +86,6 @@ class Releases:
         """From now on the programs in the version's images behave so. Raises KeyError for an unknown version."""
         if version not in self.commits:
             raise KeyError(version)
-        self._unpullable.discard(version)
-        if way.unpullable:
-            self._unpullable.add(version)
         told = self._folder / version / BEHAVIOUR
         made = told.with_suffix(".new")
         made.write_text(json.dumps(dict(way.jobs)), encoding="utf-8")
@@ -98,6 +94,6 @@ class Releases:
     def programs(self, image: str) -> Sequence[str] | None:
         """The entrypoint that a Job's container of this image starts with; None: the image can't be pulled."""
         version = self._shop.spoils.version_of(image)
-        if version not in self.commits or version in self._unpullable:
+        if version not in self.commits:
             return None
         return [sys.executable, "-m", "sandbox.jobs", "--image", str(self._folder / version)]

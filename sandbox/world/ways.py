@@ -12,14 +12,14 @@ from sandbox.shop import Spoil
 class Way:
     """group, words: for people. shop: how its pods behave. jobs: program -> how it misbehaves (`sandbox.jobs.image`).
 
-    unpullable: no Job can pull its image. critical: the scanner has found something new.
+    unschedulable: the cluster has no room for its Jobs. critical: the scanner has found something new.
     """
 
     group: str
     words: str
     shop: Spoil | None = None
     jobs: Mapping[str, str] = field(default_factory=dict)
-    unpullable: bool = False
+    unschedulable: bool = False
     critical: bool = False
 
 
@@ -40,7 +40,7 @@ SPOILS: dict[str, Way] = {
     "schema fails": Way(JOBS, "a migration test fails", jobs={"migration": "fails"}),
     "compatibility fails": Way(JOBS, "the version before can't use the schema", jobs={"compatibility": "fails"}),
     "suite hangs": Way(JOBS, "the API integration suite hangs", jobs={"integration": "hangs"}),
-    "job never starts": Way(JOBS, "its Jobs can't pull their image", unpullable=True),
+    "job never starts": Way(JOBS, "its Jobs never start", unschedulable=True),
     "long log": Way(JOBS, "a suite prints 50 MB", jobs={"integration": "floods"}),
     "garbage": Way(JOBS, "the load prints garbage", jobs={"load": "garbage"}),
     "slow under load": Way(JOBS, f"slow under load: {SLOW_LOAD_S:g} s an answer", Spoil(latency_s=SLOW_LOAD_S)),

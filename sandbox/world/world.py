@@ -20,6 +20,7 @@ from sandbox.cluster_metrics import ClusterMetrics
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub
 from sandbox.kubernetes import LocalKubernetes
+from sandbox.kubernetes.objects import Obj
 from sandbox.prometheus import LocalPrometheus, PrometheusFront, Target
 from sandbox.registry import LocalRegistry
 from sandbox.shop import Shop, Traffic
@@ -86,6 +87,8 @@ class World:
         self.kubernetes_state = "fine"
         self.traffic: dict[str, Traffic] = {}
         self._critical: set[str] = set()
+        self._unschedulable: set[str] = set()
+        self.cluster.never_schedule(self._has_no_room)
         self._bot_changed: Callable[[], None] = lambda: None
         self.bot = BotProcess(
             self.product.serve, self.bot_environment(), self.folder / "bot.log", lambda: self._bot_changed()
@@ -278,11 +281,26 @@ class World:
         else:
             self.shop.spoil(version, way.shop)
         self.releases.behave(version, way)
+        (self._unschedulable.add if way.unschedulable else self._unschedulable.discard)(version)
         if way.critical or was_critical:
             images = [self.releases.image(name, version) for name in self.shop.workloads]
             self.ci.scan(images, "critical" if way.critical else "clean")
         if way.critical:
             self._critical.add(version)
+
+    def _has_no_room(self, pod: Obj) -> bool:
+        """A Job's pod of a version whose Jobs shall never start."""
+        owners = pod["metadata"].get("ownerReferences") or ()
+        image = pod["spec"]["containers"][0]["image"]
+        return any(owner["kind"] == "Job" for owner in owners) and (
+            self.shop.spoils.version_of(image) in self._unschedulable
+        )
+
+    def begin_anew(self, env: str) -> None:
+        """The released version and the first schema again; returns before the pods have followed."""
+        self.database.reset(env)
+        for name in self.shop.workloads:
+            self.cluster.apply(workloads.deployment(name, env, self.releases.image(name, RUNNING)))
 
     def heal(self) -> None:
         """Every version is good again."""

@@ -19,6 +19,7 @@ from sandbox.serving import until
 from sandbox.slack import ClickResult, CommandResult
 from sandbox.world import Actors, Product, Tempo, World, short
 from sandbox.world.staff import ADA, SAM
+from sandbox.world.tags import RUNNING
 from state.store import SqlStore, open_store
 
 HINTS = [{"name": c.name, "usage": c.usage.partition(" ")[2], "help": c.summary} for c in COMMANDS]
@@ -111,14 +112,14 @@ class Stage:
 
     # --- what is seen
 
-    async def until(self, condition: Callable[[], Any], what: str, *, within_s: float = 40.0) -> Any:
+    async def until(self, condition: Callable[[], Any], what: str, *, within_s: float = 60.0) -> Any:
         return await self.actors.until(condition, what, within_s=within_s)
 
     async def until_true(self, condition: Callable[[], Awaitable[bool]], what: str, *, within_s: float = 40.0) -> None:
         """As `until`, for a condition that has to ask."""
         await until(condition, within_s, what, every_s=0.2)
 
-    async def until_ended(self, run: str, *, within_s: float = 60.0) -> str:
+    async def until_ended(self, run: str, *, within_s: float = 120.0) -> str:
         """The headline's one sentence once the run has ended."""
         await self.until(lambda: self.has_ended(run), f"{run} ends", within_s=within_s)
         return self.state(run)
@@ -198,7 +199,6 @@ class Stage:
         """Everything works again, the bot runs, and no run is left over."""
         world = self.world
         world.heal()
-        world.cluster.schedule_all()
         world.slack.come_back()
         world.slack.rate_limits = False
         world.set_kubernetes("fine")
@@ -212,6 +212,12 @@ class Stage:
                 await self.until_ended(run)
         await until(self._is_quiet, 30, "staging's metrics are good again", every_s=0.2)
         await self.until(lambda: world.ci.idle, "every scan was told")
+
+    async def begin_anew(self) -> None:
+        """The released version on the schema that the world began with; after `tidy`."""
+        self.world.begin_anew("staging")
+        await self.until(lambda: self.world.serves("staging", RUNNING), f"{RUNNING} serves")
+        self.created.clear()
 
     async def _is_quiet(self) -> bool:
         """What the story before did is out of the window."""

@@ -23,7 +23,7 @@ async def shared_stage() -> AsyncIterator[Stage]:
         yield stage
 
 
-async def returned(stage: Stage, how: str, *, within_s: float = 60.0) -> str:
+async def returned(stage: Stage, how: str, *, within_s: float = 120.0) -> str:
     """Deploys a version that is spoilt so; returns the run's id once staging has returned, with its images and pods."""
     before = stage.staging_images()
     assert BAD not in before.values()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 
-TIME_S = 150
+TIME_S = 170
 
 
 async def test_the_demo_plays_its_story_and_ends_with_zero() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot.cli", "demo", "--observation", "5s",
+        sys.executable, "-m", "bot.cli", "demo", "--observation", "15s",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     async with asyncio.timeout(TIME_S):

@@ -50,11 +50,11 @@ PARTS = [
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.how} {part.version}".replace(" ", "-"))
 async def test_what_fails_is_named_and_images_and_schema_are_restored(stage: Stage, part: Part) -> None:
     world = stage.world
-    world.database.reset("staging")
+    await stage.begin_anew()
     images, orders = stage.staging_images(), world.database.columns("staging", "orders")
     world.spoil(part.version, part.how)
     run = await stage.deploy(part.version)
-    sentence = await stage.until_ended(run, within_s=90)
+    sentence = await stage.until_ended(run, within_s=150)
     assert " – returned" in sentence
     assert f":x: {part.step}" in stage.headline(run)
     assert part.said in stage.thread(run)
