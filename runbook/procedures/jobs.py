@@ -33,7 +33,7 @@ def _common(candidate: Candidate, job: JobTemplate, policy: JobsPolicy, base_url
 
 
 def migration_step(candidate: Candidate, migration: Migration, policy: JobsPolicy, *, on_fail: str) -> Step:
-    """The way back travels with the step: whoever leaves the plan finds it there."""
+    """The way back travels with the step: whoever leaves the plan finds it there. A migration whose end nobody knows isn't repeated by itself."""
     word = "Expand" if migration.stage is Stage.EXPAND else "Contract"
     return Migrate(
         title=f"{word} migration {migration.name}",
@@ -43,6 +43,7 @@ def migration_step(candidate: Candidate, migration: Migration, policy: JobsPolic
         down=migration.down,
         down_image="" if migration.down is None else candidate.image(migration.down).image,
         on_fail=on_fail,
+        retries=0,
         **_common(candidate, migration.up, policy),
     )
 

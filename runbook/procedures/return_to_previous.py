@@ -93,6 +93,7 @@ def _schema(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
             template=step.down,
             image=step.down_image,
             previous_of="",
+            retries=2,
             on_fail=CONTINUE,
         )
     if any(step.down is not None for step in undone):

@@ -10,7 +10,21 @@ from engine.records import Decision
 from tests.parked.parking import FOLDER, POLICY, STATES, unpark
 from tests.scenarios.stage import Stage, stage
 
-ENDS = {"aborting": "returned", "returning": "returned"}
+ENDS = {"aborting": "returned", "returning": "returned", "taking_back": "returned"}
+OLDER = frozenset(
+    {
+        "queued",
+        "waiting_for_approval",
+        "paused",
+        "deploying",
+        "observing",
+        "held",
+        "half_approved_go",
+        "aborting",
+        "returning",
+    }
+)
+"""Parked before releases had Jobs."""
 
 
 async def people_go_on(s: Stage, name: str) -> None:
@@ -19,7 +33,7 @@ async def people_go_on(s: Stage, name: str) -> None:
         await s.says("ada", "unlock staging")
     if name == "paused":
         await s.says("ada", "resume staging-1")
-    if name == "held":
+    if name in ("held", "without_a_scan"):
         await s.says("ada", "retry staging-1")
     while (await s.until_state("waiting", "ended")).state != "ended":
         asked = where(s)
@@ -50,5 +64,9 @@ async def test_releases_parked_in_every_state_by_earlier_versions_finish_on_toda
         assert [d.result for d in s.rows(Decision)] == ["no_go" if name in ENDS else "go"]
         ids = [m.message_id for m in s.chat.messages]
         assert len(ids) == len(set(ids))
+        if name not in OLDER:
+            orders = [order.step for order in s.world.cluster.created]
+            assert len(orders) == len(set(orders)), "what was under way is taken up, not begun anew"
+            assert not s.world.cluster.there
         new = all(image.endswith(("1" * 64, "2" * 64)) for image in s.images().values())
         assert new is (name not in ENDS)
