@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bot.configuration.conversion import policy_of
 from bot.configuration.schema import File, ServiceSection
 from bot.configuration.units import ratio_text
+from integrations.prometheus.replacing import check_expressions
 from runbook import series
 from runbook.criteria import Weight
 from runbook.documents.job_sections import JobSection
@@ -84,6 +85,11 @@ def _service_jobs(tree: Tree, path: Path, service: ServiceSection) -> Iterator[P
         cause = "the Job is ended before its load is over"
         remedy = f"Set a timeout well above {duration_text(performance.duration)}"
         yield tree.problem((*path, "performance", "job", "timeout"), cause, remedy)
+    try:
+        check_expressions({"expressions": service.expressions})
+    except ValueError as error:
+        cause = str(error).partition(": ")[2]
+        yield tree.problem((*path, "expressions"), cause, "Write both expressions, or neither")
     for index, metric in enumerate(service.without):
         if metric in (series.REQUEST_RATE, series.ERROR_RATIO, series.LATENCY_P95, series.READINESS_RATIO):
             cause = f"without {metric} no release can be judged"

@@ -55,7 +55,12 @@ def _check_metric(name: str) -> str:
     return name
 
 
+def _check_recorded(name: str) -> str:
+    return name if name in series.SHIPPED else _check_metric(name)
+
+
 MetricName = Annotated[str, AfterValidator(_check_metric)]
+RecordedName = Annotated[str, AfterValidator(_check_recorded)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 PublicKey = Annotated[
     str,
@@ -211,7 +216,7 @@ class ServiceSection(Section):
         description="Recorded metrics that the service doesn't have, such as `queue_depth`: they are not asked.",
         json_schema_extra={"uniqueItems": True},
     )
-    expressions: dict[MetricName, Expression] = Field(
+    expressions: dict[RecordedName, Expression] = Field(
         default_factory=dict, description="PromQL in place of the shipped recording rule, for `forge rules`."
     )
 

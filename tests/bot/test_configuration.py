@@ -205,3 +205,39 @@ def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
 
 def test_the_page_in_docs_is_the_schemas() -> None:
     assert (ROOT / PAGE).read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
+def test_a_total_is_not_replaced_without_its_part(tmp_path: Path) -> None:
+    line = "    without: [queue_depth"
+    found = problems(tmp_path, edited(line, "    expressions: { request_rate: 'sum(rate(hits[1m]))' }\n" + line))
+    assert "error_rate" in found["services.shop.expressions"].cause
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "words"),
+    [
+        ("kind: end_to_end", "kind: journey", "services.shop.suites[1].kind", "end_to_end"),
+        (
+            "image: registry.example/acme/shop-load,",
+            "workload: shop-ap,",
+            "services.shop.performance.job.workload",
+            "shop-api",
+        ),
+        ("duration: 5m\n", "duration: 15m\n", "services.shop.performance.job.timeout", "above 15m"),
+        ("[queue_depth,", "[queue_dept,", "services.shop.without[0]", "queue_depth"),
+        ("[queue_depth,", "[error_ratio, queue_depth,", "services.shop.without[0]", "expressions"),
+        ("name: journeys", "name: api", "services.shop.suites[1].name", "Rename"),
+    ],
+)
+def test_what_a_release_needs_beside_its_workloads_is_checked(
+    tmp_path: Path, old: str, new: str, path: str, words: str
+) -> None:
+    found = problems(tmp_path, edited(old, new))[path]
+    assert words in f"{found.cause} {found.remedy}"
+
+
+def test_a_service_without_what_the_promotion_requires_is_doubted(tmp_path: Path) -> None:
+    text = edited("kind: end_to_end", "kind: integration")
+    assert [problem.path for problem in loaded(tmp_path, text).warnings] == ["services.shop.suites"]
+    weighed = text + "  criteria: { suites: { to_prod: optional } }\n"
+    assert loaded(tmp_path, weighed).warnings == ()
