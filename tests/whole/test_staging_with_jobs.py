@@ -194,7 +194,7 @@ async def test_a_load_that_prints_garbage_never_passes_and_holds(stage: Stage) -
     assert "Performance baseline" in stage.state(run)
     stage.world.spoil(PLAIN, "good")
     await stage.command(ADA, f"retry {run}")
-    await stage.until_at(run, "Observe key metrics and health")
+    await stage.until(lambda: ":white_check_mark: Performance baseline" in stage.headline(run), "it is measured")
     await stage.command(ADA, f"abort {run} --reason enough")
     assert " – returned" in await stage.until_ended(run)
     assert stage.staging_images() == before
