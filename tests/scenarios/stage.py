@@ -107,6 +107,9 @@ class Measured:
         )
 
 
+GO = 15
+"""The place of the go among the steps of a release without migrations."""
+
 JUDGED = ("request_rate", "error_rate", "error_ratio", "duration_seconds", "latency_p", "readiness")
 
 

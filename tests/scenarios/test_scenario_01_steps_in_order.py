@@ -34,7 +34,8 @@ async def test_a_candidate_requested_for_staging_runs_every_step_in_order_and_th
             "Remember the images that run now", "Expand migration 0007-currency",
             "Expand migration 0008-rename-total", "Verify the data", "Deploy web", "Deploy worker", "Smoke tests",
             "API integration tests: api", "End-to-end tests: journeys", "Migration checks: schema",
-            "Backward compatibility: previous", "Performance baseline", "Observe key metrics and health", "Staging promotion gate", "Go or no-go", "Record the result",
+            "Backward compatibility: previous", "Performance baseline", "Observe key metrics and health",
+            "Staging promotion gate", "Go or no-go", "Record the result",
             "Announce the result",
         ]  # fmt: skip
         assert all(step.outcome == "pass" for step in s.steps())

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.records import Click, Run
 from tests.engine.harness import KeepingChat
 from tests.runbook.fakes import World
-from tests.scenarios.stage import spoken, stage
+from tests.scenarios.stage import GO, spoken, stage
 
 DEPLOY = "deploy staging v1.4.0-rc.2"
 
@@ -49,8 +49,8 @@ async def test_a_click_delivered_three_times_counts_once(tmp_path: Path) -> None
     async with stage(tmp_path) as s:
         await s.waits_for_go()
         for _ in range(3):
-            await s.clicks("bo", "approve", index=10, trigger="trigger-2")
-        assert len([c for c in s.rows(Click) if c.index == 10]) == 1
+            await s.clicks("bo", "approve", index=GO, trigger="trigger-2")
+        assert len([c for c in s.rows(Click) if c.index == GO]) == 1
         assert s.run().state == "waiting"
 
 

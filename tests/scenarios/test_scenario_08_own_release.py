@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.records import Click, Sealed
-from tests.scenarios.stage import PEOPLE, shown, stage
+from tests.scenarios.stage import GO, PEOPLE, shown, stage
 
 
 @pytest.mark.parametrize("how", ["click", "command"])
@@ -45,12 +45,12 @@ async def test_the_requester_fills_no_slot_of_the_go_either(tmp_path: Path) -> N
 async def test_one_person_in_two_roles_fills_one_slot(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         await s.waits_for_go()
-        assert "1 more needed" in await s.clicks("bo", "approve", index=10)
-        assert "You have already decided" in await s.clicks("bo", "approve", index=10)
+        assert "1 more needed" in await s.clicks("bo", "approve", index=GO)
+        assert "You have already decided" in await s.clicks("bo", "approve", index=GO)
         await s.shown_all()
         assert "1 of 2" in shown(s.cards()[-1].message)
         assert s.run().state == "waiting"
-        assert "All 2 given" in await s.clicks("sam", "approve", index=10)
+        assert "All 2 given" in await s.clicks("sam", "approve", index=GO)
         assert (await s.until_state("ended")).ending == "completed"
 
 

@@ -117,13 +117,21 @@ async def test_after_the_first_effect_an_edit_of_the_policy_changes_nothing(tmp_
         assert all(c.void_at is None for c in s.rows(Click))
 
 
-async def test_after_the_first_effect_a_tag_that_moves_changes_nothing_of_what_was_approved(tmp_path: Path) -> None:
+async def test_after_the_first_effect_a_tag_that_moves_changes_nothing_of_what_is_deployed_and_is_no_go(
+    tmp_path: Path,
+) -> None:
+    """What was approved by digest goes on; a candidate whose tag isn't immutable is not promoted."""
     async with stage(tmp_path) as s:
+        before = s.images()
         s.world.cluster.rollouts = lambda since_s: GOOD_ROLLOUT if since_s > 5 else BUSY_ROLLOUT
         await s.waits_for_approval()
         await s.says("sam", "approve staging-1")
         await s.until_at("Deploy worker")
         s.world.code.tags[VERSION] = signed_tag(commit="d" * 40, tag_object="b" * 40)
         s.world.images.digests = dict.fromkeys(s.world.images.digests, digest("9"))
-        await s.until_at("Go or no-go")
+        await s.until_at("Observe key metrics and health")
         assert [i[-64:] for i in s.images().values()] == ["1" * 64, "2" * 64]
+        run = await s.until_state("ended")
+        assert run.ending == "returned"
+        assert run.ending_code == "tag.moved"
+        assert s.images() == before

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.records import Decision
-from tests.scenarios.stage import healthy, offered, shown, stage
+from tests.scenarios.stage import GO, healthy, offered, shown, stage
 
 BREACHES = {
     "error_ratio": (0.2, "error rate was above 3 %", "at worst 20 %"),
@@ -40,7 +40,7 @@ async def test_while_an_approval_is_pending_a_guard_breaches_the_release_rolls_b
         card = s.cards()[-1].message
         assert offered(card) == []
         assert "no longer needed" in shown(card)
-        answer = await s.clicks("sam", "approve", index=10)
+        answer = await s.clicks("sam", "approve", index=GO)
         assert "dead" in answer
         assert sentence in answer
         assert s.images() == before
