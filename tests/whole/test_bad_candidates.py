@@ -19,7 +19,7 @@ BAD = "v1.4.0-rc.3"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
     """The observation lasts far longer than a guard needs, so that on a slow machine too the guard speaks first."""
-    async with Stage(tempo=short(observation="45s", guards_for="2s")) as stage:
+    async with Stage(tempo=short(observation="45s", guards_for="2s", validates=())) as stage:
         yield stage
 
 
