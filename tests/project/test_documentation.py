@@ -18,12 +18,15 @@ from bot.cli import cli
 from bot.metrics import Meters
 from engine.guards import LOOK_BACK
 from engine.interpreter import CANCEL_BOUND_S
+from engine.metrics_lookup import LONGEST_S
 from engine.operations import FRESH
+from engine.pictures import TRIES
 from integrations.slack.directory import CACHE_S
 from integrations.slack.sockets import DEAF_AFTER_S
 from runbook.commands import COMMANDS
-from runbook.policy import StagingPolicy
+from runbook.policy import JobsPolicy, PerformancePolicy, ScanPolicy, StagingPolicy
 from runbook.rules.guards import GAP_INTERVALS
+from runbook.scan_reports import MAX_REPORT_BYTES
 from state.ballast import DEFAULT_SIZE_BYTES
 from state.checkpointer import EVERY
 from state.schema import metadata
@@ -190,6 +193,12 @@ NUMBERS = (
     ("docs/decisions.md", "Every five seconds it is compared", CLOCK_LOOK_S, 5),
     ("docs/decisions.md", "A difference of more than two seconds", JUMP, timedelta(seconds=2)),
     ("docs/known-flaws.md", "further apart than 2.5 times", GAP_INTERVALS, 2.5),
+    ("docs/operations.md", "(`policy.scans.wait`, half an hour)", ScanPolicy.wait_s, 1800),
+    ("docs/architecture.md", "its last four MiB", JobsPolicy.log_tail_bytes, 4 * 1024 * 1024),
+    ("docs/architecture.md", "three tries at most", TRIES, 3),
+    ("docs/cli.md", "within 20 seconds", LONGEST_S, 20),
+    ("docs/jobs.md", "up to 10 % worse passes", PerformancePolicy.tolerance, 0.1),
+    ("docs/scans.md", "more than 32 MiB", MAX_REPORT_BYTES, 32 * 1024 * 1024),
 )
 
 
@@ -200,6 +209,21 @@ def test_numbers_in_the_pages_are_the_programs() -> None:
         if found != told or words not in " ".join(text_of(ROOT / page).split())
     ]
     assert wrong == []
+
+
+def test_every_reason_code_in_a_table_of_remedies_is_given_by_the_program() -> None:
+    folders = ("bot", "engine", "handlers", "integrations", "runbook")
+    code = "".join(path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    rows = [line for page in ("operations", "scans") for line in text_of(ROOT / f"docs/{page}.md").splitlines()]
+    told = {
+        span
+        for row in rows
+        if row.startswith("| ")
+        for span in CODE.findall(row)
+        if re.fullmatch(r"[a-z]+\.[a-z_]+", span)
+    }
+    assert {"metrics.absent", "scan.missing"} <= told
+    assert {name for name in told if f'"{name}"' not in code and f'"{name.partition(".")[2]}"' not in code} == set()
 
 
 def test_the_glossary_is_in_order() -> None:
