@@ -56,5 +56,4 @@ def _xml(suite: str, ran: list[Ran]) -> str:
         case = Xml.SubElement(node, "testcase", {"classname": suite, "name": each.name, "time": f"{each.seconds:.3f}"})
         if each.failure:
             Xml.SubElement(case, "failure", {"message": each.failure}).text = each.failure
-    Xml.indent(root)
     return Xml.tostring(root, encoding="unicode", xml_declaration=True)

@@ -42,3 +42,6 @@ async def test_sigkill_at_every_boundary_ends_as_if_nothing_had_happened(
                 "go for",
             ):
                 assert any(step in boundary for boundary in boundaries), (step, boundaries)
+            for known in ("created_at", "result"):
+                of_a_job = [boundary for boundary in boundaries if f"progress staging-1/{JOB_STEPS[0]} " in boundary]
+                assert any(known in boundary.split() for boundary in of_a_job), (known, boundaries)
