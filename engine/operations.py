@@ -385,9 +385,15 @@ class Desk:
             return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
         return done(
             "run.started",
-            f"{run.id} has started: {request.version} of {request.service} to {run.environment}.",
+            f"{run.id} has started: {_what(run, request)}.",
             run=run.id,
         )
+
+
+def _what(run: Run, request: Request) -> str:
+    if run.procedure == CONTRACT:
+        return f"the contract migrations of {request.version} of {request.service} on {run.environment}"
+    return f"{request.version} of {request.service} to {run.environment}"
 
 
 def _doing(run: Run) -> str:

@@ -254,7 +254,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The recorded result of an environment's procedure: `go` or `no_go` for a version, with the artifact that it speaks of.
+    """The recorded result of a procedure for a version: `go`, `no_go`, `contracted` or `not_contracted`, with the artifact that it speaks of.
 
     release: JSON of `values.Release`. approvers: JSON list of {actor, name, role}.
     """

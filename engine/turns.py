@@ -52,6 +52,8 @@ class Ended:
 
 Action = Perform | Remake | Wait | Ended
 
+MOST_REASONS = 4
+
 UNFORESEEN = "engine.unforeseen"
 """The code of a bug: it is on-call who hears of it."""
 
@@ -263,7 +265,7 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
     first = next((v for v in result.verdicts if v.binding and v.outcome is outcome), None)
     code, reason = (first.code, first.reason) if first is not None else ("ok", "")
     if outcome is not Outcome.PASS:
-        reason = "; ".join(v.reason for v in decisive)
+        reason = _sentence([v.reason for v in sorted(decisive, key=lambda v: v.outcome is not outcome)])
     verdicts = [to_json(v) for v in result.verdicts]
     run = turn.save_run(run, facts={**run.facts, **result.facts})
     row = turn.save_step(row, outcome=outcome, code=code, reason=reason, verdicts=verdicts, finished_at=turn.now)
@@ -287,6 +289,12 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
 def _draw(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
     for number, chart in enumerate(result.charts, 1):
         turn.picture(run, f"step:{row.index}:{row.segment}:{row.attempt}:{number}", chart)
+
+
+def _sentence(reasons: list[str]) -> str:
+    """What decides comes first; the rest is beneath, with its evidence: a headline isn't the place for twenty reasons."""
+    more = len(reasons) - MOST_REASONS
+    return "; ".join([*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _tell(turn: Turn, run: Run, row: StepRow, result: Result) -> None:

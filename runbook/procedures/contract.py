@@ -6,7 +6,7 @@ Runbook: Staging Deployment 3, "non-destructive first": this is what comes after
 from __future__ import annotations
 
 from runbook.jobs import Stage
-from runbook.plan import CONTINUE, HOLD, STOP, Plan, Step
+from runbook.plan import CONTINUE, HOLD, STOP, Plan, Step, to_json
 from runbook.policy import Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
@@ -78,7 +78,7 @@ def contract_plan(candidate: Candidate, environment: Environment, policy: Policy
         Announce(title="Announce the result", moment="contracted", on_fail=CONTINUE),
     )
     about = {
-        "release": None,
+        "release": to_json(release),
         "repository": service.repository,
         "images": [image.reference for image in release.images],
         "changes_url": "",

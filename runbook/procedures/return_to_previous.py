@@ -36,13 +36,11 @@ def return_to_previous(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
     steps = list(left.steps())
     begun = facts.get(BEGUN)
     done = steps if begun is None else [step for place, step in enumerate(steps) if place in begun]
-    back = (*_stopped_jobs(done), *_images(done, facts), *_schema(done, facts))
+    back = (*_stopped_jobs(done), *_images(done, facts), *_schema(steps, done, facts))
     if not back:
         return None
     checks: Iterator[Step] = (
-        replace(step, title="Smoke tests of the previous version", on_fail=CONTINUE)
-        for step in steps
-        if isinstance(step, SmokeTest)
+        replace(step, title=_smoke_title(left), on_fail=CONTINUE) for step in steps if isinstance(step, SmokeTest)
     )
     return Plan(
         procedure=NAME,
@@ -52,11 +50,21 @@ def return_to_previous(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
         nodes=(
             *back,
             *checks,
-            RecordDecision(title="Record the result", result="no_go", on_fail=CONTINUE),
+            RecordDecision(title="Record the result", result=_result(left), on_fail=CONTINUE),
             Announce(title="Announce the return", moment="returned", on_fail=CONTINUE),
         ),
         about=left.about,
     )
+
+
+def _smoke_title(left: Plan) -> str:
+    deploys = any(isinstance(step, DeployWorkload) for step in left.steps())
+    return "Smoke tests of the previous version" if deploys else "Smoke tests after the way back"
+
+
+def _result(left: Plan) -> str:
+    """A contract run that was left says nothing of its version, which has its go and still runs."""
+    return "not_contracted" if left.procedure == "contract" else "no_go"
 
 
 def _stopped_jobs(done: list[Step]) -> Iterator[Step]:
@@ -79,8 +87,9 @@ def _images(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
             )
 
 
-def _schema(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
-    """Runbook: Rollback Procedure 3 and 4. What is backward compatible stays; the rest is taken back by its `down` Job."""
+def _schema(steps: list[Step], done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
+    """Runbook: Rollback Procedure 3 and 4. What is backward compatible stays; the rest is taken back by its `down` Job, and the data are
+    verified after it, whether or not they were before."""
     undone = [step for step in reversed(done) if isinstance(step, Migrate) and _must_be_undone(step, facts)]
     for step in undone:
         if step.down is None:
@@ -99,7 +108,7 @@ def _schema(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
     if any(step.down is not None for step in undone):
         yield from (
             replace(step, title="Verify the data after the way back", on_fail=CONTINUE)
-            for step in done
+            for step in steps
             if isinstance(step, VerifyMigrations)
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook import series
-from runbook.rules.key_metrics import Observation, absent_verdict
+from runbook.rules.idle import idle_verdict
+from runbook.rules.key_metrics import absent_verdict
+from runbook.rules.observed import Observation
 from runbook.rules.readings import Reading
 from runbook.verdicts import Evidence, Verdict
 from runbook.wording import duration, percent
@@ -30,19 +32,24 @@ def timeouts_query(observation: Observation) -> str:
 
 
 def judge_dependency_timeouts(
-    measured: Reading, baseline: Reading | None, limits: TimeoutLimits, observation: Observation
+    measured: Reading,
+    baseline: Reading | None,
+    limits: TimeoutLimits,
+    observation: Observation,
+    rate: Reading | None = None,
 ) -> Verdict:
     """baseline: what was normal before the release; None where nothing is recorded: a first release passes, and that is said.
 
-    Codes: `dependencies.timeouts`, `dependencies.no_baseline` (PASS), `metrics.absent`, or a reading's own.
+    rate: where the time-outs are absent, how many requests there were (`rate_query`). Codes: `dependencies.timeouts`,
+    `dependencies.no_baseline` (PASS), `metrics.idle` (NOT_RUN, decides nothing), `metrics.absent`, or a reading's own.
     """
     query = timeouts_query(observation)
     if isinstance(measured, Verdict):
         if measured.code != "metrics.absent":
             return measured
-        return absent_verdict(
+        return idle_verdict(GATE, series.DEPENDENCY_TIMEOUTS, rate, observation) or absent_verdict(
             GATE, [series.DEPENDENCY_TIMEOUTS], observation, {series.DEPENDENCY_TIMEOUTS: query}
-        )  # fmt: skip
+        )
     if isinstance(baseline, Verdict):
         return baseline
     limit = None if baseline is None else limits.limit(baseline)

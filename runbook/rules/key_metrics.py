@@ -5,15 +5,16 @@ Missing series are told all at once, in one verdict: unknown is neither yes nor 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from runbook import series
 from runbook.durations import parse_duration
 from runbook.policy import Threshold
+from runbook.rules.idle import QUIET, idle_verdict
+from runbook.rules.observed import Observation
 from runbook.rules.readings import Reading
-from runbook.series import METRICS, Metric, Windows, recorded_as
+from runbook.series import METRICS, Metric, recorded_as
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, listing, measure
 
@@ -33,38 +34,6 @@ _CONTINUOUS = frozenset(
     }
 )  # fmt: skip
 """Recorded all the time by the shipped rules. Ratios of events rightly have no value while nothing happens."""
-
-_COVERED_RATIO = 0.5
-"""What is measured all the time, but recorded for less of the observation, says nothing of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """What is looked at. length_s: from the observation's beginning until now. queue_lag_for_s: how long a lag must last to count."""
-
-    service: str
-    env: str
-    windows: Windows
-    length_s: float
-    queue_lag_for_s: float = 900.0
-    track: str = "stable"
-
-    @property
-    def whole_s(self) -> int:
-        return max(1, round(self.length_s))
-
-    @property
-    def step_s(self) -> int:
-        return max(1, min(15, self.whole_s // 20))
-
-    @property
-    def lag_for_s(self) -> int:
-        """All of an observation that is shorter."""
-        return max(1, min(round(self.queue_lag_for_s), self.whole_s))
-
-    def selector(self, metric: str) -> str:
-        labels = f'service="{self.service}",env="{self.env}",track="{self.track}"'
-        return f"{recorded_as(metric, self.windows)}{{{labels}}}"
 
 
 def asked_metrics(thresholds: Iterable[Threshold], without: Iterable[str]) -> tuple[Metric, ...]:
@@ -90,8 +59,7 @@ def metric_query(metric: Metric, observation: Observation) -> str:
         value = f"{value} * {_windows_within(observation):g}"
     if metric.name not in _CONTINUOUS:
         return value
-    wanted = max(1, math.floor(observation.whole_s / observation.step_s * _COVERED_RATIO))
-    return f"{value} and count_over_time({recorded}[{observation.whole_s}s:{observation.step_s}s]) >= {wanted}"
+    return f"{value} and {observation.covered(metric.name)}"
 
 
 def _lasting(recorded: str, observation: Observation) -> str:
@@ -115,11 +83,15 @@ def baseline_query(metric: str, observation: Observation) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What came back. readings, queries: by the metric's name. lag_baseline: None where there is no such series."""
+    """What came back. readings, queries: by the metric's name. lag_baseline: None where there is no such series.
+
+    rates: by the name of an absent ratio, how much there was that it could be a part of (`rate_query`).
+    """
 
     readings: Mapping[str, Reading]
     queries: Mapping[str, str]
     lag_baseline: Reading | None = None
+    rates: Mapping[str, Reading] = field(default_factory=dict)
 
 
 def judge_key_metrics(
@@ -127,7 +99,8 @@ def judge_key_metrics(
 ) -> tuple[Verdict, ...]:
     """Every metric speaks: limits and queue lag one by one, what is only shown by section, what is missing in one verdict.
 
-    Codes: `key_metrics.<metric>`, `metrics.absent`, `metrics.nan`, `metrics.infinite`, `metrics.ambiguous`, or an error's own.
+    Codes: `key_metrics.<metric>`, `metrics.absent`, `metrics.idle`, `metrics.no_core_transactions`, `metrics.nan`,
+    `metrics.infinite`, `metrics.ambiguous`, or an error's own.
     """
     values = {name: reading for name, reading in asked.readings.items() if not isinstance(reading, Verdict)}
     judged = [threshold for threshold in thresholds if threshold.metric in values]
@@ -193,15 +166,21 @@ def _judge_lag(lag_s: float, asked: Asked, observation: Observation) -> Verdict:
 def _unread(asked: Asked, observation: Observation) -> Iterator[Verdict]:
     unread = {name: reading for name, reading in asked.readings.items() if isinstance(reading, Verdict)}
     absent = [name for name, verdict in unread.items() if verdict.code == "metrics.absent"]
+    idle = {name: _idle(name, asked, observation) for name in absent}
     databases = [name for name in absent if METRICS[name].section == "database"]
-    missing = [name for name in absent if name not in databases]
+    missing = [name for name in absent if name not in databases and idle[name] is None]
     if missing:
         yield absent_verdict(GATE, missing, observation, asked.queries)
     if databases:
         names = listing(METRICS[name].title for name in databases)
         reason = f"not measured for {observation.service}: {names}"
         yield replace(Verdict.no_data(GATE, "metrics.no_database", reason), binding=False)
-    yield from _once_each(verdict for name, verdict in unread.items() if name not in absent)
+    told = (idle[name] if name in absent else verdict for name, verdict in unread.items())
+    yield from _once_each(verdict for verdict in told if verdict is not None)
+
+
+def _idle(name: str, asked: Asked, observation: Observation) -> Verdict | None:
+    return idle_verdict(METRICS[name].title, name, asked.rates.get(name), observation) if name in QUIET else None
 
 
 def absent_verdict(gate: str, missing: list[str], observation: Observation, queries: Mapping[str, str]) -> Verdict:

@@ -66,7 +66,7 @@ class Announce(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordDecision(Step):
-    """Records the environment's result for this version: `go`, `no_go` or `contracted`. Runbook: Staging Deployment 7."""
+    """Records the environment's result for this version: `go`, `no_go`, `contracted` or `not_contracted`. Runbook: Staging Deployment 7."""
 
     kind: ClassVar[str] = "record_decision"
     result: str

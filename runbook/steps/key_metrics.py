@@ -15,7 +15,9 @@ from runbook.policy import Threshold
 from runbook.ports import Metrics
 from runbook.rules import dependencies, key_metrics
 from runbook.rules.dependencies import TimeoutLimits, judge_dependency_timeouts, timeouts_query
-from runbook.rules.key_metrics import Asked, Observation, asked_metrics, judge_key_metrics, metric_query
+from runbook.rules.idle import QUIET, rate_query
+from runbook.rules.key_metrics import Asked, asked_metrics, judge_key_metrics, metric_query
+from runbook.rules.observed import Observation
 from runbook.rules.readings import Reading, read_error, read_single
 from runbook.series import METRICS, Windows
 from runbook.steps.asking import Verdicts
@@ -101,7 +103,8 @@ class KeyMetrics:
         asking = Questions(scene.ports.metrics[scene.environment])
         readings = await asking.ask(questions)
         normal = _or_nothing(readings.pop(_NORMAL, None))
-        asked = Asked(readings=readings, queries=queries, lag_baseline=normal)
+        rates = await _rates(asking, readings, self.without, observation, at)
+        asked = Asked(readings=readings, queries=queries, lag_baseline=normal, rates=rates)
         return judge_key_metrics(asked, self.thresholds, self.without, observation), asking.may_pass
 
     def _observation(self, scene: Scene, length_s: float) -> Observation:
@@ -142,18 +145,32 @@ class DependencyTimeouts:
         )
         before = _moment(scene, "before_effects_at") or begun
         asking = Questions(scene.ports.metrics[scene.environment])
-        normal = observation.selector(series.DEPENDENCY_TIMEOUTS_BASELINE)
+        baseline = observation.selector(series.DEPENDENCY_TIMEOUTS_BASELINE)
         readings = await asking.ask(
             {
                 series.DEPENDENCY_TIMEOUTS: Question(dependencies.GATE, timeouts_query(observation), at),
-                _NORMAL: Question(dependencies.GATE, normal, before),
+                _NORMAL: Question(dependencies.GATE, baseline, before),
             }
         )
+        normal = _or_nothing(readings.pop(_NORMAL))
+        rates = await _rates(asking, readings, self.without, observation, at)
+        measured, rate = readings[series.DEPENDENCY_TIMEOUTS], rates.get(series.DEPENDENCY_TIMEOUTS)
         limits = TimeoutLimits(over=self.over, floor=self.floor)
-        verdict = judge_dependency_timeouts(
-            readings[series.DEPENDENCY_TIMEOUTS], _or_nothing(readings[_NORMAL]), limits, observation
-        )  # fmt: skip
+        verdict = judge_dependency_timeouts(measured, normal, limits, observation, rate)
         return (verdict,), asking.may_pass
+
+
+async def _rates(
+    asking: Questions, readings: Mapping[str, Reading], without: tuple[str, ...], observation: Observation, at: datetime
+) -> dict[str, Reading]:
+    """By the name of an absent ratio: whether there was anything that it could be a part of. Asked only then; never of what the
+    service doesn't have."""
+    silent = [name for name in QUIET if _is_absent(readings.get(name)) and not set(QUIET[name].rates) & set(without)]
+    return await asking.ask({name: Question(METRICS[name].title, rate_query(name, observation), at) for name in silent})
+
+
+def _is_absent(reading: Reading | None) -> bool:
+    return isinstance(reading, Verdict) and reading.code == "metrics.absent"
 
 
 def _moment(scene: Scene, fact: str) -> datetime | None:
@@ -163,7 +180,7 @@ def _moment(scene: Scene, fact: str) -> datetime | None:
 
 def _or_nothing(reading: Reading | None) -> Reading | None:
     """No series of a baseline is no fault: there is no history yet."""
-    return None if isinstance(reading, Verdict) and reading.code == "metrics.absent" else reading
+    return None if _is_absent(reading) else reading
 
 
 def _no_observation(gate: str) -> Verdict:

@@ -1,4 +1,7 @@
-"""Checks of the promotion gate on what this run has recorded itself: smoke tests, suites, migrations, performance."""
+"""Checks of the promotion gate on what this run has recorded itself: smoke tests, suites, migrations, performance.
+
+They ask nobody: what isn't on record is NO_DATA, and there is no error that could pass.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class AutomatedTests:
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         suites = weighed((judge_suites(self.suites, scene.facts),), self.weight)
-        return (judge_smoke(scene.facts.get("smoke")), *suites), False
+        return (judge_smoke(scene.facts.get("smoke")), *suites), True
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Migrated:
     kind: Literal["migrated"] = "migrated"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        return (judge_migrated(self.migrations, self.verified, scene.facts),), False
+        return (judge_migrated(self.migrations, self.verified, scene.facts),), True
 
 
 @dataclass(frozen=True)
@@ -47,4 +50,4 @@ class PerformanceKept:
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         verdict = judge_performance_kept(scene.facts.get("performance"), self.target)
-        return weighed((verdict,), self.weight), False
+        return weighed((verdict,), self.weight), True

@@ -318,7 +318,9 @@ async def test_a_migration_that_is_not_backward_compatible_is_taken_back_and_the
 async def test_only_a_migration_that_was_begun_is_taken_back(world: World) -> None:
     assert titles(await back_from(world, "Expand migration 0007-currency")) == ["Stop the Jobs of this run", *END]
     steps = await back_from(world, "Expand migration 0008-rename-total")
-    assert titles(steps) == ["Stop the Jobs of this run", "Take back migration 0008-rename-total", *END]
+    assert titles(steps) == [
+        "Stop the Jobs of this run", "Take back migration 0008-rename-total", "Verify the data after the way back", *END,
+    ]  # fmt: skip
     down = steps[1]
     assert isinstance(down, Migrate)
     assert (down.direction, down.template.args) == ("down", ("migrate", "down", "0008"))
@@ -344,6 +346,7 @@ async def test_a_contract_migration_without_a_way_back_is_left_to_people(world: 
     step = next(step for step in back.steps() if isinstance(step, LeftToPeople))
     result = await step.perform(world.scene())
     assert [(v.outcome, v.code) for v in result.verdicts] == [(Outcome.FAIL, "migration.no_way_back")]
+    assert [s.result for s in back.steps() if isinstance(s, RecordDecision)] == ["not_contracted"]
 
 
 async def test_a_way_back_without_remembered_images_has_nothing_to_return(world: World) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.records import Click
 from tests.scenarios.stage import stage
 
-DEPLOY, GO = 3, 10
+DEPLOY, GO = 3, 15
 
 
 async def test_two_approvers_click_in_the_same_millisecond_one_step_forward_and_the_loser_is_told_who_decided(

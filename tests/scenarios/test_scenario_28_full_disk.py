@@ -55,12 +55,12 @@ async def test_disk_full_in_the_middle_of_an_observation_it_stands_still_and_goe
         trouble.full = True
         await s.clock.advance(timedelta(hours=1))
         assert (s.run().state, s.at()) == ("running", "Observe key metrics and health")
-        ticks = s.steps()[8].progress["ticks"]
+        ticks = s.steps()[13].progress["ticks"]
         assert 15 <= ticks <= 21
         trouble.full = False
-        await s.really(lambda: s.steps()[8].progress["ticks"] > ticks)
+        await s.really(lambda: s.steps()[13].progress["ticks"] > ticks)
         await s.until_at("Go or no-go")
-        assert s.steps()[8].progress["ticks"] == 60
+        assert s.steps()[13].progress["ticks"] == 60
 
 
 async def test_with_only_the_ballasts_room_left_a_deploy_is_refused_and_what_is_queued_or_approved_does_not_begin(
