@@ -95,7 +95,9 @@ class Story:
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
 
     async def return_bad(self) -> None:
-        _say("\n— A bad candidate: it passes its tests, and while it is observed a fifth of its answers become errors —")
+        _say(
+            "\n— A bad candidate: it passes its tests, and while it is observed a fifth of its answers become errors —"
+        )
         run = await self._deploy(BAD, "staging-2")
         await self._until(self._is_loaded, "it is put under load")
         await self._until(lambda: not self._is_loaded(), "the load is over")

@@ -12,6 +12,8 @@ from tests.kills.town import VERSION, town
 
 pytestmark = pytest.mark.timeout(900)
 RANDOM_KILLS = 50
+JOBS = 2
+"""Of a run of VERSION: its migration and the verification."""
 
 
 async def test_fifty_sigkills_at_any_moment_change_nothing_of_the_end(
@@ -36,4 +38,6 @@ async def test_fifty_sigkills_at_any_moment_change_nothing_of_the_end(
         assert t.deaths >= RANDOM_KILLS
         assert t.changes == [(name, version) for version in versions for name in ("catalog", "web")]
         assert t.doubled() == {}
+        assert len(t.jobs) == len({name for name, _ in t.jobs}) == JOBS * versions.count(VERSION)
+        assert t.jobs_left() == []
         assert t.audit_problem() == ""

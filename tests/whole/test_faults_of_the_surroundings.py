@@ -35,7 +35,12 @@ async def test_while_slack_is_down_the_work_goes_on_and_every_message_comes_once
     assert "completed" in await stage.until_ended(run)
     await stage.until(lambda: "got its go" in stage.thread(run), "everything is told")
     assert doubled(stage) == {}
-    for step in ("Deploy catalog: passed", "Deploy web: passed", "Smoke tests: passed", "Staging promotion gate: passed"):
+    for step in (
+        "Deploy catalog: passed",
+        "Deploy web: passed",
+        "Smoke tests: passed",
+        "Staging promotion gate: passed",
+    ):
         assert stage.thread(run).count(step) == 1
 
 

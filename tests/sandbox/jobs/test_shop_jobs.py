@@ -108,6 +108,20 @@ async def test_a_migration_is_applied_once_and_taken_back_and_the_data_stay_whol
     assert (code, "orders: 300 rows" in said) == (0, True), said
 
 
+def test_a_second_start_finds_the_migrations_that_were_applied_before() -> None:
+    served = ShopDatabase(("staging", "prod"), {"staging": ["add-discounts", "widen-totals"]})
+    try:
+        served.start()
+        assert served.migrations("staging") == ["add-discounts", "widen-totals"]
+        assert served.columns("staging", "orders")["total"] == "bigint"
+        assert served.columns("prod", "orders")["total"] == "integer"
+        served.execute("staging", "DROP TABLE orders")
+        served.reset("staging")
+        assert "total" in served.columns("staging", "orders")
+    finally:
+        served.stop()
+
+
 async def test_a_migration_that_the_data_break_fails_and_changes_nothing(
     images: Images, database: ShopDatabase
 ) -> None:
