@@ -105,6 +105,34 @@ async def test_nothing_recorded_names_every_series_in_one_verdict() -> None:
     assert len(verdicts[0].evidence) == len([m for m in asked_metrics(OBSERVED, ()) if m.section != "database"])
 
 
+def quiet(expression: str, at: datetime) -> float | ForgeError | None:
+    """Nothing happens: rates are 0, and what is a part of them is absent."""
+    ratios = (series.CORE_SUCCESS, series.JOB_FAILURE_RATIO, series.DEPENDENCY_TIMEOUTS)
+    return None if any(ratio in expression for ratio in ratios) else 0.0
+
+
+async def test_a_quiet_service_is_told_apart_from_one_that_nobody_measures() -> None:
+    verdicts, may_pass = await KEY.ask(scene(Recorded(quiet)))
+    assert codes(verdicts) == ["metrics.no_core_transactions", "metrics.idle"]
+    assert (decided(verdicts), may_pass) == (Outcome.NO_DATA, True)
+    verdicts, _ = await DEPENDENCIES.ask(scene(Recorded(quiet)))
+    assert (codes(verdicts), decided(verdicts)) == (["metrics.idle"], Outcome.PASS)
+
+
+async def test_quiet_jobs_hold_nobody() -> None:
+    verdicts, _ = await replace(KEY, without=(series.CORE_SUCCESS,)).ask(scene(Recorded(quiet)))
+    assert decided(verdicts) is Outcome.PASS
+
+
+async def test_a_rate_that_the_service_does_not_have_is_not_asked_for_idleness() -> None:
+    metrics = Recorded(quiet)
+    without = (series.JOB_SUCCESS_RATE, series.DEPENDENCY_RATE)
+    verdicts, _ = await replace(KEY, without=without).ask(scene(metrics))
+    more, _ = await replace(DEPENDENCIES, without=without).ask(scene(metrics))
+    assert codes((*verdicts, *more)).count("metrics.absent") == 2
+    assert not any(rate in expression for rate in without for expression, _ in metrics.asked)
+
+
 async def test_a_prometheus_that_is_gone_is_asked_no_further_and_told_once() -> None:
     metrics = Recorded(lambda expression, at: Temporary("prometheus", "unreachable", "no answer"))
     verdicts, may_pass = await KEY.ask(scene(metrics))

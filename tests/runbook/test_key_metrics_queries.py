@@ -8,7 +8,9 @@ import pytest
 
 from runbook import series
 from runbook.rules.dependencies import timeouts_query
-from runbook.rules.key_metrics import Observation, metric_query
+from runbook.rules.idle import rate_query
+from runbook.rules.key_metrics import metric_query
+from runbook.rules.observed import Observation
 from runbook.series import METRICS, Windows
 from tests.runbook.test_steady_queries import LABELS, judged
 
@@ -46,3 +48,25 @@ def test_promtool_gives_the_sum_the_mean_and_what_lasted(
 def test_time_outs_are_averaged_over_the_observation(tmp_path: Path) -> None:
     given = {f"forge:{series.DEPENDENCY_TIMEOUTS}:1m{{{LABELS}}}": "0.01x59 0.03x61"}
     judged(tmp_path, given, {f"round({timeouts_query(OBSERVATION)}, 0.01)": [0.02]})
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "expected"),
+    [
+        ("0x120", "0x120", [0.0]),
+        # one job ended, in the middle
+        ("0x60 0.1x3 0x60", "0x120", [0.1]),
+        ("0x60 0.1x3 0x60", "0x20 0.2x3 0x100", [0.3]),
+        # a rate that covers too little, or is missing, tells nothing
+        ("_x90 0x30", "_x90 0x30", []),
+        ("0x120", "_x120", []),
+    ],
+)
+def test_only_rates_that_are_recorded_and_0_tell_that_nothing_happened(
+    tmp_path: Path, done: str, failed: str, expected: list[float]
+) -> None:
+    given = {
+        f"forge:{series.JOB_SUCCESS_RATE}:1m{{{LABELS}}}": done,
+        f"forge:{series.JOB_FAILURE_RATE}:1m{{{LABELS}}}": failed,
+    }
+    judged(tmp_path, given, {f"round({rate_query(series.JOB_FAILURE_RATIO, OBSERVATION)}, 0.1)": expected})

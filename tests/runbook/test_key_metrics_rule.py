@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from runbook import series
 from runbook.policy import OBSERVED, Threshold
 from runbook.rules.dependencies import TimeoutLimits, judge_dependency_timeouts, timeouts_query
+from runbook.rules.idle import QUIET, rate_query
 from runbook.rules.key_metrics import (
     Asked,
-    Observation,
     asked_metrics,
     counted,
     judge_key_metrics,
     metric_query,
 )
+from runbook.rules.observed import Observation
 from runbook.rules.readings import Reading
 from runbook.series import METRICS, Windows
 from runbook.verdicts import Outcome, Verdict, decided
@@ -37,11 +38,14 @@ def absent(name: str) -> Verdict:
 
 
 def judged(
-    changes: dict[str, Reading] | None = None, without: tuple[str, ...] = (), lag_baseline: Reading | None = 5.0
+    changes: dict[str, Reading] | None = None,
+    without: tuple[str, ...] = (),
+    lag_baseline: Reading | None = 5.0,
+    rates: dict[str, Reading] | None = None,
 ) -> tuple[Verdict, ...]:
     readings = {name: value for name, value in {**GOOD, **(changes or {})}.items() if name not in without}
     queries = {name: metric_query(METRICS[name], OBSERVATION) for name in readings}
-    asked = Asked(readings=readings, queries=queries, lag_baseline=lag_baseline)
+    asked = Asked(readings=readings, queries=queries, lag_baseline=lag_baseline, rates=rates or {})
     return judge_key_metrics(asked, OBSERVED, without, OBSERVATION)
 
 
@@ -95,6 +99,53 @@ def test_all_that_is_missing_is_named_at_once_with_the_remedy() -> None:
     assert "forge:queue_depth:1m, forge:cpu_utilization_ratio:1m and forge:oom_kills:1m" in missing.reason
     assert "`forge rules`" in missing.remedy
     assert "services.shop.without: [queue_depth, cpu_utilization_ratio, oom_kills]" in missing.remedy
+
+
+def test_jobs_of_which_none_ended_are_told_and_decide_nothing() -> None:
+    ratio = series.JOB_FAILURE_RATIO
+    verdicts = judged({ratio: absent(ratio)}, rates={ratio: 0.0})
+    assert bad(verdicts) == []
+    (idle,) = (v for v in verdicts if v.code == "metrics.idle")
+    assert (idle.gate, idle.outcome, idle.binding) == ("background job failures", Outcome.NOT_RUN, False)
+    assert idle.reason == "no background job ended during the observation: nothing to judge"
+    (rate,) = idle.evidence
+    assert (rate.name, rate.value, rate.source) == (
+        "background jobs done and background jobs failed", 0.0, rate_query(ratio, OBSERVATION)
+    )  # fmt: skip
+
+
+def test_core_transactions_of_which_there_were_none_bind_and_say_what_to_do() -> None:
+    verdicts = judged({series.CORE_SUCCESS: absent(series.CORE_SUCCESS)}, rates={series.CORE_SUCCESS: 0.0})
+    assert bad(verdicts) == [(Outcome.NO_DATA, "metrics.no_core_transactions")]
+    (missing,) = (v for v in verdicts if v.code == "metrics.no_core_transactions")
+    assert missing.reason == "no core transaction ended during the observation: nothing to judge"
+    assert "services.shop.smoke" in missing.remedy
+
+
+def test_a_rate_that_is_missing_or_not_zero_tells_of_no_idleness() -> None:
+    ratio = series.JOB_FAILURE_RATIO
+    nan = Verdict.no_data("g", "metrics.nan", "NaN")
+    for rate in (absent(series.JOB_SUCCESS_RATE), nan, 1e-9, 0.5):
+        assert bad(judged({ratio: absent(ratio)}, rates={ratio: rate})) == [(Outcome.NO_DATA, "metrics.absent")]
+    assert bad(judged({ratio: absent(ratio)})) == [(Outcome.NO_DATA, "metrics.absent")]
+
+
+def test_a_rate_that_could_not_be_asked_is_an_error_and_not_absent() -> None:
+    ratio = series.JOB_FAILURE_RATIO
+    down = Verdict.error("g", "prometheus.unreachable", "no answer")
+    assert bad(judged({ratio: absent(ratio)}, rates={ratio: down})) == [(Outcome.ERROR, "prometheus.unreachable")]
+
+
+def test_what_is_missing_idle_and_wanted_is_told_together() -> None:
+    silent = (series.CPU, series.JOB_FAILURE_RATIO, series.CORE_SUCCESS, series.DB_DEADLOCKS)
+    rates: dict[str, Reading] = {series.JOB_FAILURE_RATIO: 0.0, series.CORE_SUCCESS: 0.0}
+    verdicts = judged({**{name: absent(name) for name in silent}, series.OOM_KILLS: 2.0}, rates=rates)
+    assert decided(verdicts) is Outcome.FAIL
+    assert [v.code for v in verdicts if v.outcome is not Outcome.PASS] == [
+        "key_metrics.oom_kills", "metrics.absent", "metrics.no_database", "metrics.no_core_transactions", "metrics.idle",
+    ]  # fmt: skip
+    (missing,) = (v for v in verdicts if v.code == "metrics.absent")
+    assert "without: [cpu_utilization_ratio]" in missing.remedy
 
 
 def test_what_the_service_does_not_have_is_named_and_decides_nothing() -> None:
@@ -173,8 +224,8 @@ def test_ratios_are_averaged_counts_summed_and_lag_must_last() -> None:
 LIMITS = TimeoutLimits(over=0.2, floor=0.001)
 
 
-def timeouts(measured: Reading, baseline: Reading | None) -> Verdict:
-    return judge_dependency_timeouts(measured, baseline, LIMITS, OBSERVATION)
+def timeouts(measured: Reading, baseline: Reading | None, rate: Reading | None = None) -> Verdict:
+    return judge_dependency_timeouts(measured, baseline, LIMITS, OBSERVATION, rate)
 
 
 def test_time_outs_up_to_a_fifth_above_normal_are_no_spike() -> None:
@@ -205,6 +256,15 @@ def test_absent_time_outs_are_no_data_with_the_remedy() -> None:
     assert missing.evidence[0].source == timeouts_query(OBSERVATION)
 
 
+def test_dependencies_that_nobody_called_decide_nothing() -> None:
+    ratio = absent(series.DEPENDENCY_TIMEOUTS)
+    idle = timeouts(ratio, 0.01, 0.0)
+    assert (idle.outcome, idle.code, idle.binding) == (Outcome.NOT_RUN, "metrics.idle", False)
+    assert idle.reason == "no request went to a dependency during the observation: nothing to judge"
+    assert timeouts(ratio, 0.01, absent(series.DEPENDENCY_RATE)).code == "metrics.absent"
+    assert timeouts(ratio, 0.01, 3.0).code == "metrics.absent"
+
+
 # --- properties -------------------------------------------------------------------------------------------------------
 
 VALUES = st.floats(0, 1e6)
@@ -219,16 +279,21 @@ READINGS = st.dictionaries(st.sampled_from(ASKED), VALUES | UNREAD)
 
 
 @settings(deadline=None)
-@given(changes=READINGS, lag_baseline=st.none() | VALUES | UNREAD)
+@given(
+    changes=READINGS,
+    lag_baseline=st.none() | VALUES | UNREAD,
+    rates=st.dictionaries(st.sampled_from(sorted(QUIET)), VALUES | UNREAD),
+)
 def test_nothing_unread_ever_passes_and_nothing_is_left_unsaid(
-    changes: dict[str, Reading], lag_baseline: Reading | None
+    changes: dict[str, Reading], lag_baseline: Reading | None, rates: dict[str, Reading]
 ) -> None:
-    verdicts = judged(changes, lag_baseline=lag_baseline)
+    verdicts = judged(changes, lag_baseline=lag_baseline, rates=rates)
+    idle = {name for name, rate in rates.items() if rate == 0 and not QUIET[name].needed}
     unread = [
         name
         for name, reading in changes.items()
         if isinstance(reading, Verdict)
-        and not (METRICS[name].section == "database" and reading.code == "metrics.absent")
+        and not (reading.code == "metrics.absent" and (METRICS[name].section == "database" or name in idle))
     ]
     if unread:
         assert decided(verdicts) is not Outcome.PASS

@@ -101,6 +101,16 @@ async def test_an_empty_prometheus_is_no_data_for_the_gates_and_a_list_of_what_i
     assert set(looked.report.missing) == set(METRICS)
 
 
+async def test_a_quiet_service_lacks_core_transactions_alone(place: Place) -> None:
+    silent = (series.CORE_SUCCESS, series.JOB_FAILURE_RATIO, series.DEPENDENCY_TIMEOUTS)
+    await place.write({name: GOOD.get(name, 0.0) for name in METRICS if name not in silent})
+    verdicts, _ = await KEY.ask(place.scene())
+    timeouts, _ = await DEPENDENCIES.ask(place.scene())
+    assert not_passed(verdicts) == ["metrics.no_core_transactions", "metrics.idle"]
+    assert not_passed(timeouts) == ["metrics.idle"]
+    assert decided(timeouts) is Outcome.PASS
+
+
 async def test_every_bad_value_is_found(place: Place) -> None:
     bad = {threshold.metric: threshold.limit + (0.5 if threshold.above else -0.5) for threshold in OBSERVED}
     bad |= {series.QUEUE_LAG: 9.0, series.QUEUE_LAG_BASELINE: 2.0}
