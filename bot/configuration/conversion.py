@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bot.configuration import connections as inside
 from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
 from runbook.commands import DEFAULT_COMMAND_ROLES
-from runbook.criteria import DEFAULT_CRITERIA
+from runbook.criteria import DEFAULT_CRITERIA, Criterion
 from runbook.jobs import Performance, PerformanceTarget, Suite
 from runbook.policy import (
     HealthPaths,
@@ -81,11 +82,15 @@ def policy_of(section: PolicySection) -> Policy:
         scans=ScanPolicy(section.scans.max_age, section.scans.wait, section.scans.code_scanning),
         jobs=JobsPolicy(section.jobs.log_tail_bytes, section.jobs.shown_lines),
         migrations=MigrationsPolicy(tuple(section.migrations.contract_approvers)),
-        criteria=tuple(
-            section.criteria[row.name].applied_to(row) if row.name in section.criteria else row
-            for row in DEFAULT_CRITERIA
-        ),
+        criteria=tuple(_criterion(row, section) for row in DEFAULT_CRITERIA),
     )
+
+
+def _criterion(row: Criterion, section: PolicySection) -> Criterion:
+    """The table says who approves by this policy, and weighs as it is configured."""
+    if row.name == "approvals":
+        return replace(row, staging_words=" and ".join(r.replace("_", " ").title() for r in section.staging.approvers))
+    return section.criteria[row.name].applied_to(row) if row.name in section.criteria else row
 
 
 def _service(name: str, section: schema.ServiceSection) -> Service:

@@ -155,7 +155,10 @@ class Slo(Part):
 class CriterionWeights(Part):
     """One row of the Promotion Criteria Summary."""
 
-    to_staging: Weight | None = Field(default=None, description="dev → staging; default: the runbook's.")
+    to_staging: Weight | None = Field(
+        default=None,
+        description="dev → staging; default: the runbook's. A candidate's suites and load run on staging whatever stands here.",
+    )
     to_prod: Weight | None = Field(default=None, description="staging → prod; default: the runbook's.")
 
     def applied_to(self, row: Criterion) -> Criterion:

@@ -39,6 +39,7 @@ PEOPLE = {
     "pia": Actor("T1:UPIA", "Pia", frozenset({Role.PRODUCT})),
     "bo": Actor("T1:UBO", "Bo", frozenset({Role.SERVICE_OWNER, Role.PRODUCT})),
     "owen": Actor("T1:UOWEN", "Owen", frozenset({Role.RELEASE_ENGINEER, Role.SERVICE_OWNER})),
+    "dora": Actor("T1:UDORA", "Dora", frozenset({Role.DATABASE_OWNER})),
     "olly": Actor("T1:UOLLY", "Olly", frozenset({Role.ON_CALL})),
     "max": Actor("T1:UMAX", "Max"),
     "gus": Actor("T1:UGUS", "Gus", refusal="guests can't use forge"),
@@ -50,6 +51,7 @@ PEOPLE = {
 ROLES = {
     Role.RELEASE_ENGINEER: ("UADA", "UROB", "UOWEN"), Role.SERVICE_OWNER: ("USAM", "USUE", "UBO", "UOWEN"),
     Role.PRODUCT: ("UPIA", "UBO"), Role.ON_CALL: ("SONCALL",),
+    Role.DATABASE_OWNER: ("UDORA",),
 }  # fmt: skip
 
 
