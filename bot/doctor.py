@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import machine, scans, series, surroundings, workspace
+from bot.checks import machine, programs, scans, series, surroundings, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
+from engine.ports import Painter
+from integrations.charts.painter import Painter as ChartPainter
 from runbook.documents.problems import ConfigurationError
 
 LIMIT_S = 20.0
+
+_FOR_A_PICTURE = 0.9
+"""Of the limit: a picture that takes longer is given up in time to be the warning that it is."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +33,25 @@ class Report:
         return {"ok": not self.failed, "findings": [finding.as_json() for finding in self.findings]}
 
 
-async def examine(path: Path | None, environ: Mapping[str, str], *, limit_s: float = LIMIT_S) -> Report:
-    """limit_s: for each check. Without a usable configuration its problems are the report."""
+async def examine(
+    path: Path | None, environ: Mapping[str, str], *, limit_s: float = LIMIT_S, painter: Painter | None = None
+) -> Report:
+    """limit_s: for each check. painter: None: the bot's own. Without a usable configuration its problems are the report."""
     try:
         configuration = load(path, environ)
     except ConfigurationError as error:
         return Report(tuple(fail("configuration", str(problem)) for problem in error.problems))
-    adapters = Adapters(configuration.connections)
+    adapters, own_painter = Adapters(configuration.connections), ChartPainter(timeout_s=limit_s * _FOR_A_PICTURE)
     try:
-        checks = checks_of(configuration, adapters)
+        checks = checks_of(configuration, adapters, painter or own_painter)
         found = await asyncio.gather(*(carry_out(name, check, limit_s) for name, check in checks.items()))
     finally:
+        own_painter.close()
         await adapters.aclose()
     return Report(tuple(finding for findings in found for finding in findings))
 
 
-def checks_of(configuration: Configuration, adapters: Adapters) -> dict[str, Check]:
+def checks_of(configuration: Configuration, adapters: Adapters, painter: Painter) -> dict[str, Check]:
     connections, setting = configuration.connections, configuration.setting
     slack = connections.slack
     checks: dict[str, Check] = {
@@ -52,6 +60,8 @@ def checks_of(configuration: Configuration, adapters: Adapters) -> dict[str, Che
         "database": lambda: machine.check_database(connections),
         "audit key": lambda: machine.check_audit_key(connections),
         "signers": lambda: machine.check_signers(connections),
+        "linter": lambda: programs.check_linter(adapters.linter),
+        "charts": lambda: programs.check_charts(painter),
         "slack.token": lambda: workspace.check_bot(adapters, slack),
         "slack.app_token": lambda: workspace.check_second_token(adapters, slack),
         "slack.channel": lambda: workspace.check_channel(adapters, slack),

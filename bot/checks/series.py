@@ -9,6 +9,7 @@ from bot.checks.findings import Finding, fail, ok, warn
 from bot.checks.series_sources import OF_RATE, SOURCES
 from runbook.policy import MetricsPolicy, Service, Setting
 from runbook.ports import Metrics
+from runbook.rules.idle import QUIET
 from runbook.series import METRICS, SHIPPED, Windows, recorded_as
 from runbook.values import Environment
 
@@ -50,12 +51,18 @@ def judge_series(check: str, service: Service, found: Found, windows: Windows) -
 
 
 def _by_source(check: str, service: Service, missing: list[str], found: Found, windows: Windows) -> Iterator[Finding]:
-    idle = [metric for metric in missing if found[OF_RATE.get(metric, metric)].get(service.name) == 0]
+    silent = [metric for metric in missing if found[OF_RATE.get(metric, metric)].get(service.name) == 0]
+    quiet = [metric for metric in silent if metric in QUIET and not QUIET[metric].needed]
+    idle = [metric for metric in silent if metric not in quiet]
+    if quiet:
+        yield ok(
+            check, f"nothing happened in the last {windows.window} for {_names(quiet, windows)}: no gate waits for it"
+        )
     if idle:
         text = f"no samples now of {_names(idle, windows)}: there was no traffic in the last {windows.window}"
         yield warn(check, text, "Send some, or look again when there is: without traffic the gates have no data")
     for source in SOURCES:
-        absent = [metric for metric in source.metrics if metric in missing and metric not in idle]
+        absent = [metric for metric in source.metrics if metric in missing and metric not in silent]
         if absent:
             remedy = f"{source.remedy}; or give the service an expression of its own, or name in `without` what it doesn't have"
             yield warn(check, f"no samples now of {_names(absent, windows)}", remedy)

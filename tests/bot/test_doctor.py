@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bot.checks.findings import Finding, State
+from bot.checks.findings import Finding, State, carry_out
+from bot.checks.programs import check_charts, check_linter
 from bot.checks.workspace import judge_skew
 from bot.doctor import as_text, examine
+from engine.ports import Painter
+from integrations.charts.painter import Painter as ChartPainter
 from integrations.slack.scopes import BOT_SCOPES
+from integrations.sql_linter import SquawkLinter
+from runbook.charts import Chart
 from runbook.series import SHIPPED, Windows, recorded_as
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub
@@ -26,6 +31,13 @@ from sandbox.slack.server import LocalSlack
 from state.checkpoints import new_private_key
 
 KEY = new_private_key()
+
+
+class QuickPainter:
+    """Fulfils `Painter` without drawing: a picture takes seconds, and is the matter of a few tests alone."""
+
+    async def draw(self, chart: Chart) -> bytes:
+        return chart.title.encode()
 
 
 @dataclass
@@ -40,6 +52,7 @@ class Surroundings:
     registry: LocalRegistry
     signer: SshSigner
     live_path: str = "/health/live"
+    painter: Painter | None = field(default_factory=QuickPainter)
 
     def deploy(self) -> None:
         probe = {"httpGet": {"path": "/health/ready", "port": 8080}}
@@ -100,7 +113,7 @@ audit: {{checkpoints: [checkpoints]}}
         }
 
     async def findings(self, **changes: str) -> list[Finding]:
-        report = await examine(self.configuration(), {**self.environ(), **changes}, limit_s=30)
+        report = await examine(self.configuration(), {**self.environ(), **changes}, limit_s=30, painter=self.painter)
         return list(report.findings)
 
     async def bad(self, **changes: str) -> list[Finding]:
@@ -136,8 +149,10 @@ async def around(tmp_path: Path) -> AsyncIterator[Surroundings]:
 
 
 async def test_all_is_well(around: Surroundings) -> None:
+    around.painter = None  # the real one
     found = await around.findings()
     assert [finding for finding in found if finding.state is not State.OK] == []
+    assert {"linter", "charts"} <= {finding.check for finding in found}
     checks = {finding.check for finding in found}
     assert {"configuration", "data folder", "database", "audit key", "checkpoints", "signers", "slack.token", "slack.scopes",
             "slack.app_token", "slack.channel", "slack.groups", "clock", "github", "registry", "staging.kubernetes", "staging.shop",
@@ -172,7 +187,7 @@ async def test_the_clusters_faults_are_told(around: Surroundings) -> None:
 async def test_missing_series_are_named(around: Surroundings) -> None:
     text = around.configuration().read_text().replace("notice", "")
     (around.folder / "forge.yaml").write_text(text + "policy: {metrics: {window: 5m}}\n")
-    report = await examine(around.folder / "forge.yaml", around.environ(), limit_s=30)
+    report = await examine(around.folder / "forge.yaml", around.environ(), limit_s=30, painter=around.painter)
     bad = [finding for finding in report.findings if finding.state is State.FAIL]
     assert [finding.check for finding in bad] == ["staging.shop.series"]
     assert "forge:error_ratio:5m" in bad[0].text
@@ -191,14 +206,17 @@ async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Sur
             "oom_kills",
             "error_ratio",
             "latency_p95_seconds",
+            "core_transaction_success_ratio",
+            "job_failure_ratio",
         }
-        await around.record(*(metric for metric in SHIPPED if metric not in missed | {"request_rate"}))
-        await around.record("request_rate", value=0.0)
+        rates = {"request_rate", "core_transaction_rate", "job_success_rate"}
+        await around.record(*(metric for metric in SHIPPED if metric not in missed | rates))
+        await around.record(*rates, value=0.0)
         bad = await around.bad()
         path = around.configuration()
         without = "    without: [queue_depth, queue_lag_seconds, queue_lag_baseline_seconds]\nenvironments"
         path.write_text(path.read_text().replace("environments", without))
-        fewer = await examine(path, around.environ(), limit_s=30)
+        fewer = await examine(path, around.environ(), limit_s=30, painter=around.painter)
     finally:
         around.prometheus = full
         await bare.stop()
@@ -206,8 +224,11 @@ async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Sur
     told = {finding.text: finding.remedy for finding in bad}
     assert len(told) == 4
     assert "no traffic in the last 1m" in next(
-        text for text in told if "error_ratio:1m, forge:latency_p95_seconds:1m" in text
+        text
+        for text in told
+        if "error_ratio:1m, forge:latency_p95_seconds:1m, forge:core_transaction_success_ratio:1m" in text
     )
+    assert [f.state for f in fewer.findings if "job_failure_ratio:1m: no gate waits for it" in f.text] == [State.OK]
     assert "Expose queue_depth" in told["no samples now of forge:queue_depth:1m, forge:queue_lag_seconds:1m"]
     assert "allowlist=pods=" in told["no samples now of forge:oom_kills:1m"]
     assert "minutes after" in told["no samples now of forge:queue_lag_baseline_seconds:1d"]
@@ -228,16 +249,59 @@ async def test_a_scan_folder_with_broken_files_is_told(around: Surroundings) -> 
     path = around.configuration()
     text = path.read_text().replace("integrations:\n", "integrations:\n  scans: {folder: scans}\n")
     path.write_text(text)
-    report = await examine(path, {**around.environ(), "FORGE_CI_TOKEN": "short"}, limit_s=30)
+    report = await examine(path, {**around.environ(), "FORGE_CI_TOKEN": "short"}, limit_s=30, painter=around.painter)
     found = [finding for finding in report.findings if finding.check == "scans"]
     assert [finding.state for finding in found] == [State.WARN, State.WARN]
     assert "fewer than 16" in found[0].text
     assert "web.json" in found[1].text
 
 
+async def test_a_linter_that_is_missing_is_a_failure_with_its_remedy(tmp_path: Path) -> None:
+    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(tmp_path / "squawk"))), 30)
+    assert (found.check, found.state) == ("linter", State.FAIL)
+    assert "pip install squawk-cli" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("echo '[]'", "does not object"),
+        ("echo 'unexpected argument' >&2; exit 2", "the exit code 2: unexpected argument"),
+        ("kill -9 $$", "ended by the signal 9"),
+    ],
+)
+async def test_a_linter_that_does_not_lint_is_a_failure(tmp_path: Path, program: str, told: str) -> None:
+    path = tmp_path / "squawk"
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(path))), 30)
+    assert found.state is State.FAIL
+    assert told in found.text
+    assert found.remedy
+
+
+async def test_a_linter_that_hangs_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "squawk"
+    path.write_text("#!/bin/sh\nexec sleep 60\n")
+    path.chmod(0o755)
+    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(path))), 0.2)
+    assert (found.check, found.state) == ("linter", State.FAIL)
+
+
+async def test_charts_that_cannot_be_drawn_are_a_warning(tmp_path: Path) -> None:
+    for painter in (
+        ChartPainter(memory_bytes=16 << 20, scratch=tmp_path),
+        ChartPainter(timeout_s=0.001, scratch=tmp_path),
+        ChartPainter(scratch=tmp_path / "missing"),
+    ):
+        (found,) = await carry_out("charts", lambda painter=painter: check_charts(painter), 30)  # type: ignore[misc]
+        assert (found.check, found.state) == ("charts", State.WARN)
+        assert "until then words replace pictures" in found.remedy
+
+
 async def test_a_system_that_hangs_hides_nothing_else(around: Surroundings) -> None:
     around.kubernetes.faults.add(Fault("hang", times=50))
-    report = await examine(around.configuration(), around.environ(), limit_s=5.0)
+    report = await examine(around.configuration(), around.environ(), limit_s=5.0, painter=around.painter)
     bad = {finding.check for finding in report.findings if finding.state is State.FAIL}
     assert "staging.kubernetes" in bad
     assert "slack.token" in {finding.check for finding in report.findings if finding.state is State.OK}
