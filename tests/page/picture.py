@@ -27,7 +27,7 @@ async def take(path: Path) -> None:
             await stage.until(lambda: stage.asks("staging-1"), "it asks for its approval")
             await page.locator(APPROVE).wait_for()
             await approve(page, "Sam Sorel")
-            await stage.until(lambda: stage.asks("staging-1", "Go or no-go"), "the go is asked for", within_s=60)
+            await stage.until(lambda: stage.asks("staging-1", "Go or no-go"), "the go is asked for", within_s=150)
             await approve(page, "Pia Paulsen")
             await act_as(page, "Sam Sorel")
             await page.locator("#messages", has_text="approval needed (1 of 2)").wait_for()

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.world import short
-from sandbox.world.staff import ADA, PIA, RELEASES, SAM
+from sandbox.world.staff import ADA, DORA, PIA, RELEASES, SAM
 from tests.whole.stage import Stage
 from tests.whole.test_staging_story import LINE
 
@@ -107,6 +107,18 @@ async def test_a_candidate_migrates_is_tested_loaded_observed_and_gets_its_go(st
     }.items():
         assert ":white_check_mark:" in gate[name], gate[name]
         assert words in gate[name], gate[name]
+
+
+async def test_what_contracts_is_a_run_of_its_own_that_the_database_owner_approves(stage: Stage) -> None:
+    await finish(stage, await stage.deploy(MIGRATES))
+    before = set(stage.actors.runs())
+    await stage.command(ADA, f"migrate staging {MIGRATES}")
+    await stage.until(lambda: set(stage.actors.runs()) - before, "the contract run begins")
+    run = (set(stage.actors.runs()) - before).pop()
+    await stage.approve(DORA, run, title="Contract migrations")
+    assert "completed" in await stage.until_ended(run)
+    assert "old_price" not in stage.world.database.columns("staging", "products")
+    assert "the data are whole" in stage.thread(run)
 
 
 async def test_a_rejected_go_takes_an_incompatible_migration_back_by_its_down_job(stage: Stage) -> None:
