@@ -21,8 +21,9 @@ from engine.records import Button, Outgoing, Run, Sealed, Segment, StepRow
 from engine.settings import Settings
 from handlers.consumer import SlackConsumer
 from messages.showing import Showing
+from runbook.criteria import Weight
 from runbook.errors import ForgeError, StoreUnavailable
-from runbook.policy import Policy, Setting, StagingPolicy
+from runbook.policy import Policy, Service, Setting, StagingPolicy
 from runbook.ports import Sample, Series
 from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.values import Actor, Role
@@ -72,8 +73,21 @@ SHORT = Policy(staging=StagingPolicy(observation_s=60.0))
 """Everything as the runbook has it, but for a minute of observation."""
 
 
-def setting_of(policy: Policy = SHORT, hash_: str = "setting-1") -> Setting:
-    return Setting(policy, {SERVICE.name: SERVICE}, hash_, roles=ROLES)
+def setting_of(policy: Policy = SHORT, hash_: str = "setting-1", service: Service = SERVICE) -> Setting:
+    return Setting(policy, {service.name: service}, hash_, roles=ROLES)
+
+
+LIGHT = replace(SERVICE, suites=SERVICE.suites[:1], performance=None)
+"""One Job in place of five, for stories that are told many times over; its policy must not require the rest."""
+
+
+def lightly(policy: Policy) -> Policy:
+    """The same, requiring neither all suites nor a load."""
+    rows = tuple(
+        replace(row, to_prod=Weight.OPTIONAL) if row.name in ("suites", "performance") else row
+        for row in policy.criteria
+    )
+    return replace(policy, criteria=rows)
 
 
 class Measured:
@@ -316,7 +330,7 @@ class TroubledStore(Counted):
 async def stage(
     path: Path, *, world: World | None = None, chat: KeepingChat | None = None, policy: Policy = SHORT,
     url: str = "", fate: Any = None, metrics: Measured | None = None, directory: PeopleDirectory | None = None,
-    trouble: StoreTrouble | None = None,
+    trouble: StoreTrouble | None = None, service: Service = SERVICE,
 ) -> AsyncIterator[Stage]:  # fmt: skip
     """One life of the program; call it again with the same path, world and chat for the next."""
     store = open_store(url, data_dir=path, ballast_bytes=64 * 1024)
@@ -329,7 +343,7 @@ async def stage(
     ports = replace(
         world.ports, metrics=dict.fromkeys(world.ports.metrics, metrics), memory=LedgerMemory(counted, world.clock)
     )
-    settings = Settings(setting_of(policy))
+    settings = Settings(setting_of(policy, service=service))
     showing = Showing(settings)
     engine = Engine(
         counted, ports, settings, chat, showing, lambda: "C1", PROCEDURES.get, CONTINUATIONS, painter=QuickPainter()

@@ -20,10 +20,10 @@ from runbook.policy import Policy, StagingPolicy
 from runbook.ports import HttpAnswer, HttpRequest
 from tests.engine.test_engine_kills import Fate, MortalChat
 from tests.runbook.fakes import World, well
-from tests.scenarios.stage import Stage, stage
+from tests.scenarios.stage import LIGHT, Stage, lightly, stage
 
-POLICY = Policy(staging=StagingPolicy(observation_s=3.0, smoke_every_s=2.0))
-LONGER = Policy(staging=StagingPolicy(observation_s=10.0, smoke_every_s=5.0))
+POLICY = lightly(Policy(staging=StagingPolicy(observation_s=3.0, smoke_every_s=2.0)))
+LONGER = lightly(Policy(staging=StagingPolicy(observation_s=10.0, smoke_every_s=5.0)))
 GROUPS = 8
 """Of points, so that several workers share them."""
 
@@ -61,7 +61,7 @@ class Story:
         return False
 
     async def _whole_life(self, fate: Fate) -> None:
-        async with stage(self.path, world=self.world, chat=self.chat, policy=POLICY, fate=fate) as s:
+        async with stage(self.path, world=self.world, chat=self.chat, policy=POLICY, service=LIGHT, fate=fate) as s:
             if not s.rows(Run):
                 payload = {"team": "T1", "user": "UADA", "text": "deploy staging v1.4.0-rc.2", "command": "/forge"}
                 await s.engine.desk.receive("trigger-1", "command", payload)
@@ -82,7 +82,7 @@ class Story:
 
     async def the_end(self) -> dict[str, Any]:
         """What can be seen when all is over."""
-        async with stage(self.path, world=self.world, chat=self.chat, policy=POLICY) as s:
+        async with stage(self.path, world=self.world, chat=self.chat, policy=POLICY, service=LIGHT) as s:
             run = s.run()
             observation = next((r for r in s.steps() if r.kind == "observe"), None)
             progress = (observation.progress if observation is not None else None) or {}
@@ -126,21 +126,21 @@ async def test_no_observation_time_is_lost_or_repeated_however_often_the_process
     story = Story(tmp_path / "often", "go")
     observing: list[int] = []
     for seconds in (1.5, 2.5, 1.5, 2.5, 1.5):
-        async with stage(story.path, world=story.world, chat=story.chat, policy=LONGER) as s:
+        async with stage(story.path, world=story.world, chat=story.chat, policy=LONGER, service=LIGHT) as s:
             if not s.rows(Run):
                 await s.waits_for_approval()
                 await s.says("sam", "approve staging-1")
                 await s.until_at("Observe key metrics and health")
-            observing.append(s.steps()[13].progress["ticks"] if s.steps()[13].progress else 0)
+            observing.append(s.steps()[9].progress["ticks"] if s.steps()[9].progress else 0)
             await s.clock.advance(seconds)
         await story.world.clock.advance(timedelta(minutes=7))
-    async with stage(story.path, world=story.world, chat=story.chat, policy=LONGER) as s:
+    async with stage(story.path, world=story.world, chat=story.chat, policy=LONGER, service=LIGHT) as s:
         await s.until_at("Go or no-go")
-        assert s.steps()[13].progress["ticks"] == 10
+        assert s.steps()[9].progress["ticks"] == 10
         assert observing == sorted(observing)
         assert observing[-1] > 0
         live = story.world.probes.paths("/health/live")
-        begun = s.steps()[13].started_at
+        begun = s.steps()[9].started_at
         assert begun is not None
         during = [at for at in live if at >= begun]
         assert 10 <= len(during) <= 10 + 2 * 5
