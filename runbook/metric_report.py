@@ -15,6 +15,7 @@ from runbook import series
 from runbook.policy import Policy, Service, Threshold
 from runbook.ports import Series
 from runbook.rules.dependencies import TimeoutLimits
+from runbook.rules.idle import QUIET
 from runbook.series import METRICS, Windows, recorded_as
 from runbook.values import Environment
 
@@ -157,6 +158,13 @@ def _seen(several: Sequence[Series], end: datetime) -> Seen:
     return Seen(points, newest.value)
 
 
+def _is_idle(name: str, sight: Sight) -> bool:
+    """A ratio has rightly no value while nothing happens that it could be a part of: its rates are recorded, and 0."""
+    quiet = QUIET.get(name)
+    rates = [sight.get((rate, STABLE)) for rate in quiet.rates] if quiet is not None else []
+    return bool(rates) and all(seen is not None and all(value == 0 for _, value in seen.points) for seen in rates)
+
+
 def make_report(sight: Sight, at: datetime, service: Service, environment: Environment, policy: Policy) -> MetricReport:
     windows = windows_of(policy)
     wanted = wanted_metrics(service)
@@ -166,7 +174,7 @@ def make_report(sight: Sight, at: datetime, service: Service, environment: Envir
         for track in (STABLE, CANARY)
         if (name, track) in sight
     ]
-    missing = tuple(name for name in wanted if (name, STABLE) not in sight)
+    missing = tuple(name for name in wanted if (name, STABLE) not in sight and not _is_idle(name, sight))
     return MetricReport(
         service=service.name,
         environment=environment.value,

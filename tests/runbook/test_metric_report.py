@@ -117,6 +117,13 @@ def test_missing_series_are_named_and_those_that_the_service_does_not_have_are_n
     assert reported(*(recorded(name, 0.5) for name in METRICS)).remedy == ""
 
 
+def test_a_ratio_of_what_did_not_happen_is_not_missing() -> None:
+    quiet = reported(recorded(series.JOB_SUCCESS_RATE, 0), recorded(series.JOB_FAILURE_RATE, 0))
+    assert series.JOB_FAILURE_RATIO not in quiet.missing
+    busy = reported(recorded(series.JOB_SUCCESS_RATE, 2), recorded(series.JOB_FAILURE_RATE, 0))
+    assert series.JOB_FAILURE_RATIO in busy.missing
+
+
 def test_a_series_of_the_canary_alone_is_missing_for_the_stable_track() -> None:
     assert series.CPU in reported(recorded(series.CPU, 0.1, CANARY)).missing
 
