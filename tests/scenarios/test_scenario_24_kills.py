@@ -131,16 +131,16 @@ async def test_no_observation_time_is_lost_or_repeated_however_often_the_process
                 await s.waits_for_approval()
                 await s.says("sam", "approve staging-1")
                 await s.until_at("Observe key metrics and health")
-            observing.append(s.steps()[9].progress["ticks"] if s.steps()[9].progress else 0)
+            observing.append(s.steps()[8].progress["ticks"] if s.steps()[8].progress else 0)
             await s.clock.advance(seconds)
         await story.world.clock.advance(timedelta(minutes=7))
     async with stage(story.path, world=story.world, chat=story.chat, policy=LONGER, service=LIGHT) as s:
         await s.until_at("Go or no-go")
-        assert s.steps()[9].progress["ticks"] == 10
+        assert s.steps()[8].progress["ticks"] == 10
         assert observing == sorted(observing)
         assert observing[-1] > 0
         live = story.world.probes.paths("/health/live")
-        begun = s.steps()[9].started_at
+        begun = s.steps()[8].started_at
         assert begun is not None
         during = [at for at in live if at >= begun]
         assert 10 <= len(during) <= 10 + 2 * 5

@@ -37,7 +37,7 @@ async def test_the_caller_alone_sees_every_metric_and_a_picture(stage: Stage) ->
 
 async def test_the_command_line_shows_the_same_and_machines_get_numbers(stage: Stage) -> None:
     await everything_is_recorded(stage)
-    said = await forge(stage, "metrics", "staging")
+    said = await forge(stage, "metrics", "staging", COLUMNS="160")  # else a long value wraps the names beside it
     assert said.code == 0
     assert "core transaction success" in said.out
     view = (await forge(stage, "metrics", "staging", "--json")).json["view"]
