@@ -206,6 +206,8 @@ def approval_card(turn: Turn, run: Run, index: int, number: int) -> ApprovalView
         closing="" if state == "open" or row is None else closing_of(turn, run, row, step),
         changed=_changes_after(turn, run, segment),
         evidence=_evidence_before(turn, run, index),
+        migrations=tuple(_migration_words(stored) for stored in about.get("migrations", ())),
+        risky=any(not stored["backward_compatible"] for stored in about.get("migrations", ())),
         buttons={b.action: b.id for b in found} if state == "open" else {},
     )
 

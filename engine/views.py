@@ -81,7 +81,8 @@ class ApprovalView:
     """An approval card. state: `open`, `approved`, `rejected`, `expired`, `void` (the plan changed: see changed) or `dead` (the run went on
     or ended without it). steps: what will run after it, in words. closing: the sentence that takes the buttons' place.
 
-    plan_hash: what approvals are bound to. evidence: verdicts that the decision rests on (for the go).
+    plan_hash: what approvals are bound to. evidence: verdicts that the decision rests on (for the go). migrations: what the release declares
+    of its schema, in words; risky: one of them leaves the version that runs now unable to work, or can't be taken back.
     """
 
     run: str
@@ -104,6 +105,8 @@ class ApprovalView:
     closing: str = ""
     changed: tuple[str, ...] = ()
     evidence: tuple[Verdict, ...] = ()
+    migrations: tuple[str, ...] = ()
+    risky: bool = False
     buttons: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -168,13 +168,18 @@ _CARD_STATES = {
 def _what(view: ApprovalView) -> list[Markup]:
     lines = [
         join(bold(Markup("Release:")), esc(view.service), code(view.version), "to", bold(esc(view.environment))),
-        join(bold(Markup("Commit:")), code(view.commit[:12]), link(view.changes_url, "changes since what runs now"))
-        if view.commit or view.changes_url
-        else Markup(""),
+        join(bold(Markup("Commit:")), code(view.commit[:12]), _changes(view)) if view.commit else _changes(view),
         join(bold(Markup("Asked for by:")), esc(view.requester_name or view.requester, 80)),
         join(bold(Markup("Reason:")), esc(view.reason)) if view.reason else Markup(""),
     ]
+    if view.migrations:
+        sign = ":warning:" if view.risky else ""
+        lines.append(join(sign, bold(Markup("Migrations:")), esc("; ".join(view.migrations), 1_000)))
     return [line for line in lines if line]
+
+
+def _changes(view: ApprovalView) -> Markup:
+    return link(view.changes_url, "changes since what runs now") if view.changes_url else Markup("")
 
 
 def _image(image: FrozenImage) -> Markup:

@@ -10,7 +10,7 @@ from engine.records import Decision, Run, StepState
 from runbook.jobs import JobOrder
 from tests.runbook.fake_jobs import JobLife
 from tests.runbook.fakes import RELEASE_FILE, SERVICE, World, good_life
-from tests.scenarios.stage import Stage, offered, stage
+from tests.scenarios.stage import Stage, offered, shown, stage
 
 VERSION = "v1.4.0-rc.2"
 MIGRATE = f"migrate staging {VERSION}"
@@ -58,6 +58,18 @@ async def test_a_deployment_never_runs_what_contracts_and_migrate_does_when_the_
         assert [order.args for order in s.world.cluster.created if contracts(order)] == [("migrate", "up", "0009")]
         assert [d.result for d in s.rows(Decision, order="at")] == ["go", "contracted"]
         assert any("the contract migrations of shop" in note and "are done" in note for note in s.notes)
+
+
+async def test_an_approval_card_says_what_becomes_of_the_schema(tmp_path: Path) -> None:
+    world = World()
+    world.code.files[SERVICE.release_file] = RELEASE_FILE
+    async with stage(tmp_path, world=world) as s:
+        await s.waits_for_approval()
+        card = shown(s.cards()[0].message)
+    assert ":warning: *Migrations:*" in card
+    assert "0007-currency: expand, backward compatible;" in card
+    assert "0008-rename-total: expand, not backward compatible, with a way back" in card
+    assert "0009-drop-price: contract, not backward compatible, without a way back" in card
 
 
 async def test_a_version_without_its_go_may_not_contract(tmp_path: Path) -> None:
