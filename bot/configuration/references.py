@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bot.configuration.conversion import policy_of
 from bot.configuration.schema import File, ServiceSection
 from bot.configuration.units import ratio_text
 from integrations.prometheus.replacing import check_expressions
 from runbook import series
-from runbook.criteria import Weight
+from runbook.criteria import Criterion, Weight
 from runbook.documents.job_sections import JobSection
 from runbook.documents.problems import Problem, suggest
 from runbook.documents.tree import Path, Tree
@@ -104,11 +104,12 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
             if not any(not member.startswith("os:") for member in file.roles.get(role, [])):
                 cause = f"staging needs an approval by {role}, a role that nobody holds"
                 yield tree.problem(("policy", "staging", field), cause, f"Add members to `roles.{role}`")
+    rows = {row.name: row for row in policy_of(file.policy).criteria}
     for name in file.services:
         if not file.services[name].smoke:
             remedy = "Add at least one authenticated transaction beneath `smoke`"
             yield tree.problem(("services", name, "smoke"), "the service has no smoke requests", remedy)
-        yield from _unproven(file, tree, name)
+        yield from _unproven(file, tree, name, rows)
     signers = file.integrations.signers
     if not signers.ssh and not signers.gpg:
         cause = "no signer is configured, so that every tag is refused"
@@ -120,9 +121,9 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
         yield from _weaker(file, tree)
 
 
-def _unproven(file: File, tree: Tree, name: str) -> Iterator[Problem]:
+def _unproven(file: File, tree: Tree, name: str, rows: Mapping[str, Criterion]) -> Iterator[Problem]:
     """What the Promotion Criteria Summary requires and the service doesn't have: no candidate of it can be deployed."""
-    service, rows = file.services[name], {row.name: row for row in policy_of(file.policy).criteria}
+    service = file.services[name]
     kinds = {suite.kind for suite in service.suites}
     tested = {SuiteKind.INTEGRATION, SuiteKind.END_TO_END} <= kinds
     for row, has, remedy in (
