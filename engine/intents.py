@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.answers import Answer
@@ -27,6 +28,8 @@ class Intent:
     topic: str = ""
     button: str = ""
     text: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What else a command was given: `to` (a version), `until` (a moment or a duration, as typed), `severity`, `gate`, `verb` and `incident`."""
 
 
 class Operations(Protocol):

@@ -5,34 +5,31 @@ Every intent is authorised here, on what the actor is now; handlers only parse, 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
 from engine import approvals, choices, controls, present
-from engine.answers import Answer, AnswerKind, done, info, refused
+from engine.answers import Answer, AnswerKind, info, refused
 from engine.inbox import Inbox
 from engine.intents import AnswerRenderer, Intent
 from engine.interpreter import Interpreter
 from engine.journal import Turn
-from engine.lifecycle import on_way_back, open_run
-from engine.metrics_lookup import look_up_metrics
+from engine.lifecycle import on_way_back
+from engine.lookups import LOOKUPS, Asking
+from engine.naming import no_such_run, no_such_service
 from engine.outbox import Outbox
+from engine.planned import PLANNED, begin, prepare, refusal, target
 from engine.ports import Ledger, Store
-from engine.queue import ahead_of, lock_on
 from engine.records import Button, Outgoing, Received, Run, RunState, StepRow
 from engine.settings import Settings
 from engine.views import HelpView
 from runbook.authority import may_run
 from runbook.commands import BY_NAME, COMMANDS
-from runbook.errors import ForgeError
-from runbook.plan import canonical, hash_of
-from runbook.policy import Service
 from runbook.ports import Ports
-from runbook.procedures.base import Prepared, Procedure, Request
-from runbook.values import Actor, Environment
+from runbook.procedures.base import Procedure
+from runbook.values import Actor
 from runbook.verdicts import Outcome, Verdict
 
 T = TypeVar("T")
@@ -41,10 +38,14 @@ T = TypeVar("T")
 FRESH = timedelta(minutes=15)
 """How old a payload may be when it is worked on, if it changes something: a response address lives for 30 minutes."""
 
-CONTRACT = "contract"
-"""The procedure that `migrate` runs; `deploy` runs the one that is named as the environment."""
+CARRIERS: Mapping[str, Callable[[Turn, Intent, Actor], Answer]] = {}
+"""Commands that concern no single run, by name: each module that carries some out adds its own."""
 
-_PLANNED = ("deploy", "migrate", "plan")
+ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {}
+"""Commands and buttons that concern a run, by name."""
+
+AUTHORITY = {"extend": "rollback", "continue": "rollback", "tick": "approve"}
+"""Buttons that are no commands, with the command whose roles may press them; a step's own roles are checked where it is carried out."""
 
 _TOO_LATE = refused(
     "received.too_late",
@@ -110,22 +111,48 @@ class Desk:
 
         answer = await self._store.read(lambda ledger: look(self._turn(ledger)))
         if not answer.ok:  # nothing else will come of it: a dialog that is refused here is closed
-            await self._store.write(lambda ledger: self._refusal(self._turn(ledger), intent, actor, answer))
+            await self._store.write(lambda ledger: refusal(self._turn(ledger), intent, actor, answer))
         return answer
 
     async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
         if received is not None and self._stale(received, intent):
-            return await self._transact(lambda turn: self._refusal(turn, intent, actor, _TOO_LATE), received)
-        if intent.name in _PLANNED:
-            return await self._deploy(intent, actor, received)
-        if intent.name == "metrics":
-            return await self._metrics(intent, actor, received)
+            return await self._transact(lambda turn: refusal(turn, intent, actor, _TOO_LATE), received)
+        if not intent.button and intent.name in PLANNED:
+            return await self._plan(intent, actor, received)
+        if intent.name in LOOKUPS:
+            return await self._look_up(intent, actor, received)
         answer = await self._transact(lambda turn: self._carry_out(turn, intent, actor), received)
         if answer.kind is AnswerKind.DONE and answer.code.startswith("approval."):
             self.decided(answer.run, answer.code)
         if intent.name == "unlock" and intent.environment is not None:
             self._interpreter.wake_queue(intent.environment.value, intent.service or None)
         return answer
+
+    async def _plan(self, intent: Intent, actor: Actor, received: Received | None) -> Answer:
+        """Looks around first (no effect, repeatable), then opens the run in one transaction."""
+        if received is not None and received.done_at is not None:
+            return info("received.done", "This was worked on before.")
+        healthy = self._store.healthy
+        wanted = await self._store.read(
+            lambda ledger: target(self._turn(ledger), intent, actor, self._procedures, healthy=healthy)
+        )
+        prepared = wanted if isinstance(wanted, Answer) else await prepare(wanted, self._settings.current, self._ports)
+        if isinstance(wanted, Answer) or isinstance(prepared, Answer):
+            answer = wanted if isinstance(wanted, Answer) else prepared
+            assert isinstance(answer, Answer)  # noqa: S101 - one of the two is
+            return await self._transact(lambda turn: refusal(turn, intent, actor, answer), received)
+        request = wanted.request
+        return await self._transact(lambda turn: begin(turn, intent, actor, request, prepared), received)
+
+    async def _look_up(self, intent: Intent, actor: Actor, received: Received | None) -> Answer:
+        """Outside systems are asked outside of the transaction: they may take their time."""
+        verdict = self._allowed(intent, actor)
+        if verdict.outcome is not Outcome.PASS:
+            answer = refused(verdict.code, verdict.reason, verdict.remedy)
+            return await self._transact(lambda turn: refusal(turn, intent, actor, answer), received)
+        asking = Asking(intent, actor, self._ports, self._settings.current, self._store)
+        finish = await LOOKUPS[intent.name](asking)
+        return await self._transact(lambda turn: finish(turn, received), received)
 
     def _stale(self, received: Received, intent: Intent) -> bool:
         """A wish that waited out a long downtime is not carried out behind its author's back."""
@@ -178,6 +205,8 @@ class Desk:
         if verdict.outcome is not Outcome.PASS:
             turn.audit("refused", intent.run or intent.name, actor, what=intent.text or intent.name, why=verdict.reason)
             return refused(verdict.code, verdict.reason, verdict.remedy, run=intent.run)
+        if not intent.button and intent.name in CARRIERS:
+            return CARRIERS[intent.name](turn, intent, actor)
         match intent.name:
             case "lock" | "unlock":
                 return self._lock(turn, intent, actor)
@@ -189,7 +218,9 @@ class Desk:
                 return self._help(intent, actor)
         run = turn.run(intent.run)
         if run is None:
-            return _no_such_run(turn, intent.run)
+            return no_such_run(turn, intent.run)
+        if intent.name in ON_RUN:
+            return ON_RUN[intent.name](turn, intent, actor, run)
         return self._on_run(turn, intent, actor, run)
 
     def _on_run(self, turn: Turn, intent: Intent, actor: Actor, run: Run) -> Answer:
@@ -257,14 +288,14 @@ class Desk:
         return replace(intent, run=button.run)
 
     def _allowed(self, intent: Intent, actor: Actor) -> Verdict:
-        name = "approve" if intent.name.startswith("choose:") else intent.name
+        name = "approve" if intent.name.startswith("choose:") else AUTHORITY.get(intent.name, intent.name)
         return may_run(name, actor, self._settings.current.policy)
 
     def _lock(self, turn: Turn, intent: Intent, actor: Actor) -> Answer:
         if intent.environment is None:
             return refused("lock.environment", "Name the environment.", BY_NAME[intent.name].usage)
         if intent.service and intent.service not in turn.setting.services:
-            return _no_such_service(turn, intent.service)
+            return no_such_service(intent.service, turn.setting.services)
         if intent.name == "lock":
             return controls.lock(turn, intent.environment, intent.service, actor, intent.reason)
         return controls.unlock(turn, intent.environment, intent.service, actor, intent.reason)
@@ -274,7 +305,7 @@ class Desk:
             return info("status", "", view=present.status(turn, intent.service))
         run = turn.run(intent.run)
         if run is None:
-            return _no_such_run(turn, intent.run)
+            return no_such_run(turn, intent.run)
         view = present.headline(turn, run, self._interpreter.doing(run.id))
         return info("status", "", view=replace(view, buttons={}))
 
@@ -285,119 +316,6 @@ class Desk:
             return info("help", "", view=HelpView(commands=tuple(c for c in COMMANDS if c.name == intent.topic)))
         others = tuple(c.name for c in COMMANDS if c not in mine)
         return info("help", "", view=HelpView(commands=mine, others=others))
-
-    async def _metrics(self, intent: Intent, actor: Actor, received: Received | None) -> Answer:
-        """Prometheus is asked outside of the transaction: it may take its time."""
-        verdict = self._allowed(intent, actor)
-        if verdict.outcome is not Outcome.PASS:
-            answer = refused(verdict.code, verdict.reason, verdict.remedy)
-            return await self._transact(lambda turn: self._refusal(turn, intent, actor, answer), received)
-        service = self._service(intent)
-        if isinstance(service, Answer):
-            return await self._transact(lambda _: service, received)
-        looked = await look_up_metrics(self._ports, self._settings.current.policy, service, intent.environment)
-        if isinstance(looked, Answer):
-            return await self._transact(lambda _: looked, received)
-
-        def show(turn: Turn) -> Answer:
-            if received is not None:
-                looked.show(turn, actor, received)
-            return looked.answer()
-
-        return await self._transact(show, received)
-
-    # --- deploy and plan ------------------------------------------------------------------------------------------
-
-    async def _deploy(self, intent: Intent, actor: Actor, received: Received | None) -> Answer:
-        """Looks around first (no effect, repeatable), then opens the run in one transaction."""
-        if received is not None and received.done_at is not None:
-            return info("received.done", "This was worked on before.")
-        target = await self._store.read(lambda ledger: self._target(self._turn(ledger), intent, actor))
-        if isinstance(target, Answer):
-            return await self._transact(lambda turn: self._refusal(turn, intent, actor, target), received)
-        request, procedure = target
-        try:
-            prepared = await procedure(request, self._settings.current, self._ports)
-        except ForgeError as error:
-            answer = refused(
-                error.code, f"{error.cause}. Nothing was started.", error.remedy or "Try again in a moment."
-            )
-            return await self._transact(lambda turn: self._refusal(turn, intent, actor, answer), received)
-        return await self._transact(lambda turn: self._prepared(turn, intent, actor, request, prepared), received)
-
-    def _target(self, turn: Turn, intent: Intent, actor: Actor) -> tuple[Request, Procedure] | Answer:
-        """What is asked for and the procedure that does it, or every reason not to look any further."""
-        verdict = self._allowed(intent, actor)
-        if verdict.outcome is not Outcome.PASS:
-            return refused(verdict.code, verdict.reason, verdict.remedy)
-        service = self._service(intent)
-        if isinstance(service, Answer):
-            return service
-        name = CONTRACT if intent.name == "migrate" else str(intent.environment)
-        procedure = self._procedures(name) if name in (CONTRACT, *Environment) else None
-        if intent.environment is None or procedure is None:
-            return refused("deploy.environment", f"forge can't deploy to {intent.environment or 'nothing'} yet.",
-                           "Deploy a candidate to staging: `deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
-        if intent.environment not in service.urls:
-            return refused("deploy.not_configured", f"{service.name} has no {intent.environment.value} in the configuration.",
-                           f"Add services.{service.name}.urls.{intent.environment.value} to forge.yaml.")  # fmt: skip
-        if intent.name != "plan" and not self._store.healthy:
-            return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
-                           "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
-        return Request(service=service.name, environment=intent.environment, version=intent.version), procedure
-
-    def _refusal(self, turn: Turn, intent: Intent, actor: Actor, answer: Answer) -> Answer:
-        turn.audit(
-            "refused", intent.name, actor, what=intent.text or f"{intent.name} {intent.version}", why=answer.text[:300]
-        )
-        return answer
-
-    def _service(self, intent: Intent) -> Service | Answer:
-        services = self._settings.current.services
-        if intent.service:
-            found = services.get(intent.service)
-            return found if found is not None else _no_such(intent.service, services)
-        if len(services) == 1:
-            return next(iter(services.values()))
-        return refused(
-            "service.which", "Several services are configured: name one.", f"--service {' | '.join(sorted(services))}"
-        )
-
-    def _prepared(self, turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: Prepared) -> Answer:
-        plan = prepared.plan
-        if plan is None:
-            bad = tuple(v for v in prepared.verdicts if v.outcome is not Outcome.PASS)
-            verb = "contracted on" if intent.name == "migrate" else "deployed to"
-            text = f"{request.version} can't be {verb} {request.environment.value}; nothing was started."
-            answer = refused(bad[0].code if bad else "deploy.refused", text, bad[0].remedy if bad else "", verdicts=bad)
-            return self._refusal(turn, intent, actor, answer)
-        if intent.name == "plan":
-            view = present.plan_view(prepared, plan, hash_of(canonical(plan)))
-            return info("plan", "", view=view)
-        same = [r for r in turn.ledger.find(Run, service=request.service, environment=request.environment.value,
-                                            version=request.version) if r.state != RunState.ENDED]  # fmt: skip
-        if same:
-            return refused("deploy.already", f"{same[0].id} {_doing(same[0])} {request.version} already.",
-                           f"`/forge status {same[0].id}` shows where it is.", run=same[0].id)  # fmt: skip
-        run = open_run(turn, request, plan, actor, intent.reason)
-        lock, ahead = lock_on(turn, run.environment, run.service), ahead_of(turn, run)
-        if lock is not None or ahead is not None:
-            return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
-        return done(
-            "run.started",
-            f"{run.id} has started: {_what(run, request)}.",
-            run=run.id,
-        )
-
-
-def _what(run: Run, request: Request) -> str:
-    if run.procedure == CONTRACT:
-        return f"the contract migrations of {request.version} of {request.service} on {run.environment}"
-    return f"{request.version} of {request.service} to {run.environment}"
-
-
-def _doing(run: Run) -> str:
-    return "contracts" if run.procedure == CONTRACT else "deploys"
 
 
 def _concerned(ledger: Ledger, received: Received) -> str:
@@ -413,23 +331,3 @@ def _last_approval(turn: Turn, run: Run) -> StepRow | None:
 
 def _gone(run: Run) -> Answer:
     return refused("choice.closed", f"{run.id} has gone on since.", run=run.id)
-
-
-def _no_such_run(turn: Turn, run_id: str) -> Answer:
-    known = [r.id for r in turn.ledger.find(Run, order="-created_at", limit=3)]
-    remedy = f"The newest runs are {', '.join(known)}." if known else "There has been no run yet."
-    return refused("run.unknown", f"There is no run {run_id}.", remedy)
-
-
-def _no_such_service(turn: Turn, name: str) -> Answer:
-    return _no_such(name, turn.setting.services)
-
-
-def _no_such(name: str, services: Iterable[str]) -> Answer:
-    names = sorted(services)
-    near = difflib.get_close_matches(name, names, 1)
-    return refused(
-        "service.unknown",
-        f"There is no service {name}.",
-        f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}.",
-    )

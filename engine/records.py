@@ -292,6 +292,110 @@ class ScanRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IncidentRow:
+    """One incident. service: empty for all of the environment. run: whose way back opened it. updates: JSON list of {at, by, text}."""
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    number: int
+    service: str
+    environment: str
+    severity: int
+    title: str
+    opened_by: str
+    opened_by_name: str
+    opened_at: datetime
+    run: str = ""
+    updates: Json = field(default_factory=list)
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeRow:
+    """Nothing is released in this environment (service `*`: of any service) until it ends or is lifted."""
+
+    key: ClassVar[tuple[str, ...]] = ("environment", "service")
+    environment: str
+    service: str
+    owner: str
+    owner_name: str
+    reason: str
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """On-call is asked whether to roll back. id: `<run>/p<number>`. subject: the guard's name, or the step's index as text.
+
+    kind: `guard` or `step`. state: `open`, `rolled_back`, `continued`, `closed` (the run went on without it, or it recovered).
+    deadline: when it is rolled back unanswered. reminded_at: the last reminder. extended: how often more time was given.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    run: str
+    number: int
+    kind: str
+    subject: str
+    trigger: str
+    segment: int
+    state: str = "open"
+    reason: str
+    verdicts: Json = field(default_factory=list)
+    opened_at: datetime
+    deadline: datetime
+    reminded_at: datetime | None = None
+    extended: int = 0
+    answered_by: str = ""
+    answered_by_name: str = ""
+    answer_reason: str = ""
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """One ticked line of a run's checklist. by: an `Actor.id`, or `forge` where a gate ticked it; evidence: what it rests on."""
+
+    key: ClassVar[tuple[str, ...]] = ("run", "checklist", "item")
+    run: str
+    checklist: str
+    item: str
+    by: str
+    by_name: str
+    role: str = ""
+    evidence: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """Somebody wants a run to go on in spite of a gate's verdict; a second person must agree. gate: the verdict's `gate`.
+
+    state: `asked`, `granted`, `refused`, `void`. code: the verdict's code then. follow_up: what has to be done afterwards; done_at: when it was.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    run: str
+    index: int
+    gate: str
+    code: str
+    verdict_reason: str
+    state: str = "asked"
+    asked_by: str
+    asked_by_name: str
+    reason: str
+    asked_at: datetime
+    decided_by: str = ""
+    decided_by_name: str = ""
+    decided_at: datetime | None = None
+    follow_up: str = ""
+    done_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One audit entry, before the ledger gives it a sequence number and chains it.
 
@@ -327,6 +431,23 @@ class Sealed:
 
 
 Record = (
-    Run | Segment | StepRow | Click | Button | Received | Outgoing | Posted | Lock | SeenTag | Mark | Decision | ScanRow
+    Run
+    | Segment
+    | StepRow
+    | Click
+    | Button
+    | Received
+    | Outgoing
+    | Posted
+    | Lock
+    | SeenTag
+    | Mark
+    | Decision
+    | ScanRow
+    | IncidentRow
+    | FreezeRow
+    | Prompt
+    | Tick
+    | Override
 )
 """What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""

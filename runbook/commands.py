@@ -16,11 +16,20 @@ class Argument(StrEnum):
     VERSION = "version"
     RUN = "run"
     COMMAND = "command"
+    GATE = "gate"
+    VERB = "open|update|resolve|list"
+    INCIDENT = "incident"
+
+
+OPTIONS: Mapping[str, str] = {"to": "version", "until": "time", "severity": "1-4"}
+"""What the further options take, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command. optional: how many of the last arguments may be left out. reading: changes nothing, open to every full member.
+
+    options: further `--name <value>` that it takes.
 
     decision: made by a person's click or command in Slack only; the command line answers with exit code 3.
     """
@@ -33,15 +42,16 @@ class Command:
     decision: bool = False
     takes_reason: bool = False
     takes_service: bool = False
+    options: tuple[str, ...] = ()
     example: str = ""
 
     @property
     def usage(self) -> str:
         required = len(self.arguments) - self.optional
         words = [f"<{a}>" if i < required else f"[{a}]" for i, a in enumerate(self.arguments)]
-        flags = (["[--service <name>]"] if self.takes_service else []) + (
-            ["[--reason <text>]"] if self.takes_reason else []
-        )
+        flags = [f"[--{name} <{OPTIONS[name]}>]" for name in self.options]
+        flags += ["[--service <name>]"] if self.takes_service else []
+        flags += ["[--reason <text>]"] if self.takes_reason else []
         return " ".join([self.name, *words, *flags])
 
 
@@ -52,6 +62,10 @@ COMMANDS: tuple[Command, ...] = (
             example="deploy staging v1.4.0-rc.2"),
     Command("migrate", "Run the contract migrations of the version that runs in an environment", (_E, _V),
             takes_reason=True, takes_service=True, example="migrate staging v1.4.0-rc.2"),
+    Command("promote", "Release a version that got its go in staging to production", (_V, _E), takes_reason=True,
+            takes_service=True, example="promote v1.4.0 prod"),
+    Command("rollback", "Go back to the version before, in a run under way or after it", (_E,), takes_reason=True,
+            takes_service=True, options=("to",), example='rollback prod --reason "orders fail"'),
     Command("plan", "Show what deploy would do, and change nothing", (_E, _V), reading=True, takes_service=True,
             example="plan staging v1.4.0-rc.2"),
     Command("status", "Show what runs, what waits, and for whom", (_R,), optional=1, reading=True, takes_service=True),
@@ -66,6 +80,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("lock", "Let no run start in an environment", (_E,), takes_reason=True, takes_service=True,
             example='lock staging --reason "load test until noon"'),
     Command("unlock", "Release a lock", (_E,), takes_reason=True, takes_service=True),
+    Command("freeze", "Release nothing in an environment for a while; rollbacks go on", (_E,), takes_reason=True,
+            takes_service=True, options=("until",), example='freeze prod --until 2026-12-27 --reason "end of year"'),
+    Command("unfreeze", "Lift a freeze", (_E,), takes_reason=True, takes_service=True),
+    Command("incident", "Open, update, resolve or list incidents", (Argument.VERB, Argument.INCIDENT), optional=1,
+            takes_reason=True, takes_service=True, options=("severity",),
+            example='incident open prod --severity 2 --reason "checkout is slow"'),
+    Command("oncall", "Show who is on call and who can approve", reading=True),
+    Command("checklist", "Show a run's checklists", (_R,), reading=True),
+    Command("override", "Ask to go on in spite of a gate; a second person must agree", (_R, Argument.GATE),
+            takes_reason=True, example='override prod-12 "change window" --reason "agreed with operations"'),
+    Command("report", "Make the report of a run: one page with its timeline, gates and charts", (_R,), reading=True),
     Command("metrics", "Show a service's metrics, their limits, and the targets", (_E,), reading=True, takes_service=True,
             example="metrics staging"),
     Command("audit", "Show the audit log, or that of one run", (_R,), optional=1, reading=True),
@@ -77,7 +102,25 @@ BY_NAME: Mapping[str, Command] = {command.name: command for command in COMMANDS}
 _OPERATORS = (Role.RELEASE_ENGINEER, Role.SERVICE_OWNER, Role.ON_CALL)
 
 DEFAULT_COMMAND_ROLES: Mapping[str, tuple[Role, ...]] = {
-    **dict.fromkeys(("deploy", "pause", "resume", "abort", "retry", "cancel", "lock", "unlock"), _OPERATORS),
+    **dict.fromkeys(
+        (
+            "deploy",
+            "promote",
+            "rollback",
+            "pause",
+            "resume",
+            "abort",
+            "retry",
+            "cancel",
+            "lock",
+            "unlock",
+            "freeze",
+            "unfreeze",
+            "override",
+        ),
+        _OPERATORS,
+    ),
+    "incident": (*_OPERATORS, Role.DATABASE_OWNER, Role.SECURITY_OWNER, Role.OPERATIONS),
     "migrate": (*_OPERATORS, Role.DATABASE_OWNER),
 }
 """Who may run what changes something; reading is for every full member, decisions are for the roles that a step names."""

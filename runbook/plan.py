@@ -11,6 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -21,8 +22,11 @@ from runbook.ports import Ports
 from runbook.values import Environment
 from runbook.verdicts import Outcome, Verdict, decided
 
-STOP, HOLD, CONTINUE = "stop", "hold", "continue"
-"""What a FAIL does, beside `procedure:<name>`. NO_DATA and ERROR always hold, whatever stands here, but in a way back (CONTINUE)."""
+STOP, HOLD, CONTINUE, PROMPT = "stop", "hold", "continue", "prompt"
+"""What a FAIL does, beside `procedure:<name>`. NO_DATA and ERROR always hold, whatever stands here, but in a way back (CONTINUE).
+
+PROMPT: on-call is asked whether to roll back; unanswered for `policy.prod.mitigate_s` it is done.
+"""
 
 
 BEGUN = "begun"
@@ -110,9 +114,18 @@ class Work(Step, ABC):
         """Raises `runbook.errors` when it could not ask or do; the engine turns that into an ERROR verdict."""
 
 
+AUTO = "auto"
+"""What a guard's breach does: leave for the way back at once. `PROMPT` asks on-call first. Runbook: Automatic/Manual Rollback Triggers."""
+
+
 @dataclass(frozen=True)
 class Guard:
-    """Watched from its span's first to its last step. See `policy.Threshold` for the fields; `metric` is the recorded series' full name."""
+    """Watched from its span's first to its last step. See `policy.Threshold` for the fields; `metric` is the recorded series' full name.
+
+    name: unique within the span. action: AUTO or PROMPT. mitigate_s: how long a prompt waits for an answer before it rolls back.
+    trigger: the line of Rollback Triggers it stands for, such as `critical_alert`, for people and reports. optional: where nobody measures
+    it (no series at all since the span began) nothing is said.
+    """
 
     name: str
     metric: str
@@ -121,15 +134,45 @@ class Guard:
     for_s: float
     unit: str = "ratio"
     track: str = "stable"
+    action: str = AUTO
+    mitigate_s: float = 900.0
+    trigger: str = "critical_alert"
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class RatioGuard:
+    """Canary against stable by a sequential test (`runbook.rules.canary_ratio`). Runbook: Rollback Triggers.
+
+
+    requests, errors: full names of the recorded rates per second of both tracks; each sample stands for one interval of the guards.
+    ratio, alpha, minimum_requests, floor: `canary_ratio.RatioLimits`. state carries over to the next span's guard of the same name in the
+    same run: the error is controlled over the whole roll-out.
+    """
+
+    name: str
+    requests: str
+    errors: str
+    ratio: float
+    alpha: float
+    minimum_requests: int
+    floor: float
+    action: str = AUTO
+    mitigate_s: float = 900.0
+    trigger: str = "canary_ratio"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """guards are active from its first to its last step, waits included; a breach leaves for `on_breach`, a procedure's name."""
+    """guards are active from its first to its last step, waits included; a breach leaves for `on_breach`, a procedure's name.
+
+    Spans that follow each other share what their guards of the same name have seen: a window isn't begun anew between two phases.
+    """
 
     guards: tuple[Guard, ...]
     on_breach: str
     steps: tuple[Step, ...]
+    ratios: tuple[RatioGuard, ...] = ()
 
 
 Node = Step | Span
@@ -188,8 +231,20 @@ def from_json(kind: Any, data: Any) -> Any:
     return adapter(kind).validate_python(data)
 
 
+LATER = ("action", "mitigate_s", "trigger", "optional", "any_of")
+"""Fields that came later: left out of the canonical text while they have their default, so that an upgrade voids no approval."""
+
+
+def _trimmed(value: Any) -> dict[str, Any]:
+    data: dict[str, Any] = to_json(value)
+    for each in dataclass_fields(value):
+        if each.name in LATER and getattr(value, each.name) == each.default:
+            del data[each.name]
+    return data
+
+
 def _step_to_json(step: Step) -> dict[str, Any]:
-    return {"kind": step.kind, **to_json(step)}
+    return {"kind": step.kind, **_trimmed(step)}
 
 
 def _step_from_json(data: Mapping[str, Any]) -> Step:
@@ -205,7 +260,14 @@ def canonical(plan: Plan) -> str:
     for node in plan.nodes:
         if isinstance(node, Span):
             inner = [_step_to_json(step) for step in node.steps]
-            nodes.append({"guards": [to_json(g) for g in node.guards], "on_breach": node.on_breach, "steps": inner})
+            span: dict[str, Any] = {
+                "guards": [_trimmed(g) for g in node.guards],
+                "on_breach": node.on_breach,
+                "steps": inner,
+            }
+            if node.ratios:
+                span["ratios"] = [to_json(ratio) for ratio in node.ratios]
+            nodes.append(span)
         else:
             nodes.append(_step_to_json(node))
     data = {
@@ -227,7 +289,8 @@ def parse(text: str) -> Plan:
         if "steps" in node:
             guards = tuple(from_json(Guard, g) for g in node["guards"])
             steps = tuple(_step_from_json(s) for s in node["steps"])
-            nodes.append(Span(guards=guards, on_breach=node["on_breach"], steps=steps))
+            ratios = tuple(from_json(RatioGuard, r) for r in node.get("ratios", ()))
+            nodes.append(Span(guards=guards, on_breach=node["on_breach"], steps=steps, ratios=ratios))
         else:
             nodes.append(_step_from_json(node))
     return Plan(

@@ -172,9 +172,94 @@ class JobsPolicy:
 
 
 @dataclass(frozen=True)
+class ChangeWindow:
+    """When production may be changed. rrule: RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO,TU,WE,TH;BYHOUR=9;BYMINUTE=0;BYSECOND=0`: each
+    occurrence opens the window for `duration_s`. starts, ends: a dated window in its place (ISO 8601, local to `zone`). zone: an IANA time zone."""
+
+    name: str
+    zone: str = "UTC"
+    rrule: str = ""
+    duration_s: float = 8 * HOUR_S
+    starts: str = ""
+    ends: str = ""
+
+
+@dataclass(frozen=True)
+class TriggersPolicy:
+    """What each of the Rollback Triggers does: `auto` rolls back at once, `prompt` asks on-call first. Runbook: Rollback Triggers.
+
+    core_success: under this ratio core transactions are a trigger, at once after `core_for_s`. slow_queries, lock_waits: what a migration
+    may at most bring about, for `regression_for_s`. ratio, alpha, floor: the canary's errors against stable's (`rules.canary_ratio`).
+    """
+
+    critical_alerts: Literal["auto", "prompt"] = "auto"
+    core_transactions: Literal["auto", "prompt"] = "auto"
+    canary_ratio: Literal["auto", "prompt"] = "auto"
+    migration_regression: Literal["auto", "prompt"] = "prompt"
+    core_success: float = 0.98
+    core_for_s: float = MINUTE_S
+    slow_queries: float = 5.0
+    lock_waits: float = 10.0
+    regression_for_s: float = 5 * MINUTE_S
+    ratio: float = 2.0
+    alpha: float = 0.001
+    floor: float = 0.005
+
+
+@dataclass(frozen=True)
+class BurnPolicy:
+    """Error budget burn, multi-window: both windows over `rate` times the budget's own pace is a FAIL. (Google SRE Workbook, chapter 5.)
+
+    long, short: windows in the recording rules' names. The budget is 1 - `slo.availability_ratio`.
+    """
+
+    long: str = "1h"
+    short: str = "5m"
+    rate: float = 14.4
+
+
+@dataclass(frozen=True)
+class ProdPolicy:
+    """Runbook: Production Deployment. weights: percent of traffic, rising, the last is 100. phase_s: each lasts at least so long (the
+    acceptance window) and until `min_requests` reached the canary; after `phase_max_s` a person is asked. watch_s: the elevated watch;
+    quiet_s: so long no alert may have been sustained at its end. mitigate_s: how long on-call has to mitigate before it is rolled back.
+    max_over_stable: how far the canary's p95 may be over stable's (0.2: a fifth). remind_every_s: of an unanswered prompt.
+    """
+
+    approvers: tuple[Role, ...] = (Role.SERVICE_OWNER,)
+    approvers_any_of: tuple[Role, ...] = (Role.PRODUCT, Role.OPERATIONS)
+    weights: tuple[int, ...] = (5, 25, 100)
+    phase_s: float = 5 * MINUTE_S
+    phase_max_s: float = 30 * MINUTE_S
+    min_requests: int = 300
+    watch_s: float = HOUR_S
+    quiet_s: float = 30 * MINUTE_S
+    mitigate_s: float = 15 * MINUTE_S
+    remind_every_s: float = 5 * MINUTE_S
+    max_error_ratio: float = 0.01
+    max_latency_p95_s: float = 0.4
+    max_over_stable: float = 0.2
+    rollout_timeout_s: float = 10 * MINUTE_S
+    trouble_within_s: float = 60.0
+    smoke_every_s: float = 30.0
+    route_timeout_s: float = 2 * MINUTE_S
+    backup_max_age_s: float = 24 * HOUR_S
+    drill_max_age_s: float = 7 * DAY_S
+    windows: tuple[ChangeWindow, ...] = ()
+    checklist: tuple[str, ...] = ()
+    """Lines that people tick before the roll-out, beside the runbook's."""
+
+    post_checklist: tuple[str, ...] = ()
+    choice_remind_s: float = 15 * MINUTE_S
+    triggers: TriggersPolicy = field(default_factory=TriggersPolicy)
+    burn: BurnPolicy = field(default_factory=BurnPolicy)
+
+
+@dataclass(frozen=True)
 class Policy:
     commands: Mapping[str, tuple[Role, ...]] = field(default_factory=lambda: dict(DEFAULT_COMMAND_ROLES))
     staging: StagingPolicy = field(default_factory=StagingPolicy)
+    prod: ProdPolicy = field(default_factory=ProdPolicy)
     health: HealthPolicy = field(default_factory=HealthPolicy)
     waiting: WaitingPolicy = field(default_factory=WaitingPolicy)
     metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
@@ -191,11 +276,21 @@ class Policy:
 
 @dataclass(frozen=True)
 class Workload:
-    """One Deployment of a service. image: the repository without tag or digest, such as `registry.example/acme/web`."""
+    """One Deployment of a service. image: the repository without tag or digest, such as `registry.example/acme/web`.
+
+    traffic: how production's traffic is divided: `route` (weights of an HTTPRoute) or `replicas` (by the number of pods: workers without
+    HTTP). route, stable_service, canary_service: names of the HTTPRoute and of the Services; empty: the Deployment's name, the same, and
+    the canary's. canary: the canary Deployment's name; empty: `<name>-canary`.
+    """
 
     name: str
     container: str
     image: str
+    traffic: Literal["route", "replicas"] = "route"
+    route: str = ""
+    stable_service: str = ""
+    canary_service: str = ""
+    canary: str = ""
 
 
 @dataclass(frozen=True)

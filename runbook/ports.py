@@ -13,7 +13,7 @@ from typing import Protocol
 
 from runbook.errors import Permanent
 from runbook.jobs import JobOrder
-from runbook.values import Environment, Release
+from runbook.values import Environment, Release, Role
 
 # --- time -----------------------------------------------------------------------------------------------------------
 
@@ -49,6 +49,8 @@ class Deployment:
     generation: int
     annotations: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pod template: the track is among them."""
 
     def image_of(self, container: str) -> str | None:
         return next((c.image for c in self.containers if c.name == container), None)
@@ -149,7 +151,78 @@ class Jobs(Protocol):
         """All Jobs that carry this run's label, those being deleted too."""
 
 
-class Cluster(Jobs, Protocol):
+@dataclass(frozen=True, slots=True)
+class TrafficTarget:
+    """How the traffic of one workload is divided between its stable and its canary Deployment.
+
+    workload, canary: the Deployments' names. driver: `route` (weights of an HTTPRoute's two backends) or `replicas` (by the number of pods:
+    workers, and services without a router). route, stable_backend, canary_backend: the HTTPRoute's and the Services' names, for `route`.
+    size: replicas at full strength, as stable had them when the run began.
+    """
+
+    workload: str
+    canary: str
+    driver: str
+    size: int
+    route: str = ""
+    stable_backend: str = ""
+    canary_backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the traffic the canary gets. weight: as asked for, in percent; None where somebody else's numbers stand.
+
+    true_ratio: what it really is, in [0, 1]: the route's weights, or Available canary pods of all. accepted: the router says so for
+    the newest generation (or the pods are there). reason: why not, in the router's words.
+    """
+
+    weight: int | None
+    true_ratio: float
+    accepted: bool
+    reason: str = ""
+
+
+class Traffic(Protocol):
+    """Who gets the requests. Each driver sets, never adds."""
+
+    async def share(self, target: TrafficTarget) -> Share | None:
+        """None when there is no such route (or Deployment)."""
+
+    async def set_weight(self, target: TrafficTarget, weight: int) -> Share:
+        """weight: the canary's, 0 to 100. Writes only if it differs, retries conflicts within a bound; foreign rules and backends stay as
+        they are. Answers what is so now: acceptance is waited for by asking `share`. Raises `Permanent` without such a route or backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryOrder:
+    """A canary Deployment: a copy of stable with other images, label and selector `<prefix>/track: canary`, and its own number of replicas.
+
+    images: container -> `repository@digest`. run: of the run that makes it, kept as its label `<prefix>/run`: whose it is.
+    """
+
+    workload: str
+    canary: str
+    images: Mapping[str, str]
+    replicas: int
+    run: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = "forge"
+
+
+class Canaries(Protocol):
+    async def start_canary(self, order: CanaryOrder) -> None:
+        """Creates it with these replicas; one of the same run is brought to this order's images and never to fewer replicas than it has.
+        Raises `Conflict` when a Deployment of that name belongs to another run or to nobody, `Permanent` when stable carries no track."""
+
+    async def scale(self, name: str, replicas: int) -> None:
+        """Sets the number of replicas; the same number again changes nothing."""
+
+    async def remove_canary(self, name: str, run: str, prefix: str = "forge") -> None:
+        """Deletes the Deployment if it belongs to this run. Gone, or of another run, is fine."""
+
+
+class Cluster(Jobs, Traffic, Canaries, Protocol):
     """One environment's context and namespace."""
 
     @property
@@ -355,6 +428,94 @@ class HttpProbes(Protocol):
         """Never raises for the subject's faults: those are the answer. No redirects are followed, nothing is retried."""
 
 
+# --- people and what they decided ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """id: Slack's `U…`. reachable: an active full member. source: how the role is held: `U…` in the file, a group's id, a schedule's name.
+
+    until: the end of a shift, where a schedule says it.
+    """
+
+    id: str
+    name: str
+    reachable: bool = True
+    reason: str = ""
+    source: str = ""
+    until: datetime | None = None
+
+
+class People(Protocol):
+    async def holders(self, role: Role) -> tuple[Person, ...]:
+        """Everybody who holds the role now, from configuration, user groups and (on-call) the schedule. Raises `Temporary` or `Permanent`
+        where somebody could not be asked: nobody is then known to be unreachable either."""
+
+
+class NoPeople:
+    """Where no directory is wired: unknown is not yes."""
+
+    async def holders(self, role: Role) -> tuple[Person, ...]:
+        raise Permanent("people", "missing", f"nobody can say who is {role.value.replace('_', ' ')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """id: `incident-7`. severity: 1 (the gravest) to 4. service: empty for all of an environment. run: whose way back opened it, or empty."""
+
+    id: str
+    service: str
+    environment: str
+    severity: int
+    title: str
+    opened_by: str
+    opened_at: datetime
+    run: str = ""
+    resolved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Nothing is released in this environment until it ends; a rollback is never held up by it. until: None: until it is lifted."""
+
+    environment: str
+    service: str
+    owner: str
+    reason: str
+    at: datetime
+    until: datetime | None = None
+
+
+# --- backups --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A PostgreSQL backup. state: `created`, `stored`, `decoded`, `restored`, `verified`: the last three are called restorable.
+
+    drilled_at: when a restore drill of the same major version last succeeded. recoverable_until: newest moment of point-in-time recovery.
+    """
+
+    id: str
+    database: str
+    finished_at: datetime
+    state: str
+    drilled_at: datetime | None = None
+    recoverable_until: datetime | None = None
+
+
+class Backups(Protocol):
+    async def newest(self, service: str, environment: Environment) -> Backup | None:
+        """None when none is on record."""
+
+
+class NoBackups:
+    """Where nothing keeps a record of backups: unknown is not yes."""
+
+    async def newest(self, service: str, environment: Environment) -> Backup | None:
+        return None
+
+
 # --- what a step was given ------------------------------------------------------------------------------------------
 
 
@@ -369,6 +530,15 @@ class Memory(Protocol):
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
         """The newest release that got its go in this environment; None when none did."""
+
+    async def go_for(self, service: str, commit: str) -> Release | None:
+        """The newest candidate on this commit that got its go in staging; None when none did."""
+
+    async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
+        """Incidents that concern this service and environment and aren't resolved, the gravest first."""
+
+    async def freezes(self, service: str, environment: Environment) -> tuple[Freeze, ...]:
+        """Freezes in force now."""
 
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         """What the newest go measured: `p50_s`, `p95_s`, `p99_s`, `throughput`; None when there was none."""
@@ -388,3 +558,5 @@ class Ports:
     memory: Memory
     linter: SqlLinter = field(default_factory=lambda: NoLinter())
     scans: tuple[ScanReports, ...] = ()
+    people: People = field(default_factory=lambda: NoPeople())
+    backups: Backups = field(default_factory=lambda: NoBackups())

@@ -41,8 +41,12 @@ NETWORK_TIMEOUTS = "network_timeout_rate"
 DB_CONNECTIONS = "postgres_connection_ratio"
 DB_REPLICATION_LAG = "postgres_replication_lag_seconds"
 DB_DEADLOCKS = "postgres_deadlock_rate"
+DB_SLOW_QUERIES = "postgres_slow_queries"
+DB_LOCK_WAITS = "postgres_lock_waits"
+DB_WAL_GROWTH = "postgres_wal_growth_bytes_per_second"
+DB_CHECKPOINT = "postgres_checkpoint_duration_seconds"
 
-Unit = Literal["ratio", "s", "bytes", "count", "per_s"]
+Unit = Literal["ratio", "s", "bytes", "bytes_per_s", "count", "per_s"]
 Section = Literal["application", "infrastructure", "database", "baseline"]
 Over = Literal["window", "baseline", "month"]
 
@@ -89,6 +93,10 @@ _METRICS = (
     Metric(DB_CONNECTIONS, "PostgreSQL connection utilization", "ratio", "database"),
     Metric(DB_REPLICATION_LAG, "PostgreSQL replication lag", "s", "database"),
     Metric(DB_DEADLOCKS, "PostgreSQL deadlocks", "per_s", "database"),
+    Metric(DB_SLOW_QUERIES, "PostgreSQL slow queries", "count", "database"),
+    Metric(DB_LOCK_WAITS, "PostgreSQL lock waits", "count", "database"),
+    Metric(DB_WAL_GROWTH, "PostgreSQL WAL growth", "bytes_per_s", "database"),
+    Metric(DB_CHECKPOINT, "PostgreSQL checkpoint duration", "s", "database"),
     Metric(QUEUE_LAG_BASELINE, "normal queue lag", "s", "baseline", "baseline"),
     Metric(DEPENDENCY_TIMEOUTS_BASELINE, "normal dependency time-outs", "ratio", "baseline", "baseline"),
 )

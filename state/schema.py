@@ -244,6 +244,96 @@ scan_reports = Table(
     sqlite_autoincrement=True,
 )
 
+incidents = Table(
+    "incidents",
+    metadata,
+    _text("id", key=True),
+    _whole("number"),
+    _text("service"),
+    _text("environment"),
+    _whole("severity"),
+    _text("title"),
+    _text("opened_by"),
+    _text("opened_by_name"),
+    _time("opened_at"),
+    _text("run"),
+    _json("updates"),
+    _time("resolved_at", null=True),
+    _text("resolved_by"),
+    Index("incidents_open", "environment", "resolved_at"),
+)
+
+freezes = Table(
+    "freezes",
+    metadata,
+    _text("environment", key=True),
+    _text("service", key=True),
+    _text("owner"),
+    _text("owner_name"),
+    _text("reason"),
+    _time("at"),
+    _time("until", null=True),
+)
+
+prompts = Table(
+    "prompts",
+    metadata,
+    _text("id", key=True),
+    _text("run"),
+    _whole("number"),
+    _text("kind"),
+    _text("subject"),
+    _text("trigger"),
+    _whole("segment"),
+    _text("state"),
+    _text("reason"),
+    _json("verdicts"),
+    _time("opened_at"),
+    _time("deadline"),
+    _time("reminded_at", null=True),
+    _whole("extended"),
+    _text("answered_by"),
+    _text("answered_by_name"),
+    _text("answer_reason"),
+    _time("answered_at", null=True),
+    Index("prompts_by_run", "run", "state"),
+)
+
+ticks = Table(
+    "ticks",
+    metadata,
+    _text("run", key=True),
+    _text("checklist", key=True),
+    _text("item", key=True),
+    _text("by"),
+    _text("by_name"),
+    _text("role"),
+    _text("evidence"),
+    _time("at"),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    _text("id", key=True),
+    _text("run"),
+    _whole("index"),
+    _text("gate"),
+    _text("code"),
+    _text("verdict_reason"),
+    _text("state"),
+    _text("asked_by"),
+    _text("asked_by_name"),
+    _text("reason"),
+    _time("asked_at"),
+    _text("decided_by"),
+    _text("decided_by_name"),
+    _time("decided_at", null=True),
+    _text("follow_up"),
+    _time("done_at", null=True),
+    Index("overrides_by_run", "run", "state"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -295,6 +385,11 @@ TABLES: Final[dict[type[Any], Table]] = {
     records.Mark: marks,
     records.Decision: decisions,
     records.ScanRow: scan_reports,
+    records.IncidentRow: incidents,
+    records.FreezeRow: freezes,
+    records.Prompt: prompts,
+    records.Tick: ticks,
+    records.Override: overrides,
     records.Sealed: audit,
 }
 """Which table holds which record."""

@@ -17,11 +17,18 @@ class Approval(Step):
     roles: tuple[Role, ...]
     expires_s: float
     purpose: str = "deploy"
+    any_of: tuple[tuple[Role, ...], ...] = ()
+    """Further slots, each of which one of several roles fills: ((PRODUCT, OPERATIONS),)."""
+
+    @property
+    def slots(self) -> tuple[tuple[Role, ...], ...]:
+        """Every slot with the roles that may fill it."""
+        return (*((role,) for role in self.roles), *self.any_of)
 
     @property
     def sentence(self) -> str:
-        who = " and ".join(role.value.replace("_", " ").title() for role in self.roles)
-        return f"{self.title}: {who} decide{'s' if len(self.roles) == 1 else ''}"
+        who = " and ".join("/".join(role.value.replace("_", " ").title() for role in slot) for slot in self.slots)
+        return f"{self.title}: {who} decide{'s' if len(self.slots) == 1 else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,10 @@ class Replan(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Announce(Step):
-    """Tells the release channel. moment: `started`, `completed`, `contracted`, `returned`."""
+    """Tells the release channel. moment: `started`, `phase`, `completed`, `contracted`, `released`, `rolled_back`, `returned`.
+
+    A `phase` says the step's title.
+    """
 
     kind: ClassVar[str] = "announce"
     moment: str
@@ -74,3 +84,38 @@ class RecordDecision(Step):
     @property
     def sentence(self) -> str:
         return f"Record the result and the decision: {self.result.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a checklist. name: stable and unique in it, such as `backup`. text: the runbook's words.
+
+    gates: names of the run's verdicts (`Verdict.gate`, or the title of a step) that tick it when they passed; empty: a person ticks it.
+    """
+
+    name: str
+    text: str
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checklist(Step):
+    """Runbook: Operational Checklists. which: `pre_deployment`, `post_deployment`, `post_incident`.
+
+    roles: who may tick what isn't ticked by the machine. waits: the run waits until every item is ticked; else it goes on beside it.
+    """
+
+    kind: ClassVar[str] = "checklist"
+    which: str
+    items: tuple[Item, ...]
+    roles: tuple[Role, ...]
+    waits: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateIncident(Step):
+    """Runbook: Rollback Procedure 1 and 6. stage: `opened` (the roll-out is frozen: opens an incident for this run, or joins the one that is
+    open), `rolled_back` (an update with a hypothesis from the evidence, and the next action)."""
+
+    kind: ClassVar[str] = "update_incident"
+    stage: str

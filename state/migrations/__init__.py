@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, inspect, select
 
 from runbook.errors import StoreUnavailable
-from state.migrations import v0001_first, v0002_marks, v0003_scans
+from state.migrations import v0001_first, v0002_marks, v0003_scans, v0004_production
 from state.schema import schema_versions
 
 TYPES: Final = {
@@ -49,7 +49,12 @@ def _of(number: int, module: ModuleType) -> Migration:
     return Migration(number, module.NAME, module.statements)
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_of(1, v0001_first), _of(2, v0002_marks), _of(3, v0003_scans))
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    _of(1, v0001_first),
+    _of(2, v0002_marks),
+    _of(3, v0003_scans),
+    _of(4, v0004_production),
+)
 
 
 def latest(migrations: Sequence[Migration] = MIGRATIONS) -> int:

@@ -1,0 +1,125 @@
+"""Commands that begin a run, and `plan`, which only shows it: look around first, then open the run in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine import present
+from engine.answers import Answer, done, info, refused
+from engine.intents import Intent
+from engine.journal import Turn
+from engine.lifecycle import open_run
+from engine.naming import service_named
+from engine.queue import ahead_of, lock_on
+from engine.records import Run, RunState
+from runbook.authority import may_run
+from runbook.errors import ForgeError
+from runbook.plan import canonical, hash_of
+from runbook.policy import Setting
+from runbook.ports import Ports
+from runbook.procedures.base import Prepared, Procedure, Request
+from runbook.values import Actor, Environment, Version
+from runbook.verdicts import Outcome
+
+PLANNED = ("deploy", "migrate", "promote", "plan")
+
+CONTRACT = "contract"
+"""The procedure that `migrate` runs; `deploy` and `promote` run the one that is named as the environment."""
+
+_DONE = {"migrate": "contracted on", "promote": "released to"}
+
+Procedures = Callable[[str], Procedure | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    request: Request
+    procedure: Procedure
+
+
+def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, healthy: bool) -> Target | Answer:
+    """What is asked for and the procedure that does it, or the reason not to look any further. healthy: of the store."""
+    verdict = may_run(intent.name, actor, turn.setting.policy)
+    if verdict.outcome is not Outcome.PASS:
+        return refused(verdict.code, verdict.reason, verdict.remedy)
+    service = service_named(turn.setting, intent.service)
+    if isinstance(service, Answer):
+        return service
+    name = CONTRACT if intent.name == "migrate" else str(intent.environment)
+    procedure = procedures(name) if name in (CONTRACT, *Environment) else None
+    if intent.environment is None or procedure is None:
+        return refused("deploy.environment", f"forge can't deploy to {intent.environment or 'nothing'} yet.",
+                       "Deploy a candidate to staging: `deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
+    if (wrong := _wrong_verb(intent)) is not None:
+        return wrong
+    if intent.environment not in service.urls:
+        return refused("deploy.not_configured", f"{service.name} has no {intent.environment.value} in the configuration.",
+                       f"Add services.{service.name}.urls.{intent.environment.value} to forge.yaml.")  # fmt: skip
+    if intent.name != "plan" and not healthy:
+        return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
+                       "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
+    return Target(Request(service=service.name, environment=intent.environment, version=intent.version), procedure)
+
+
+def _wrong_verb(intent: Intent) -> Answer | None:
+    """Production is never a default: it has a verb of its own."""
+    environment = intent.environment
+    if intent.name == "promote" and environment is not Environment.PROD:
+        return refused("promote.environment", f"promote releases to prod; {environment} is deployed to.",
+                       f"`/forge deploy {environment} {intent.version}`")  # fmt: skip
+    if intent.name == "deploy" and environment is Environment.PROD:
+        parsed = Version.parse(intent.version)
+        version = f"v{parsed.major}.{parsed.minor}.{parsed.patch}" if parsed is not None else "vX.Y.Z"
+        return refused("deploy.prod", "Production is released to by promote, never by deploy.",
+                       f"`/forge promote {version} prod`")  # fmt: skip
+    return None
+
+
+async def prepare(target: Target, setting: Setting, ports: Ports) -> Prepared | Answer:
+    """The plan and every obstacle; a refusal where an outside system gave no answer."""
+    try:
+        return await target.procedure(target.request, setting, ports)
+    except ForgeError as error:
+        return refused(error.code, f"{error.cause}. Nothing was started.", error.remedy or "Try again in a moment.")
+
+
+def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: Prepared) -> Answer:
+    """Opens the run (or shows the plan), in one transaction."""
+    plan = prepared.plan
+    if plan is None:
+        bad = tuple(v for v in prepared.verdicts if v.outcome is not Outcome.PASS)
+        verb = _DONE.get(intent.name, "deployed to")
+        text = f"{request.version} can't be {verb} {request.environment.value}; nothing was started."
+        answer = refused(bad[0].code if bad else "deploy.refused", text, bad[0].remedy if bad else "", verdicts=bad)
+        return refusal(turn, intent, actor, answer)
+    if intent.name == "plan":
+        return info("plan", "", view=present.plan_view(prepared, plan, hash_of(canonical(plan))))
+    same = [r for r in turn.ledger.find(Run, service=request.service, environment=request.environment.value,
+                                        version=request.version) if r.state != RunState.ENDED]  # fmt: skip
+    if same:
+        return refused("deploy.already", f"{same[0].id} {_doing(same[0])} {request.version} already.",
+                       f"`/forge status {same[0].id}` shows where it is.", run=same[0].id)  # fmt: skip
+    run = open_run(turn, request, plan, actor, intent.reason)
+    lock, ahead = lock_on(turn, run.environment, run.service), ahead_of(turn, run)
+    if lock is not None or ahead is not None:
+        return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
+    return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
+
+
+def refusal(turn: Turn, intent: Intent, actor: Actor, answer: Answer) -> Answer:
+    """The same answer, with its audit entry."""
+    turn.audit(
+        "refused", intent.name, actor, what=intent.text or f"{intent.name} {intent.version}", why=answer.text[:300]
+    )
+    return answer
+
+
+def _what(run: Run, request: Request) -> str:
+    if run.procedure == CONTRACT:
+        return f"the contract migrations of {request.version} of {request.service} on {run.environment}"
+    return f"{request.version} of {request.service} to {run.environment}"
+
+
+def _doing(run: Run) -> str:
+    return "contracts" if run.procedure == CONTRACT else "deploys"
