@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.configuration.units import ratio_text
-from engine.present import role_words
+from engine.present import slot_words
 from runbook.criteria import Promotion, Weight
 from runbook.durations import duration_text
 from runbook.jobs import JobTemplate, Migration, Migrations, Stage
@@ -17,6 +17,7 @@ from runbook.procedures.return_to_previous import return_to_previous
 from runbook.procedures.staging import staging_plan
 from runbook.steps import Approval, Gate
 from runbook.values import Environment, FrozenImage, Release
+from runbook.wording import measure
 
 _EXAMPLE = "v1.2.3-rc.1"
 
@@ -101,7 +102,7 @@ def _steps(plan: Plan) -> Iterator[str]:
 def _line(number: int, step: Step) -> str:
     marks = []
     if isinstance(step, Approval):
-        marks.append(f"by {', '.join(role_words(role) for role in step.roles)} within {duration_text(step.expires_s)}")
+        marks.append(f"by {', '.join(slot_words(slot) for slot in step.slots)} within {duration_text(step.expires_s)}")
     if step.effect:
         marks.append("changes the environment")
     marks.append(f"on failure: {step.on_fail.replace('procedure:', '')}")
@@ -122,6 +123,8 @@ def guard_words(guard: Guard) -> str:
             limit = ratio_text(guard.limit)
         case "s":
             limit = duration_text(guard.limit)
+        case "bytes_per_s":
+            limit = measure(guard.limit, guard.unit)
         case _:
             limit = f"{guard.limit:g}"
     return f"{guard.name} {side} {limit} for {duration_text(guard.for_s)} (`{guard.metric}`)"

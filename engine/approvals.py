@@ -28,7 +28,7 @@ def clicks_on(turn: Turn, run: Run, row: StepRow) -> list[Click]:
 
 def assigned(step: Approval, clicks: Sequence[Click]) -> Assignment:
     """Who fills which of the step's roles."""
-    return fill_slots(step.roles, [(c.actor, [Role(r) for r in c.roles]) for c in clicks if c.decision == "approve"])
+    return fill_slots(step.slots, [(c.actor, [Role(r) for r in c.roles]) for c in clicks if c.decision == "approve"])
 
 
 def open_approval(turn: Turn, run: Run, row: StepRow, step: Approval) -> StepRow:
@@ -39,7 +39,7 @@ def open_approval(turn: Turn, run: Run, row: StepRow, step: Approval) -> StepRow
     turn.save_run(run, state=RunState.WAITING)
     turn.audit(
         "approval.opened", run.id, what=step.title,
-        evidence={"roles": [r.value for r in step.roles], "expires": deadline.isoformat(), "plan": run.plan_hash},
+        evidence={"roles": [r.value for r in step.everybody], "expires": deadline.isoformat(), "plan": run.plan_hash},
     )  # fmt: skip
     show_view(turn, f"approval:{run.id}:{row.index}:{row.segment}", run.id)
     turn.show(run)
@@ -63,7 +63,7 @@ def decide(turn: Turn, run: Run, row: StepRow, plan_hash: str, actor: Actor, dec
         show_view(turn, f"approval:{run.id}:{row.index}:{row.segment}", run.id)
         return refused("approval.expired", f"Too late: this approval has expired, {run.id} ends without it.",
                        f"`/forge status {run.id}` shows where it is.", run=run.id)  # fmt: skip
-    verdict = may_fill(step.roles, actor, run.requester)
+    verdict = may_fill(step.everybody, actor, run.requester)
     if verdict.outcome is not Outcome.PASS:
         turn.audit("approval.refused", run.id, actor, what=f"{decision}: {step.title}", why=verdict.reason)
         return refused(verdict.code, verdict.reason, verdict.remedy, run=run.id)
@@ -73,10 +73,10 @@ def decide(turn: Turn, run: Run, row: StepRow, plan_hash: str, actor: Actor, dec
     turn.ledger.add(
         Click(
             run=run.id, index=row.index, actor=actor.id, actor_name=actor.name, plan_hash=run.plan_hash,
-            roles=sorted(r.value for r in actor.roles if r in step.roles), decision=decision, reason=reason, at=turn.now,
+            roles=sorted(r.value for r in actor.roles if r in step.everybody), decision=decision, reason=reason, at=turn.now,
         )
     )  # fmt: skip
-    roles = ", ".join(sorted(r.value for r in actor.roles if r in step.roles))
+    roles = ", ".join(sorted(r.value for r in actor.roles if r in step.everybody))
     turn.audit(
         f"approval.{decision}", run.id, actor, role=roles, what=step.title, why=reason, evidence={"plan": run.plan_hash}
     )
@@ -91,9 +91,9 @@ def _said(step: Approval, decision: str, settled: StepRow, run: Run, filled: int
         return done("approval.rejected", f"You rejected {run.id}: {step.title}.", run=run.id)
     if settled.state == StepState.DONE:
         return done(
-            "approval.granted", f"You approved {run.id}: {step.title}. All {len(step.roles)} given.", run=run.id
+            "approval.granted", f"You approved {run.id}: {step.title}. All {len(step.slots)} given.", run=run.id
         )
-    missing = len(step.roles) - filled
+    missing = len(step.slots) - filled
     return done("approval.counted", f"You approved {run.id}: {step.title}. {missing} more needed.", run=run.id)
 
 

@@ -27,8 +27,9 @@ from runbook.verdicts import Outcome, Verdict
 RECENT = 5
 
 
-def role_words(role: Role) -> str:
-    return role.value.replace("_", " ").title()
+def slot_words(slot: tuple[Role, ...]) -> str:
+    """Who fills it, such as `Product or Operations`."""
+    return " or ".join(role.value.replace("_", " ").title() for role in slot)
 
 
 def step_views(turn: Turn, run: Run) -> tuple[StepView, ...]:
@@ -134,7 +135,7 @@ def _waits_for(turn: Turn, run: Run, row: StepRow) -> str:
         return f"Waiting for an answer: {row.title}"
     clicks = standing(turn.ledger.find(Click, run=run.id, index=row.index, plan_hash=run.plan_hash, order="id"))
     slots = assigned(step, clicks).slots
-    open_roles = [role_words(role) for role, by in zip(step.roles, slots, strict=True) if not by]
+    open_roles = [slot_words(slot) for slot, by in zip(step.slots, slots, strict=True) if not by]
     return f"Waiting for {' and '.join(open_roles)}: {step.title}"
 
 
@@ -225,15 +226,15 @@ def _card_state(run: Run, segment: Segment, row: StepRow | None) -> str:
 def _slots(turn: Turn, step: Approval, clicks: Sequence[Click]) -> tuple[SlotView, ...]:
     by = {c.actor: c for c in clicks}
     views = []
-    for role, actor in zip(step.roles, assigned(step, clicks).slots, strict=True):
+    for slot, actor in zip(step.slots, assigned(step, clicks).slots, strict=True):
         click = by.get(actor)
         views.append(
             SlotView(
-                role=role_words(role),
+                role=slot_words(slot),
                 by=actor,
                 by_name=click.actor_name if click is not None else "",
                 at=click.at if click is not None else None,
-                who=turn.members(role),
+                who=turn.members(*slot),
             )
         )
     return tuple(views)
@@ -267,7 +268,7 @@ def plan_view(prepared: Prepared, plan: Plan, plan_hash: str) -> PlanView:
         steps=views,
         verdicts=prepared.verdicts,
         hash=plan_hash,
-        approvers=tuple(f"{s.title}: {', '.join(role_words(r) for r in s.roles)}" for s in approvals),
+        approvers=tuple(f"{s.title}: {', '.join(slot_words(slot) for slot in s.slots)}" for s in approvals),
         waits=tuple(waits),
         criteria=tuple(
             (row.title, row.words(Promotion.TO_STAGING), row.words(Promotion.TO_PROD))

@@ -71,11 +71,15 @@ def may_fill(roles_needed: Iterable[Role], actor: Actor, requester: str) -> Verd
 
 
 def fill_slots(
-    roles: Sequence[Role], approvals: Iterable[tuple[str, Iterable[Role]]], *, requester: str = ""
+    roles: Sequence[Role | tuple[Role, ...]],
+    approvals: Iterable[tuple[str, Iterable[Role]]],
+    *,
+    requester: str = "",
 ) -> Assignment:
-    """Gives every role to a person of their own, as many roles as can be filled at once; the requester fills none.
+    """Gives every slot to a person of their own, as many slots as can be filled at once; the requester fills none.
 
-    A role may be asked for several times. Earlier approvals keep a slot, though perhaps another one, when later ones come
+    roles: for each slot the role that fills it, or several of which one does. A role may be asked for several times.
+    Earlier approvals keep a slot, though perhaps another one, when later ones come
     (augmenting paths: Kuhn's algorithm for maximum bipartite matching).
     """
     held: dict[str, frozenset[Role]] = {}
@@ -83,19 +87,20 @@ def fill_slots(
         if actor != requester:
             held[actor] = held.get(actor, frozenset()) | frozenset(actor_roles)
     slots = [""] * len(roles)
-    spare = [actor for actor in held if not _seat(actor, roles, held, slots, set())]
+    wanted = [role if isinstance(role, tuple) else (role,) for role in roles]
+    spare = [actor for actor in held if not _seat(actor, wanted, held, slots, set())]
     return Assignment(tuple(slots), tuple(spare))
 
 
 def _seat(
-    actor: str, roles: Sequence[Role], held: dict[str, frozenset[Role]], slots: list[str], tried: set[int]
+    actor: str, wanted: Sequence[tuple[Role, ...]], held: dict[str, frozenset[Role]], slots: list[str], tried: set[int]
 ) -> bool:
     """Seats this person, moving others to slots that are free for them where it needs to; False when it can't be done."""
-    for place, role in enumerate(roles):
-        if role not in held[actor] or place in tried:
+    for place, roles in enumerate(wanted):
+        if held[actor].isdisjoint(roles) or place in tried:
             continue
         tried.add(place)
-        if not slots[place] or _seat(slots[place], roles, held, slots, tried):
+        if not slots[place] or _seat(slots[place], wanted, held, slots, tried):
             slots[place] = actor
             return True
     return False

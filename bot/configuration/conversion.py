@@ -63,6 +63,7 @@ def policy_of(section: PolicySection) -> Policy:
             traffic_wait_s=staging.traffic_wait,
             ci_wait_s=staging.ci_wait,
         ),
+        prod=section.prod.policy(),
         health=HealthPolicy(health.success_ratio, health.window, health.p95, health.interval, health.timeout),
         waiting=WaitingPolicy(waiting.approval_expires, waiting.hold_remind, waiting.hold_escalate),
         metrics=MetricsPolicy(
@@ -97,7 +98,7 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
     return Service(
         name=name,
         repository=section.repository,
-        workloads=tuple(Workload(w.name, w.container, w.image) for w in section.workloads),
+        workloads=tuple(_workload(w) for w in section.workloads),
         urls={env: url.rstrip("/") for env, url in section.urls.items()},
         health=HealthPaths(section.health.live, section.health.ready, section.health.startup),
         smoke=tuple(_smoke(request) for request in section.smoke),
@@ -109,6 +110,19 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
         performance=None if section.performance is None else _performance(section.performance),
         without=tuple(section.without),
         expressions=dict(section.expressions),
+    )
+
+
+def _workload(section: schema.WorkloadSection) -> Workload:
+    return Workload(
+        name=section.name,
+        container=section.container,
+        image=section.image,
+        traffic=section.traffic,
+        route=section.route or "",
+        stable_service=section.stable_service or "",
+        canary_service=section.canary_service or "",
+        canary=section.canary or "",
     )
 
 

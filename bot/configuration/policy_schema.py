@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from bot.configuration.prod_schema import Prod
 from bot.configuration.units import Ratio, parse_ratio
 from runbook import series
 from runbook.commands import BY_NAME, DEFAULT_COMMAND_ROLES
@@ -231,7 +232,8 @@ def _threshold(limit: Critical | Observed, for_s: float) -> Threshold:
         return Threshold(limit.name, limit.metric, above, parse_duration(given), for_s, "s")
     if not isinstance(given, int | float):
         raise PydanticCustomError("one_limit", "the limit of this metric is a number", {"remedy": "Write a number"})
-    return Threshold(limit.name, limit.metric, above, float(given), for_s, "count")
+    counted: Literal["count", "bytes_per_s"] = "bytes_per_s" if unit == "bytes_per_s" else "count"
+    return Threshold(limit.name, limit.metric, above, float(given), for_s, counted)
 
 
 def _as_configured(threshold: Threshold) -> Critical:
@@ -279,6 +281,7 @@ class Policy(Part):
         json_schema_extra={"propertyNames": {"enum": list(_SETTABLE)}},
     )
     staging: Staging = Field(default=Staging(), description="Staging deployment and its gate.")
+    prod: Prod = Field(default=Prod(), description="Production deployment, its gates, and what rolls it back.")
     health: Health = Field(default=Health(), description="Health check acceptance.")
     waiting: Waiting = Field(default=Waiting(), description="How long people are waited for.")
     metrics: Metrics = Field(default=Metrics(), description="How Prometheus is asked.")

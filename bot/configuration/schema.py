@@ -120,6 +120,19 @@ class WorkloadSection(Section):
     image: ImageRepository = Field(
         description="The image's repository without tag or digest, such as `registry.example/acme/web`."
     )
+    traffic: Literal["route", "replicas"] = Field(
+        default="route",
+        description="How production's traffic is divided: `route` by the weights of an HTTPRoute, `replicas` by the number of pods "
+        "(workers, and services without a Gateway).",
+    )
+    route: Name | None = Field(default=None, description="The HTTPRoute; default: the Deployment's name.")
+    stable_service: Name | None = Field(
+        default=None, description="The Service of the stable pods; default: the Deployment's name."
+    )
+    canary_service: Name | None = Field(
+        default=None, description="The Service of the canary's pods; default: the canary Deployment's name."
+    )
+    canary: Name | None = Field(default=None, description="The canary Deployment; default: `<name>-canary`.")
 
 
 class Health(Section):

@@ -26,6 +26,11 @@ class Approval(Step):
         return (*((role,) for role in self.roles), *self.any_of)
 
     @property
+    def everybody(self) -> tuple[Role, ...]:
+        """Every role that can fill some slot."""
+        return tuple(dict.fromkeys(role for slot in self.slots for role in slot))
+
+    @property
     def sentence(self) -> str:
         who = " and ".join("/".join(role.value.replace("_", " ").title() for role in slot) for slot in self.slots)
         return f"{self.title}: {who} decide{'s' if len(self.slots) == 1 else ''}"

@@ -42,7 +42,7 @@ def test_an_empty_or_missing_list_of_roles_allows_nobody() -> None:
     assert may_fill((), everything, "T1:U1").code == "authority.nobody"
 
 
-@pytest.mark.parametrize("name", ["promote", "", "DEPLOY", "launch"])
+@pytest.mark.parametrize("name", ["celebrate", "", "DEPLOY", "launch"])
 def test_an_unknown_command_is_open_to_nobody(name: str) -> None:
     assert may_run(name, Actor("T1:U9", "zoe", frozenset(Role)), Policy()).code == "authority.unknown_command"
 
