@@ -114,6 +114,8 @@ class Api:
             current = self._cluster.get(target.resource, target.place, target.name)
             return self._written(request, target, apply_scale(current, obj), subresource="")
         self._check_identity(target, obj)
+        if target.resource.is_custom and not obj["metadata"].get("resourceVersion"):
+            raise status.unversioned(target.resource, target.name)
         return self._written(request, target, obj, subresource=target.subresource)
 
     def _written(self, request: web.Request, target: Target, obj: Obj, *, subresource: str) -> web.Response:

@@ -96,10 +96,10 @@ class Cluster:
         current = self.get(resource, namespace, meta.get("name", ""))
         self._check_preconditions(resource, current, meta)
         obj = self._merged(resource, current, given, subresource)
-        if not subresource:
+        if not subresource or resource.is_custom:
             self._admit(resource, obj, current)
-            if self._counts_as_new_generation(resource, obj, current):
-                obj["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
+        if not subresource and self._counts_as_new_generation(resource, obj, current):
+            obj["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
         if obj == current:
             return current
         if dry_run:

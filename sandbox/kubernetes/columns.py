@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sandbox.kubernetes.objects import Obj, at, is_deleting, moment_of, name_of
+from sandbox.kubernetes.objects import Obj, at, condition, is_deleting, moment_of, name_of
 from sandbox.kubernetes.selectors import selector_text
 
 
@@ -218,3 +219,30 @@ NAMESPACE = (NAME, Column("Status", _path("status.phase")), AGE)
 CONFIG_MAP = (NAME, Column("Data", lambda obj: len(obj.get("data") or {}), type="integer"), AGE)
 SECRET = (NAME, Column("Type", _path("type")), Column("Data", lambda o: len(o.get("data") or {}), type="integer"), AGE)
 LEASE = (NAME, Column("Holder", _path("spec.holderIdentity")), AGE)
+
+
+# Columns of custom resources (additionalPrinterColumns) show JSON, and nothing where their path leads nowhere.
+
+
+def _hostnames(route: Obj) -> str | None:
+    found = at(route, "spec.hostnames")
+    return None if found is None else json.dumps(found, separators=(",", ":"))
+
+
+def _programmed(gateway: Obj) -> str | None:
+    found = condition(gateway, "Programmed")
+    return None if found is None else str(found["status"])
+
+
+def _address(gateway: Obj) -> str | None:
+    return next((str(each["value"]) for each in at(gateway, "status.addresses") or ()), None)
+
+
+HTTP_ROUTE = (NAME, Column("Hostnames", _hostnames), AGE)
+GATEWAY = (
+    NAME,
+    Column("Class", _path("spec.gatewayClassName", None)),
+    Column("Address", _address),
+    Column("Programmed", _programmed),
+    AGE,
+)

@@ -15,6 +15,8 @@ from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.certificate import server_context
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.controllers.deployments import DeploymentController
+from sandbox.kubernetes.controllers.gateways import GatewayController
+from sandbox.kubernetes.controllers.http_routes import HttpRouteController
 from sandbox.kubernetes.controllers.jobs import JobController
 from sandbox.kubernetes.controllers.replicasets import ReplicaSetController
 from sandbox.kubernetes.kubeconfig import write_kubeconfig
@@ -29,6 +31,7 @@ from sandbox.kubernetes.resources import Resource
 from sandbox.kubernetes.server import Received, Server, StatusFaults
 from sandbox.kubernetes.store import Change
 from sandbox.kubernetes.watching import Watches
+from sandbox.routes import Route
 from sandbox.runtime import Crash, Runtime
 
 INSUFFICIENT = (
@@ -65,10 +68,13 @@ class LocalKubernetes:
         self._kubelet = Kubelet(
             self.cluster, recorder, pace, self.runtime, programs=programs, refusal=self._scheduling_refusal
         )
+        self.gateway = HttpRouteController(self.cluster, pace)
         self._controllers = (
             ReplicaSetController(self.cluster, recorder, pace),
             DeploymentController(self.cluster, recorder, pace),
             JobController(self.cluster, recorder, pace, deadline_scale=pace.scale if programs is None else 1.0),
+            GatewayController(self.cluster, pace),
+            self.gateway,
         )
         self.watches = Watches(self.cluster.store, pace)
         api = Api(self.cluster, self.watches, PodLogs(self.cluster, self._kubelet))
@@ -146,6 +152,13 @@ class LocalKubernetes:
             callback(change.type, clone(change.obj))
 
         self.cluster.store.listeners.append(tell)
+
+    def on_route(self, callback: Callable[[str, str, Route | None], None]) -> None:
+        """Call with (namespace, name, the HTTPRoute as traffic has to follow it) whenever that changes; None: there is no such route any more.
+
+        `gateway` can be made slow, silent or unwilling: such a change doesn't get here.
+        """
+        self.gateway.listeners.append(lambda key, route: callback(*key, route))
 
     def forget_history(self) -> None:
         """Versions up to now are too old to watch from, and `continue` tokens have expired: 410 Gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.kubernetes import columns, defaults, job_rules, validation
+from sandbox.kubernetes import autoscaling, columns, defaults, gateway_rules, job_rules, validation
 from sandbox.kubernetes.columns import Column
 from sandbox.kubernetes.objects import Obj
 from sandbox.kubernetes.status import Cause
@@ -124,6 +124,23 @@ SECRETS = Resource(
 )  # fmt: skip
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", columns=columns.LEASE)
 
+AUTOSCALERS = Resource(
+    "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler",
+    short_names=("hpa",), categories=("all",), subresources=("status",),
+    defaults=autoscaling.defaults, validate=autoscaling.validate, columns=autoscaling.COLUMNS,
+)  # fmt: skip
+HTTP_ROUTES = Resource(
+    gateway_rules.GROUP, "v1", "httproutes", "HTTPRoute",
+    categories=("gateway-api",), subresources=("status",), is_custom=True,
+    defaults=gateway_rules.fill_route, validate=gateway_rules.check_route, columns=columns.HTTP_ROUTE,
+)  # fmt: skip
+GATEWAYS = Resource(
+    gateway_rules.GROUP, "v1", "gateways", "Gateway",
+    short_names=("gtw",), categories=("gateway-api",), subresources=("status",), is_custom=True,
+    defaults=gateway_rules.fill_gateway, validate=gateway_rules.check_gateway, columns=columns.GATEWAY,
+)  # fmt: skip
+
 BUILT_IN = (
-    NAMESPACES, PODS, EVENTS, SERVICES, CONFIG_MAPS, SECRETS, DEPLOYMENTS, REPLICA_SETS, JOBS, LEASES,
+    NAMESPACES, PODS, EVENTS, SERVICES, CONFIG_MAPS, SECRETS, DEPLOYMENTS, REPLICA_SETS, JOBS, LEASES, AUTOSCALERS,
+    HTTP_ROUTES, GATEWAYS,
 )  # fmt: skip

@@ -127,6 +127,18 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {said}', details)
 
 
+def unversioned(resource: Resource, name: str) -> ApiError:
+    """A PUT of a custom resource that doesn't say which version it replaces (registry/generic/registry/store.go)."""
+    cause = Cause(
+        "FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0x0: must be specified for an update"
+    )
+    details = {
+        **_details(resource, name),
+        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}],
+    }
+    return ApiError(422, "Invalid", f'{resource.qualified} "{name}" is invalid: {cause.sentence()}', details)
+
+
 def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 

@@ -48,7 +48,10 @@ async def test_discovery_names_every_kind_and_its_subresources(kubernetes: Local
 
         assert (await get("/api"))["versions"] == ["v1"]
         groups = [group["name"] for group in (await get("/apis"))["groups"]]
-        assert groups == ["apps", "batch", "coordination.k8s.io", "authorization.k8s.io", "authentication.k8s.io"]
+        assert groups == [
+            "apps", "batch", "coordination.k8s.io", "autoscaling", "gateway.networking.k8s.io",
+            "authorization.k8s.io", "authentication.k8s.io",
+        ]  # fmt: skip
         names = [entry["name"] for entry in (await get("/apis/apps/v1"))["resources"]]
         assert {"deployments", "deployments/status", "deployments/scale", "replicasets"} <= set(names)
         assert (await get("/version"))["gitVersion"] == "v1.34.1"
