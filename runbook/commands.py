@@ -49,7 +49,7 @@ class Command:
     def usage(self) -> str:
         required = len(self.arguments) - self.optional
         words = [f"<{a}>" if i < required else f"[{a}]" for i, a in enumerate(self.arguments)]
-        flags = [f"[--{name} <{OPTIONS.get(name, "value")}>]" for name in self.options]
+        flags = [f"[--{name} <{OPTIONS.get(name, 'value')}>]" for name in self.options]
         flags += ["[--service <name>]"] if self.takes_service else []
         flags += ["[--reason <text>]"] if self.takes_reason else []
         return " ".join([self.name, *words, *flags])

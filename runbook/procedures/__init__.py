@@ -15,7 +15,7 @@ PROCEDURES: Mapping[str, Procedure] = {"staging": staging, "contract": contract}
 CONTINUATIONS: Mapping[str, Continuation] = {"return_to_previous": return_to_previous}
 """Entered from a running plan, by name."""
 
-WAYS_BACK: Mapping[str, str] = {}
+WAYS_BACK: Mapping[str, str] = {"prod": "rollback"}
 """Which continuation leads back from which procedure; by default `return_to_previous`."""
 
 __all__ = ["CONTINUATIONS", "PROCEDURES", "WAYS_BACK", "Continuation", "Prepared", "Procedure", "Request"]
