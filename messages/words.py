@@ -11,6 +11,7 @@ from engine.notes import Tone
 from engine.records import Ending, RunState, StepState
 from engine.views import RunView, StepView
 from runbook.verdicts import Evidence, Outcome, Verdict
+from runbook.wording import size
 
 
 class Sign(NamedTuple):
@@ -128,20 +129,12 @@ def quantity(value: object, unit: str) -> str:
         return f"{value * 100:.{5 if 0.99 < value < 1 else 3}g} %"
     if unit == "s":
         return duration(float(value)) if value >= 0 else f"{value:.3g} s"
-    if unit == "bytes":
-        return _size(float(value))
+    if unit in ("bytes", "bytes_per_s"):
+        return size(float(value)) + ("/s" if unit == "bytes_per_s" else "")
     if unit == "per_s":
         return f"{value:,.0f}/s" if abs(value) >= 100 else f"{value:.3g}/s"
     number = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
     return f"{number}/s" if unit == "per_s" else number
-
-
-def _size(value: float) -> str:
-    for name in ("B", "kB", "MB", "GB"):
-        if abs(value) < 1000:
-            return f"{value:.3g} {name}"
-        value /= 1000
-    return f"{value:.3g} TB"
 
 
 def evidence(fact: Evidence) -> str:

@@ -40,7 +40,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One plot: lines over time, or bars beside each other. unit: "ratio" in [0, 1], "s", "bytes", "count", "per_s"."""
+    """One plot: lines over time, or bars beside each other. unit: "ratio" in [0, 1], "s", "bytes", "bytes_per_s", "count", "per_s"."""
 
     title: str
     unit: str

@@ -32,7 +32,7 @@ class Threshold:
     above: bool
     limit: float
     for_s: float
-    unit: Literal["ratio", "s", "count"] = "ratio"
+    unit: Literal["ratio", "s", "count", "bytes_per_s"] = "ratio"
 
 
 WARNING = (
@@ -60,10 +60,13 @@ OBSERVED = (
     Threshold("network retransmits", "network_retransmit_ratio", True, 0.05, 0.0),
     Threshold("PostgreSQL connection utilization", "postgres_connection_ratio", True, 0.75, 0.0),
     Threshold("PostgreSQL replication lag", "postgres_replication_lag_seconds", True, 60.0, 0.0, "s"),
+    Threshold("PostgreSQL slow queries", "postgres_slow_queries", True, 10.0, 0.0, "count"),
+    Threshold("PostgreSQL WAL growth", "postgres_wal_growth_bytes_per_second", True, 16e6, 0.0, "bytes_per_s"),
+    Threshold("PostgreSQL checkpoint duration", "postgres_checkpoint_duration_seconds", True, 30 * MINUTE_S, 0.0, "s"),
 )
-"""What the key metrics must keep to over the whole observation (for_s is 0: the mean, or for counts the sum, is judged). Runbook: Key
-Metrics; core transactions from Rollback Triggers, PostgreSQL from Alert Rules and counted only where it is measured; where the runbook
-gives no number it is ours, and policy."""
+"""What the key metrics must keep to over the whole observation (for_s is 0: the mean is judged, or the sum of kills and restarts, or the
+longest checkpoint). Runbook: Key Metrics; core transactions from Rollback Triggers, PostgreSQL counted only where it is measured, its
+connections and lag from Alert Rules; where the runbook gives no number it is ours, and policy."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _WORST_FIRST = (Outcome.FAIL, Outcome.ERROR, Outcome.NO_DATA, Outcome.NOT_RUN, O
 class Evidence:
     """One fact behind a verdict: what was asked, what came back, the limit it was held against.
 
-    unit: "ratio" in [0, 1], "s", "bytes", "count", or empty for text. source: the query, address or object asked.
+    unit: "ratio" in [0, 1], "s", "bytes", "bytes_per_s", "count", "per_s", or empty for text. source: the query, address or object asked.
     samples: how many observations the value rests on. window_s: the length of time they cover, in seconds.
     """
 

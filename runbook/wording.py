@@ -28,12 +28,23 @@ def duration(seconds: float) -> str:
 
 
 def measure(value: float, unit: str) -> str:
-    """A value in the unit that evidence names: `ratio`, `s`, `count`, or another word as it stands."""
+    """A value in the unit that evidence names: `ratio`, `s`, `bytes_per_s`, `count`, or another word as it stands."""
     if unit == "ratio":
         return percent(value)
     if unit == "s":
         return duration(value)
+    if unit == "bytes_per_s":
+        return f"{size(value)}/s"
     return _short(value, 3) if unit in ("", "count") else f"{_short(value, 3)} {unit}"
+
+
+def size(count: float) -> str:
+    """Bytes as `512 B`, `16.5 MB`; thousands, not 1024s."""
+    for name in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.3g} {name}"
+        count /= 1000
+    return f"{count:.3g} TB"
 
 
 def listing(words: Iterable[str], last: str = "and") -> str:

@@ -61,6 +61,18 @@ SOURCES = (
         f"Run postgres_exporter, and scrape it {_LABELLED}",
     ),
     Source(
+        (series.DB_SLOW_QUERIES, series.DB_LOCK_WAITS),
+        f"Run postgres_exporter 0.17 or newer with the role pg_monitor, and scrape it {_LABELLED}",
+    ),
+    Source(
+        (series.DB_WAL_GROWTH,),
+        f"Run postgres_exporter with its collector wal and the role pg_monitor, and scrape it {_LABELLED}",
+    ),
+    Source(
+        (series.DB_CHECKPOINT,),
+        f"Run postgres_exporter, for PostgreSQL 17 and newer with --collector.stat_checkpointer, and scrape it {_LABELLED}",
+    ),
+    Source(
         (series.QUEUE_LAG_BASELINE, series.DEPENDENCY_TIMEOUTS_BASELINE),
         "They come minutes after the series that they are the normal of",
     ),

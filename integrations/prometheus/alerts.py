@@ -26,6 +26,7 @@ from runbook.series import (
     recorded,
     recorded_as,
 )
+from runbook.wording import measure
 
 Severity = Literal["warning", "critical"]
 RUNBOOK: dict[Severity, str] = {
@@ -42,6 +43,11 @@ NAMES = {
     DB_CONNECTIONS: "ForgePostgresConnectionsHigh",
     DB_REPLICATION_LAG: "ForgePostgresReplicationLagHigh",
     READINESS_RATIO: "ForgeReadinessLow",
+}
+_MEASURED = {
+    "ratio": "{{ $value | humanizePercentage }}",
+    "s": "{{ $value | humanizeDuration }}",
+    "bytes_per_s": "{{ $value | humanize }}B/s",
 }
 _WHERE = "{{ $labels.service }} in {{ $labels.env }} ({{ $labels.track }})"
 
@@ -93,9 +99,7 @@ def alert_name(threshold: Threshold) -> str:
 def _of_threshold(threshold: Threshold, severity: Severity, windows: Windows) -> Alert:
     sign, word = (">", "above") if threshold.above else ("<", "below")
     limit = _shown(threshold.limit, threshold.unit)
-    measured = {"ratio": "{{ $value | humanizePercentage }}", "s": "{{ $value | humanizeDuration }}"}.get(
-        threshold.unit, "{{ $value | humanize }}"
-    )
+    measured = _MEASURED.get(threshold.unit, "{{ $value | humanize }}")
     lasting = f" for {duration(threshold.for_s)}" if threshold.for_s else ""
     return Alert(
         name=alert_name(threshold),
@@ -178,7 +182,7 @@ def _shown(limit: float, unit: str) -> str:
         return f"{limit * 100:.6g} %"
     if unit == "s":
         return duration(limit)
-    return f"{limit:.6g}"
+    return measure(limit, unit) if unit == "bytes_per_s" else f"{limit:.6g}"
 
 
 def _capital(text: str) -> str:

@@ -24,6 +24,9 @@ LAG_GATE = "queue lag against the normal baseline"
 _COUNTED = frozenset({series.OOM_KILLS, series.RESTARTS})
 """Recorded as how many within the window: over an observation they are summed. A queue's depth is a count, too, but of now."""
 
+_LONGEST = frozenset({series.DB_CHECKPOINT})
+"""Recorded as 0 between events: their mean would say how rare they are. The longest of the observation counts."""
+
 _ELSEWHERE = frozenset({series.AVAILABILITY, series.DEPENDENCY_TIMEOUTS})
 """Asked only where a threshold names them: one needs a month, the other is judged against its own baseline."""
 
@@ -50,11 +53,12 @@ def _is_key(metric: Metric, named: set[str]) -> bool:
 
 
 def metric_query(metric: Metric, observation: Observation) -> str:
-    """PromQL for an instant at the observation's end: the mean; for what is counted in windows the sum; for queue lag the highest level
-    that it did not fall below for `lag_for_s`."""
+    """PromQL for an instant at the observation's end: the mean; for what is counted in windows the sum; for checkpoints the longest; for
+    queue lag the highest level that it did not fall below for `lag_for_s`."""
     recorded = observation.selector(metric.name)
-    mean = f"avg_over_time({recorded}[{observation.whole_s}s])"
-    value = _lasting(recorded, observation) if metric.name == series.QUEUE_LAG else mean
+    over_time = "max_over_time" if metric.name in _LONGEST else "avg_over_time"
+    whole = f"{over_time}({recorded}[{observation.whole_s}s])"
+    value = _lasting(recorded, observation) if metric.name == series.QUEUE_LAG else whole
     if metric.name in _COUNTED:
         value = f"{value} * {_windows_within(observation):g}"
     if metric.name not in _CONTINUOUS:
@@ -137,6 +141,8 @@ def _judge(threshold: Threshold, value: float, asked: Asked, observation: Observ
 def _average(metric: Metric, observation: Observation) -> str:
     if metric.name == series.QUEUE_LAG:
         return f"for {duration(observation.lag_for_s)}"
+    if metric.name in _LONGEST:
+        return f"at the longest in {duration(observation.whole_s)}"
     return f"on average over {duration(observation.whole_s)}"
 
 

@@ -169,6 +169,33 @@ def test_a_database_without_series_decides_nothing_and_one_with_series_is_judged
     ]
 
 
+def test_slow_queries_and_a_growing_log_are_judged_by_their_mean() -> None:
+    verdicts = judged({series.DB_SLOW_QUERIES: 10.5, series.DB_WAL_GROWTH: 16.5e6})
+    assert [(v.code, v.reason) for v in verdicts if v.outcome is Outcome.FAIL] == [
+        ("key_metrics.postgres_slow_queries", "10.5 on average over 30 min; wanted: at most 10"),
+        (
+            "key_metrics.postgres_wal_growth_bytes_per_second",
+            "16.5 MB/s on average over 30 min; wanted: at most 16 MB/s",
+        ),
+    ]
+    assert bad(judged({series.DB_SLOW_QUERIES: 10.0, series.DB_WAL_GROWTH: -5e6, series.DB_LOCK_WAITS: 400.0})) == []
+
+
+def test_the_longest_checkpoint_of_the_observation_is_judged() -> None:
+    """Between checkpoints 0 is recorded: a mean would tell how rare they are."""
+    query = metric_query(METRICS[series.DB_CHECKPOINT], OBSERVATION)
+    assert query.startswith("max_over_time(forge:postgres_checkpoint_duration_seconds:1m{")
+    assert query.endswith("[1800s])")
+    verdicts = judged({series.DB_CHECKPOINT: 2100.0})
+    assert [(v.code, v.reason) for v in verdicts if v.outcome is Outcome.FAIL] == [
+        (
+            "key_metrics.postgres_checkpoint_duration_seconds",
+            "35 min at the longest in 30 min; wanted: at most 30 min",
+        )
+    ]
+    assert bad(judged({series.DB_CHECKPOINT: 1800.0})) == []
+
+
 def test_lag_that_stays_above_normal_fails_and_names_what_is_normal() -> None:
     verdicts = judged({series.QUEUE_LAG: 12.0})
     assert bad(verdicts) == [(Outcome.FAIL, "key_metrics.queue_lag_seconds")]

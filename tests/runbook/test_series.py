@@ -20,8 +20,10 @@ def test_every_name_of_the_module_is_a_metric_of_the_catalogue() -> None:
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
 def test_a_metrics_name_says_its_unit(metric: series.Metric) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]+", metric.name)
-    ending = {"ratio": "_ratio", "s": "_seconds", "bytes": "_bytes", "per_s": "_rate", "count": ""}[metric.unit]
-    assert metric.name.endswith(ending)
+    endings = {
+        "ratio": "_ratio", "s": "_seconds", "bytes": "_bytes", "bytes_per_s": "_bytes_per_second", "per_s": "_rate", "count": "",
+    }  # fmt: skip
+    assert metric.name.endswith(endings[metric.unit])
     assert not metric.title.endswith(".")
 
 
@@ -54,4 +56,5 @@ def test_the_runbooks_metrics_are_all_there() -> None:
     }  # fmt: skip
     assert set(sections["database"]) >= {
         "postgres_connection_ratio", "postgres_replication_lag_seconds", "postgres_deadlock_rate",
+        "postgres_slow_queries", "postgres_wal_growth_bytes_per_second", "postgres_checkpoint_duration_seconds",
     }  # fmt: skip

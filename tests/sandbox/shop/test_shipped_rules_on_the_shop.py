@@ -52,6 +52,10 @@ CALM: dict[str, Expected] = {
     "postgres_connection_ratio": lambda value: value == pytest.approx(0.19),
     "postgres_replication_lag_seconds": lambda value: value == 0,
     "postgres_deadlock_rate": lambda value: value == 0,
+    "postgres_slow_queries": lambda value: value == 0,
+    "postgres_lock_waits": lambda value: value == 0,
+    "postgres_wal_growth_bytes_per_second": lambda value: value == 0,
+    "postgres_checkpoint_duration_seconds": lambda value: value == 0,
     "queue_lag_baseline_seconds": lambda value: value < 1,
     "dependency_timeout_baseline_ratio": lambda value: value == 0,
 }
@@ -167,6 +171,32 @@ async def test_the_shipped_rules_measure_every_metric_of_the_shop(measured: Meas
         "disk_io_latency_seconds": lambda value: value > 0.3,
     }
     await measured.wait(failing, "the queue is worked off, and jobs fail")
+
+
+async def test_slow_queries_lock_waits_checkpoints_and_a_growing_log_are_measured(measured: Measured) -> None:
+    names = (
+        "postgres_slow_queries", "postgres_lock_waits", "postgres_wal_growth_bytes_per_second",
+        "postgres_checkpoint_duration_seconds",
+    )  # fmt: skip
+    calm = {name: CALM[name] for name in names}
+    await measured.wait(calm, "the database is calm")
+    database = measured.shop.meters["staging"].database
+    database.run_slowly("staging", 3, waiting=True)
+    database.grow_wal("staging", 4)
+    database.checkpoint("staging", write_s=42.0, sync_s=0.5)
+    busy: dict[str, Expected] = {
+        "postgres_slow_queries": lambda value: value == 3,
+        "postgres_lock_waits": lambda value: value == 3,
+        "postgres_wal_growth_bytes_per_second": lambda value: value > 4_000_000,
+        "postgres_checkpoint_duration_seconds": lambda value: value == pytest.approx(42.5),
+    }
+    await measured.wait(busy, "what the database does is measured")
+    database.run_slowly("staging", 0)
+    database.call("staging", calls=5, each_s=2.0, queryid="7002")
+    await measured.wait(calm, "afterwards it is calm again")
+    database.call("staging", calls=2, each_s=2.0, queryid="7002")
+    ended: dict[str, Expected] = {"postgres_slow_queries": lambda value: value > 10}
+    await measured.wait(ended, "queries that ended are counted by the minute")
 
 
 async def test_containers_out_of_memory_and_pods_that_are_not_ready_are_measured(measured: Measured) -> None:
