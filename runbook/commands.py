@@ -18,7 +18,7 @@ class Argument(StrEnum):
     COMMAND = "command"
     GATE = "gate"
     VERB = "open|update|resolve|list"
-    INCIDENT = "incident"
+    INCIDENT = "env|incident"
 
 
 OPTIONS: Mapping[str, str] = {"to": "version", "until": "time", "severity": "1-4"}

@@ -98,12 +98,58 @@ def test_a_reason_is_kept_as_it_was_meant(typed: str, reason: str) -> None:
         ('lock staging --reason "open', "parse.open_quote", "stands in quotes"),
         ("lock staging --service We_b", "parse.bad_service", "Usage"),
         ("status staging12", "parse.bad_run", "Did you mean staging-12?"),
-        ("abort 12", "parse.bad_run", "Did you mean staging-12?"),
+        ("abort 12", "parse.bad_run", "Did you mean staging-12 or prod-12?"),
         ("abort production-7", "parse.bad_run", "Did you mean prod-7?"),
         ("abort staging-0", "parse.bad_run", "/forge status lists them"),
         ("help deply", "parse.unknown_command", "Did you mean deploy?"),
         ("status \x07", "parse.control_character", "instead of pasting"),
         ("status \x1b[31m", "parse.control_character", "instead of pasting"),
+        ("promote", "parse.missing", "/forge promote v1.4.0 prod"),
+        ("promote prod", "parse.missing", "/forge promote v1.4.0 prod"),
+        ("promote v1.4.0", "parse.missing", "Environments are dev, staging, prod"),
+        ("promote v1.4 prod", "parse.bad_version", "Usage: /forge promote <version> <env>"),
+        ("promote 1.4.0 prod", "parse.bad_version", "Did you mean v1.4.0?"),
+        ("promote v1.4.0 produciton", "parse.unknown_environment", "Did you mean prod?"),
+        ("promote prod prod", "parse.bad_version", "Usage: /forge promote <version> <env>"),
+        ("release v1.4.0", "parse.unknown_command", "Did you mean promote?"),
+        ("rolback prod", "parse.unknown_command", "Did you mean rollback?"),
+        ("revert prod", "parse.unknown_command", "Did you mean rollback?"),
+        ("rollback", "parse.missing", "Environments are dev, staging, prod"),
+        ("rollback prod --to", "parse.missing_value", "Usage: /forge rollback <env> [--to <version>]"),
+        ("rollback prod --to 1.3.2", "parse.bad_version", "Did you mean v1.3.2?"),
+        ("rollback prod v1.3.2", "parse.too_many", "Usage: /forge rollback <env> [--to <version>]"),
+        ("freeze prod --til 3h", "parse.unknown_option", "Did you mean --until?"),
+        ("freeze prod --until", "parse.missing_value", "Usage: /forge freeze <env> [--until <time>]"),
+        ("freeze prod --until 3h --until 4h", "parse.repeated_option", "Usage"),
+        (f"freeze prod --until {'9' * 61}", "parse.bad_time", "2026-12-27"),
+        ("incident", "parse.missing", "open, update, resolve, list"),
+        ("incident opne prod", "parse.unknown_verb", "Did you mean open?"),
+        ("incident close incident-7", "parse.unknown_verb", "Did you mean resolve?"),
+        ("incident sing", "parse.unknown_verb", "It can open, update, resolve, list"),
+        ("incident open", "parse.missing", "Environments are dev, staging, prod"),
+        ("incident open incident-7 --severity 2", "parse.unknown_environment", "Environments are"),
+        ("incident open prod --reason slow", "parse.missing_option", "/forge incident open prod --severity 2"),
+        ("incident open prod --severity 2", "parse.missing_option", "/forge incident open prod --severity 2"),
+        ("incident open prod --severity sev-2", "parse.bad_severity", "Did you mean 2?"),
+        ("incident open prod --severity 5", "parse.bad_severity", "Usage: /forge incident"),
+        ("incident open prod --severity ２x", "parse.bad_severity", "Usage: /forge incident"),
+        ("incident update", "parse.missing", "/forge incident update incident-7"),
+        ("incident update incident-7", "parse.missing_option", "/forge incident update incident-7"),
+        ("incident update 7 --reason x", "parse.bad_incident", "Did you mean incident-7?"),
+        ("incident resolve INC-7", "parse.bad_incident", "Did you mean incident-7?"),
+        ("incident resolve prod", "parse.bad_incident", "/forge incident list shows them"),
+        ("incident resolve incident-7 --severity 2", "parse.unknown_option", "Usage"),
+        ("incident resolve incident-7 --service web", "parse.unknown_option", "Usage"),
+        ("incident list staging prod", "parse.too_many", "Usage"),
+        ("override prod-12", "parse.missing", '/forge override prod-12 "change window"'),
+        ("override prod-12 change window", "parse.too_many", '/forge override prod-12 "change window"'),
+        ('override prod-12 ""', "parse.bad_gate", "as the run's card names it"),
+        (f"override prod-12 {'g' * 81}", "parse.bad_gate", "--reason"),
+        ("override prod 12", "parse.bad_run", "Usage: /forge override <run> <gate>"),
+        ("oncal", "parse.unknown_command", "Did you mean oncall?"),
+        ("oncall prod", "parse.too_many", "Usage: /forge oncall"),
+        ("checklist", "parse.missing", "/forge checklist staging-12"),
+        ("report prod", "parse.bad_run", "/forge status lists them"),
         ("x" * 10_000, "parse.too_long", "Keep the reason short"),
         (f'lock staging --reason "{"y" * 600}"', "parse.reason_too_long", "Shorten it"),
     ],
@@ -128,6 +174,52 @@ def test_production_is_named_or_it_is_not_meant() -> None:
     for command in COMMANDS:
         found = parse_command(command.name)
         assert not isinstance(found, Intent) or found.environment is None
+
+
+@pytest.mark.parametrize("text", ["promote v1.4.0 prod", "promote prod v1.4.0", "PROMOTE v1.4.0 production"])
+def test_a_promotion_is_understood_in_either_order(text: str) -> None:
+    found = intent(text)
+    assert (found.name, found.environment, found.version) == ("promote", Environment.PROD, "v1.4.0")
+
+
+def test_a_deployment_is_understood_with_its_version_first() -> None:
+    found = intent("deploy v1.4.0-rc.2 staging")
+    assert (found.environment, found.version) == (Environment.STAGING, "v1.4.0-rc.2")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("rollback prod", {}),
+        ("rollback prod --to v1.3.2", {"to": "v1.3.2"}),
+        ("rollback prod —to=v1.3.2 --reason x", {"to": "v1.3.2"}),
+        ("rollback prod --to v1.4.0\u2011rc.2", {"to": "v1.4.0-rc.2"}),
+        ("freeze prod", {}),
+        ("freeze prod --until 3h", {"until": "3h"}),
+        ("freeze prod --until 2026\u201312\u201327", {"until": "2026-12-27"}),
+        ('freeze prod --until "2026-12-27 18:00"', {"until": "2026-12-27 18:00"}),
+        ("freeze prod --until “2026-12-27  18:00”", {"until": "2026-12-27 18:00"}),
+        ('override prod-12 "change window"', {"gate": "change window"}),
+        ("override prod-12 “change  window” --reason ok", {"gate": "change window"}),
+        ("override prod-12 backup", {"gate": "backup"}),
+        ('override prod-12 "--odd"', {"gate": "--odd"}),
+        ("incident list", {"verb": "list"}),
+        ("incident list prod", {"verb": "list"}),
+        ('incident OPEN prod --severity 2 --reason "slow"', {"verb": "open", "severity": "2"}),
+        ("incident open prod --severity ２ --reason slow", {"verb": "open", "severity": "2"}),
+        ("incident update #Incident-7 --reason x", {"verb": "update", "incident": "incident-7"}),
+        ("incident update incident-7 --severity 1", {"verb": "update", "incident": "incident-7", "severity": "1"}),
+        ("incident resolve incident-7", {"verb": "resolve", "incident": "incident-7"}),
+    ],
+)
+def test_what_else_a_command_was_given_is_kept(text: str, options: dict[str, str]) -> None:
+    assert intent(text).options == options
+
+
+def test_an_incident_is_opened_in_an_environment() -> None:
+    found = intent('incident open production --severity 2 --service web --reason "checkout is slow"')
+    assert (found.environment, found.service, found.reason) == (Environment.PROD, "web", "checkout is slow")
+    assert found.run == ""
 
 
 def test_every_example_and_usage_of_the_table_is_understood() -> None:
@@ -161,6 +253,8 @@ _MARKUP = st.sampled_from(
         "*",
         "--reason",
         "--service",
+        "--until",
+        "--severity",
         '"',
         "'",
         "“",
@@ -170,7 +264,7 @@ _MARKUP = st.sampled_from(
 )
 _WORDS = st.one_of(
     st.sampled_from([command.name for command in COMMANDS]),
-    st.sampled_from(["staging", "prod", "v1.4.0-rc.2", "staging-12", "＜!channel＞"]),
+    st.sampled_from(["staging", "prod", "v1.4.0-rc.2", "staging-12", "open", "resolve", "incident-7", "＜!channel＞"]),
     _MARKUP,
     st.text(max_size=30),
 )
