@@ -231,7 +231,7 @@ def from_json(kind: Any, data: Any) -> Any:
     return adapter(kind).validate_python(data)
 
 
-LATER = ("action", "mitigate_s", "trigger", "optional", "any_of")
+LATER = ("text", "record", "action", "mitigate_s", "trigger", "optional", "any_of")
 """Fields that came later: left out of the canonical text while they have their default, so that an upgrade voids no approval."""
 
 
@@ -243,11 +243,13 @@ def _trimmed(value: Any) -> dict[str, Any]:
     return data
 
 
-def _step_to_json(step: Step) -> dict[str, Any]:
+def step_to_json(step: Step) -> dict[str, Any]:
+    """A step with its kind, as JSON values."""
     return {"kind": step.kind, **_trimmed(step)}
 
 
-def _step_from_json(data: Mapping[str, Any]) -> Step:
+def step_from_json(data: Mapping[str, Any]) -> Step:
+    """Back again. Raises KeyError for a kind that this program doesn't know."""
     fields = dict(data)
     kind = fields.pop("kind")
     step: Step = from_json(Step.kinds[kind], fields)
@@ -259,7 +261,7 @@ def canonical(plan: Plan) -> str:
     nodes: list[Any] = []
     for node in plan.nodes:
         if isinstance(node, Span):
-            inner = [_step_to_json(step) for step in node.steps]
+            inner = [step_to_json(step) for step in node.steps]
             span: dict[str, Any] = {
                 "guards": [_trimmed(g) for g in node.guards],
                 "on_breach": node.on_breach,
@@ -269,7 +271,7 @@ def canonical(plan: Plan) -> str:
                 span["ratios"] = [to_json(ratio) for ratio in node.ratios]
             nodes.append(span)
         else:
-            nodes.append(_step_to_json(node))
+            nodes.append(step_to_json(node))
     data = {
         "procedure": plan.procedure,
         "service": plan.service,
@@ -288,11 +290,11 @@ def parse(text: str) -> Plan:
     for node in data["nodes"]:
         if "steps" in node:
             guards = tuple(from_json(Guard, g) for g in node["guards"])
-            steps = tuple(_step_from_json(s) for s in node["steps"])
+            steps = tuple(step_from_json(s) for s in node["steps"])
             ratios = tuple(from_json(RatioGuard, r) for r in node.get("ratios", ()))
             nodes.append(Span(guards=guards, on_breach=node["on_breach"], steps=steps, ratios=ratios))
         else:
-            nodes.append(_step_from_json(node))
+            nodes.append(step_from_json(node))
     return Plan(
         procedure=data["procedure"],
         service=data["service"],

@@ -90,7 +90,7 @@ def _images(done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
 def _schema(steps: list[Step], done: list[Step], facts: Mapping[str, Any]) -> Iterator[Step]:
     """Runbook: Rollback Procedure 3 and 4. What is backward compatible stays; the rest is taken back by its `down` Job, and the data are
     verified after it, whether or not they were before."""
-    undone = [step for step in reversed(done) if isinstance(step, Migrate) and _must_be_undone(step, facts)]
+    undone = [step for step in reversed(done) if isinstance(step, Migrate) and must_be_undone(step, facts)]
     for step in undone:
         if step.down is None:
             yield _left_to_people(step)
@@ -113,7 +113,7 @@ def _schema(steps: list[Step], done: list[Step], facts: Mapping[str, Any]) -> It
         )
 
 
-def _must_be_undone(step: Migrate, facts: Mapping[str, Any]) -> bool:
+def must_be_undone(step: Migrate, facts: Mapping[str, Any]) -> bool:
     """One whose container certainly never ran has changed nothing; of one that was interrupted nobody knows, so it counts as begun."""
     fact = facts.get(f"migration:{step.migration}")
     if isinstance(fact, Mapping) and fact.get("started") is False:

@@ -38,11 +38,16 @@ class Approval(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One answer of a choice. procedure: what the run goes on with; empty: the plan simply goes on."""
+    """One answer of a choice. procedure: what the run goes on with; empty: the plan simply goes on.
+
+    text: what it means, in a sentence. since: ISO time: what was written since then is at stake with this answer; the card says how many minutes.
+    """
 
     name: str
     label: str
     procedure: str = ""
+    text: str = ""
+    since: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
