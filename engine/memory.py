@@ -11,6 +11,9 @@ from runbook.plan import from_json
 from runbook.ports import Clock
 from runbook.values import Environment, Release
 
+_MOST_DECISIONS = 1000
+"""Newest results that are looked through for a commit: years of candidates, read in milliseconds."""
+
 
 class LedgerMemory:
     """Fulfils `runbook.ports.Memory`."""
@@ -37,6 +40,21 @@ class LedgerMemory:
         release: Release | None = from_json(Release, found[0].release) if found and found[0].release else None
         return release
 
+    async def go_for(self, service: str, commit: str) -> Release | None:
+        """See the port. What a candidate was told last counts: a newer no-go in staging takes its go away."""
+        found = await self._store.read(lambda ledger: _told(ledger, service))
+        told: set[str] = set()
+        for decision in found:
+            if decision.version in told:
+                continue
+            told.add(decision.version)
+            if decision.result != "go" or not decision.release:
+                continue
+            release: Release = from_json(Release, decision.release)
+            if release.commit == commit:
+                return release
+        return None
+
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         """Of the newest go that measured anything, among the last twenty."""
 
@@ -53,6 +71,14 @@ class LedgerMemory:
             return None
         figures = ("p50_s", "p95_s", "p99_s", "throughput")
         return {name: float(found[name]) for name in figures if isinstance(found.get(name), int | float)}
+
+
+def _told(ledger: Ledger, service: str) -> list[Decision]:
+    """Every candidate's results in staging, the newest first."""
+    staging = Environment.STAGING.value
+    return ledger.find(
+        Decision, order="-at", limit=_MOST_DECISIONS, service=service, environment=staging, result=["go", "no_go"]
+    )
 
 
 def _gos(ledger: Ledger, service: str, environment: Environment, most: int) -> list[Decision]:

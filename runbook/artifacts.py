@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from runbook.jobs import JobTemplate
 from runbook.policy import Service, Workload
 from runbook.ports import Ports, SignatureCheck, Tag
+from runbook.rules.finals import judge_final_images
 from runbook.rules.tags import judge_images, judge_tag
-from runbook.rules.versions import nearest_candidates
 from runbook.values import FrozenImage, Release
 from runbook.verdicts import Outcome, Verdict
 
@@ -31,8 +31,8 @@ async def look_at_tag(ports: Ports, repository: str, version: str, first_seen: t
     """first_seen: (tag object, commit) that the tag must still have. Raises `runbook.errors` when it could not ask."""
     tag = await ports.code.tag(repository, version)
     if tag is None:
-        nearest = nearest_candidates(version, await ports.code.tag_names(repository, "v"))
-        return TagSight(None, None, judge_tag(None, None, first_seen, version, nearest))
+        names = await ports.code.tag_names(repository, "v")
+        return TagSight(None, None, judge_tag(None, None, first_seen, version, names))
     check = None
     if tag.signature is not None:
         check = await ports.signatures.verify(tag.payload, tag.signature)
@@ -47,6 +47,18 @@ async def look_at_images(
     answers = await asyncio.gather(*(ports.images.digest(repository, version) for repository in repositories))
     digests = dict(zip(repositories, answers, strict=True))
     return digests, judge_images(asked, digests, version, frozen)
+
+
+async def look_at_final_images(ports: Ports, images: Sequence[FrozenImage], version: str) -> tuple[Verdict, ...]:
+    """What the registry says now of images that have a candidate's tag. Raises `runbook.errors` when it could not ask."""
+    if not images:
+        return ()
+    asked = sorted({(image.repository, tag) for image in images for tag in (image.tag, version)})
+    answers = await asyncio.gather(*(ports.images.digest(repository, tag) for repository, tag in asked))
+    found = dict(zip(asked, answers, strict=True))
+    as_candidate = {image.repository: found[image.repository, image.tag] for image in images}
+    as_final = {image.repository: found[image.repository, version] for image in images}
+    return judge_final_images(images, version, as_candidate, as_final)
 
 
 async def look_at_release(ports: Ports, service: Service, version: str) -> tuple[Release | None, tuple[Verdict, ...]]:

@@ -44,7 +44,7 @@ async def look_at_candidate(
     """The candidate, or None with every obstacle. Raises `runbook.errors` when an outside system gave no answer: that is no refusal."""
     service = setting.services.get(request.service)
     if service is None:
-        return None, (_unknown_service(request.service, setting),)
+        return None, (unknown_service(request.service, setting),)
     configured = check_service(service, request.environment, setting.policy, ports)
     name = await _check_name(request.version, service, ports)
     if name.outcome != Outcome.PASS:
@@ -89,15 +89,20 @@ def jobs_of(service: Service, migrations: Migrations) -> dict[str, JobTemplate]:
 
 def _check_verification(service: Service, migrations: Migrations, policy: Policy) -> tuple[Verdict, ...]:
     """Runbook: Staging Deployment 4, "migration verification and backward-compatibility checks": a change of schema comes with both."""
-    names = [m.name for m in migrations.of(Stage.EXPAND)]
-    if not names:
+    if not migrations.of(Stage.EXPAND):
         return ()
-    verdicts = _missing_suites(service, policy, (SuiteKind.MIGRATION, SuiteKind.COMPATIBILITY))
-    if migrations.verification is None:
-        reason = f"{listing(names)} would run, and no Job verifies the data afterwards"
-        remedy = f"Declare `verification` in {migrations.source}"
-        verdicts += (Verdict.failed("migrations", "migration.no_verification", reason, remedy=remedy),)
-    return verdicts
+    missing = _missing_suites(service, policy, (SuiteKind.MIGRATION, SuiteKind.COMPATIBILITY))
+    return (*missing, *check_verified(migrations))
+
+
+def check_verified(migrations: Migrations) -> tuple[Verdict, ...]:
+    """Where migrations would run, a Job verifies the data after them; empty when nothing is missing."""
+    names = [m.name for m in migrations.of(Stage.EXPAND)]
+    if not names or migrations.verification is not None:
+        return ()
+    reason = f"{listing(names)} would run, and no Job verifies the data afterwards"
+    remedy = f"Declare `verification` in {migrations.source}"
+    return (Verdict.failed("migrations", "migration.no_verification", reason, remedy=remedy),)
 
 
 async def _check_name(version: str, service: Service, ports: Ports) -> Verdict:
@@ -111,7 +116,7 @@ async def _check_name(version: str, service: Service, ports: Ports) -> Verdict:
         return verdict
 
 
-def _unknown_service(name: str, setting: Setting) -> Verdict:
+def unknown_service(name: str, setting: Setting) -> Verdict:
     known = sorted(setting.services)
     near = difflib.get_close_matches(name, known, n=1)
     remedy = f"Did you mean {near[0]}?" if near else f"Configured: {listing(known) or 'none'}"
@@ -120,23 +125,28 @@ def _unknown_service(name: str, setting: Setting) -> Verdict:
 
 def check_service(service: Service, here: Environment, policy: Policy, ports: Ports) -> tuple[Verdict, ...]:
     """What the configuration must say of a service for this environment; empty when nothing is missing."""
+    return (*check_place(service, here, ports), *_unproven(service, policy))
+
+
+def check_place(service: Service, here: Environment, ports: Ports) -> tuple[Verdict, ...]:
+    """That the service and the environment are configured so that something can be deployed and judged there."""
     verdicts = []
     if not service.urls.get(here):
         reason = f"{service.name} has no address in {here}: nothing can be smoke-tested"
-        verdicts.append(_unfit("service.no_url", reason, f"Set services.{service.name}.urls.{here}"))
+        verdicts.append(unfit("service.no_url", reason, f"Set services.{service.name}.urls.{here}"))
     if not service.workloads:
         remedy = f"Name its Deployments under services.{service.name}.workloads"
-        verdicts.append(_unfit("service.no_workload", f"{service.name} has no workloads", remedy))
+        verdicts.append(unfit("service.no_workload", f"{service.name} has no workloads", remedy))
     if not any(request.token for request in service.smoke):
         reason = f"{service.name} has no authenticated transaction among its smoke requests; the runbook asks for one"
         remedy = f"Add a request with `token` to services.{service.name}.smoke"
-        verdicts.append(_unfit("service.no_transaction", reason, remedy))
+        verdicts.append(unfit("service.no_transaction", reason, remedy))
     if here not in ports.clusters:
-        verdicts.append(_unfit("environment.no_cluster", f"{here} has no cluster", f"Configure environments.{here}"))
+        verdicts.append(unfit("environment.no_cluster", f"{here} has no cluster", f"Configure environments.{here}"))
     if here not in ports.metrics:
         remedy = f"Configure Prometheus for environments.{here}"
-        verdicts.append(_unfit("environment.no_metrics", f"{here} has no metrics", remedy))
-    return (*verdicts, *_unproven(service, policy))
+        verdicts.append(unfit("environment.no_metrics", f"{here} has no metrics", remedy))
+    return tuple(verdicts)
 
 
 def _unproven(service: Service, policy: Policy) -> tuple[Verdict, ...]:
@@ -146,7 +156,7 @@ def _unproven(service: Service, policy: Policy) -> tuple[Verdict, ...]:
     if service.performance is None and row.weight(Promotion.TO_PROD) is Weight.REQUIRED:
         reason = f"{service.name} has nothing for {row.title}, which is required to go on to production"
         remedy = f"Configure services.{service.name}.performance, or weigh it in policy.criteria.performance"
-        verdicts += (_unfit("service.no_performance", reason, remedy),)
+        verdicts += (unfit("service.no_performance", reason, remedy),)
     return verdicts
 
 
@@ -158,10 +168,10 @@ def _missing_suites(service: Service, policy: Policy, kinds: tuple[SuiteKind, ..
     what = listing(kind.replace("_", "-") for kind in missing)
     reason = f"{service.name} has no suite of the kind {what}, which is required to go on to production"
     remedy = f"Configure services.{service.name}.suites, or weigh it in policy.criteria.suites"
-    return (_unfit("service.no_suites", reason, remedy),)
+    return (unfit("service.no_suites", reason, remedy),)
 
 
-def _unfit(code: str, reason: str, remedy: str) -> Verdict:
+def unfit(code: str, reason: str, remedy: str) -> Verdict:
     return Verdict.failed("configuration", code, reason, Evidence(name="configured", value=None), remedy=remedy)
 
 
