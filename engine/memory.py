@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.ports import Ledger, Store
-from engine.records import Decision, Run, SeenTag
+from engine.records import Decision, Run, SeenTag, Segment
 from runbook.plan import from_json
-from runbook.ports import Clock
+from runbook.ports import Clock, Released
 from runbook.values import Environment, Release
+
+_IN_STAGING, _IN_PROD = ("go", "no_go"), ("released", "rolled_back")
+"""Results that follow each other for one version: the good one, and the one that takes it back."""
+
+_MOST_RELEASES = 50
 
 _MOST_DECISIONS = 1000
 """Newest results that are looked through for a commit: years of candidates, read in milliseconds."""
@@ -36,24 +41,29 @@ class LedgerMemory:
         await self._store.write(keep)
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
-        found = await self._store.read(lambda ledger: _gos(ledger, service, environment, 1))
-        release: Release | None = from_json(Release, found[0].release) if found and found[0].release else None
+        """See the port. In production: the newest that was released and not rolled back since, which is what runs."""
+        if environment is Environment.PROD:
+            found = await self._store.read(lambda ledger: _told(ledger, service, environment, _IN_PROD))
+            return next(_still(found, _IN_PROD[0]), None)
+        gos = await self._store.read(lambda ledger: _gos(ledger, service, environment, 1))
+        release: Release | None = from_json(Release, gos[0].release) if gos and gos[0].release else None
         return release
 
     async def go_for(self, service: str, commit: str) -> Release | None:
         """See the port. What a candidate was told last counts: a newer no-go in staging takes its go away."""
-        found = await self._store.read(lambda ledger: _told(ledger, service))
-        told: set[str] = set()
-        for decision in found:
-            if decision.version in told:
-                continue
-            told.add(decision.version)
-            if decision.result != "go" or not decision.release:
-                continue
-            release: Release = from_json(Release, decision.release)
-            if release.commit == commit:
-                return release
-        return None
+        found = await self._store.read(lambda ledger: _told(ledger, service, Environment.STAGING, _IN_STAGING))
+        return next((release for release in _still(found, _IN_STAGING[0]) if release.commit == commit), None)
+
+    async def released(self, service: str, environment: Environment) -> tuple[Released, ...]:
+        """See the port."""
+        results = ["go", "released"]
+
+        def look(ledger: Ledger) -> list[Released]:
+            place = {"service": service, "environment": environment.value}
+            found = ledger.find(Decision, order="-at", limit=_MOST_RELEASES, result=results, **place)
+            return [each for decision in found if (each := _released(ledger, decision)) is not None]
+
+        return tuple(await self._store.read(look))
 
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         """Of the newest go that measured anything, among the last twenty."""
@@ -73,12 +83,38 @@ class LedgerMemory:
         return {name: float(found[name]) for name in figures if isinstance(found.get(name), int | float)}
 
 
-def _told(ledger: Ledger, service: str) -> list[Decision]:
-    """Every candidate's results in staging, the newest first."""
-    staging = Environment.STAGING.value
-    return ledger.find(
-        Decision, order="-at", limit=_MOST_DECISIONS, service=service, environment=staging, result=["go", "no_go"]
+def _released(ledger: Ledger, decision: Decision) -> Released | None:
+    """None for a run without a plan on record."""
+    run, segment = ledger.get(Run, decision.run), ledger.get(Segment, decision.run, 1)
+    replaced = segment
+    while replaced is not None and replaced.replaced_at is not None:
+        replaced = ledger.get(Segment, decision.run, replaced.number + 1)
+    if run is None or replaced is None or not decision.release:
+        return None
+    return Released(
+        run.id, decision.version, from_json(Release, decision.release), replaced.plan, run.facts, decision.at
     )
+
+
+def _told(ledger: Ledger, service: str, environment: Environment, results: tuple[str, str]) -> list[Decision]:
+    """What versions were told here, the newest first."""
+    return ledger.find(
+        Decision,
+        order="-at",
+        limit=_MOST_DECISIONS,
+        service=service,
+        environment=environment.value,
+        result=list(results),
+    )
+
+
+def _still(told: list[Decision], good: str) -> Iterator[Release]:
+    """The releases whose newest result is the good one, the newest first."""
+    seen: set[str] = set()
+    for decision in told:
+        if decision.version not in seen and decision.result == good and decision.release:
+            yield from_json(Release, decision.release)
+        seen.add(decision.version)
 
 
 def _gos(ledger: Ledger, service: str, environment: Environment, most: int) -> list[Decision]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from runbook.errors import Permanent
 from runbook.jobs import JobOrder
@@ -519,6 +519,18 @@ class NoBackups:
 # --- what a step was given ------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """One release that was completed. plan: its canonical text. facts: of its run: among them `previous`, what ran before it."""
+
+    run: str
+    version: str
+    release: Release
+    plan: str
+    facts: Mapping[str, Any]
+    at: datetime
+
+
 class Memory(Protocol):
     """What the program remembers across runs, for gates to look at."""
 
@@ -533,6 +545,9 @@ class Memory(Protocol):
 
     async def go_for(self, service: str, commit: str) -> Release | None:
         """The newest candidate on this commit that got its go in staging; None when none did."""
+
+    async def released(self, service: str, environment: Environment) -> tuple[Released, ...]:
+        """What was released here (or got its go here), the newest first, at most 50: for the way back after it."""
 
     async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
         """Incidents that concern this service and environment and aren't resolved, the gravest first."""

@@ -15,11 +15,12 @@ from runbook.verdicts import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What somebody asked for."""
+    """What somebody asked for. version: empty for a rollback: what runs now. to: the version to go back to; empty: the one before."""
 
     service: str
     environment: Environment
     version: str
+    to: str = ""
 
 
 @dataclass(frozen=True)
