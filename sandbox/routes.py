@@ -33,14 +33,13 @@ class Match:
 
     def holds(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """headers: by name in any case."""
+        return self._is_path(path) and self.method in ("", method) and (not self.headers or self._has(headers))
+
+    def _has(self, headers: Mapping[str, str]) -> bool:
         given = {name.lower(): value for name, value in headers.items()}
-        return (
-            self._is_path(path)
-            and self.method in ("", method)
-            and all(
-                name in given and (re.fullmatch(value, given[name]) is not None if is_regex else given[name] == value)
-                for name, value, is_regex in self.headers
-            )
+        return all(
+            name in given and (re.fullmatch(value, given[name]) is not None if is_regex else given[name] == value)
+            for name, value, is_regex in self.headers
         )
 
     def _is_path(self, path: str) -> bool:

@@ -48,5 +48,5 @@ class Runtime(Protocol):
     async def probe(self, pod: dict[str, Any], probe: dict[str, Any]) -> bool:
         """Whether this probe (its JSON from the container's spec) succeeds now."""
 
-    def behaviour(self, image: str) -> Behaviour:
-        """What a container of this image reference does when it is started next."""
+    def behaviour(self, image: str, pod: dict[str, Any] | None = None) -> Behaviour:
+        """What a container of this image reference does when it is started next. pod: the one that it is of, where one is meant."""

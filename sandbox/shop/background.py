@@ -21,6 +21,8 @@ ATTEMPTS = 3
 class OrderQueue:
     """The orders of one workload's track in one environment. Pods of other tracks help out where the track has none.
 
+    Track "" is any: its pods take turns, so that each track ships by its number of pods.
+
     A full queue forgets the oldest: nothing grows for ever.
     """
 
@@ -60,13 +62,13 @@ class OrderQueue:
     def _worker(self) -> ShopPod | None:
         pods = [pod for pod in self._shop.pods.values() if (pod.env, pod.workload) == (self.env, self.workload)]
         own = [pod for pod in pods if pod.track == self.track] or pods
-        able = [pod for pod in own if not self._shop.spoils.of(pod.image).queue_backlog]
+        able = [pod for pod in own if not self._shop.spoils.of_pod(pod).queue_backlog]
         self._turn += 1
         return able[self._turn % len(able)] if able else None
 
     def _ship(self, pod: ShopPod) -> None:
         self._shop.ask_dependency(pod, "carrier")
-        failed = pod.owes("job", self._shop.spoils.of(pod.image).job_failure_ratio)
+        failed = pod.owes("job", self._shop.spoils.of_pod(pod).job_failure_ratio)
         self._shop.meters[self.env].count_job(pod, succeeded=not failed)
 
 
@@ -82,6 +84,11 @@ class OrderQueues(dict[tuple[str, str, str], OrderQueue]):
         made = self[key] = OrderQueue(self._shop, *key)
         self._employ(key, made)
         return made
+
+    def of(self, pod: ShopPod) -> OrderQueue:
+        """Where this pod puts orders and takes them from: its own track's, or that of the worker, which all of its pods share."""
+        worker = self._shop.worker_of(pod.env)
+        return self[(pod.env, worker, "") if worker else (pod.env, pod.workload, pod.track)]
 
     def start(self) -> None:
         """Go on with what waits."""
@@ -100,8 +107,8 @@ class OrderQueues(dict[tuple[str, str, str], OrderQueue]):
         await asyncio.gather(*workers, return_exceptions=True)
 
     def tell(self, env: str) -> None:
-        """Every pod tells of its track's queue, as services do that ask the same broker."""
+        """Every pod that ships tells of its queue, as services do that ask the same broker."""
         for pod in self._shop.pods.values():
-            if pod.env == env:
-                queue = self[env, pod.workload, pod.track]
+            if pod.env == env and pod.workload == (self._shop.worker_of(env) or pod.workload):
+                queue = self.of(pod)
                 self._shop.meters[env].set_queue(pod, queue.name, queue.depth, queue.lag_s)

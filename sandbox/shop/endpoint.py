@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from sandbox.routes import RouteRule
 from sandbox.serving import Stand
 from sandbox.shop.pods import ShopPod
 from sandbox.shop.spoiling import Spoil
+from sandbox.shop.turns import Turns
 
 if TYPE_CHECKING:
     from sandbox.shop.shop import Shop
@@ -24,9 +28,9 @@ PHRASES = {502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable", 5
 
 
 class Endpoint(Stand):
-    """Routes each request to a pod in rotation, one after the other; by weight where weights are set.
+    """Routes each request to a pod in rotation, one after the other: as the HTTPRoute wants it where the workload has one.
 
-    weights: track -> share. A track with a weight and no pod answers 503, as a gateway does with an empty backend.
+    Else to any of its pods, or by weights where they are set: track -> share; a track with a weight and no pod answers 503.
     """
 
     def __init__(self, shop: Shop, env: str, workload: str) -> None:
@@ -35,8 +39,8 @@ class Endpoint(Stand):
         self.workload = workload
         self.weights: Mapping[str, int] = {}
         self._shop = shop
-        self._turn = 0
-        self._owed: dict[str, float] = {}
+        self._pods_turn: Counter[str] = Counter()
+        self._turns: dict[RouteRule | None, Turns] = {}
         self._orders = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -47,33 +51,48 @@ class Endpoint(Stand):
         return web.Response(status=status, text=text, content_type="text/html")
 
     def choose(self) -> ShopPod | None:
-        """The pod for the next request; None when nobody can take it."""
+        """The pod for the next request where there is no route; None when nobody can take it."""
+        track = self._next(None, self.weights) if sum(self.weights.values()) > 0 else None
         pods = self._shop.in_rotation(self.env, self.workload)
-        track = self._next_track() if sum(self.weights.values()) > 0 else None
-        able = [pod for pod in pods if track is None or pod.track == track]
-        self._turn += 1
-        return able[self._turn % len(able)] if able else None
+        return self._next_of(track or "", [pod for pod in pods if track is None or pod.track == track])
 
-    def _next_track(self) -> str:
-        """Evenly spread, and exact over every hundred: the track that is owed most comes next."""
-        total = sum(self.weights.values())
-        for track, weight in self.weights.items():
-            self._owed[track] = self._owed.get(track, 0.0) + weight / total
-        chosen = max(self.weights, key=lambda track: self._owed[track])
-        self._owed[chosen] -= 1
-        return chosen
+    def _next(self, rule: RouteRule | None, weights: Mapping[str, int]) -> str | None:
+        key = None if rule is None else replace(rule, backends=())
+        if key not in self._turns:
+            self._turns[key] = Turns(f"{self.env}/{self.workload}")
+        return self._turns[key].next(weights)
+
+    def _next_of(self, group: str, pods: Sequence[ShopPod]) -> ShopPod | None:
+        self._pods_turn[group] += 1
+        return pods[self._pods_turn[group] % len(pods)] if pods else None
+
+    def _routed(self, request: web.Request) -> ShopPod | web.Response:
+        """The pod, or what the gateway itself answers, in Envoy's words."""
+        route = self._shop.route_of(self.env, self.workload)
+        if route is None:
+            return self.choose() or self.dress(request, 503)
+        rule = route.rule_for(request.method, request.path, request.headers)
+        if rule is None:
+            return web.Response(status=404)
+        index = self._next(rule, {str(number): each.weight for number, each in enumerate(rule.backends)})
+        backend = None if index is None else rule.backends[int(index)]
+        if backend is None or backend.selector is None:
+            return web.Response(status=500)
+        pod = self._next_of(backend.service, self._shop.behind(self.env, backend.selector))
+        return pod or web.Response(status=503, text="no healthy upstream")
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        pod = self.choose()
-        if pod is None:
-            return self.dress(request, 503)
-        spoil = self._shop.spoils.of(pod.image)
+        pod = self._routed(request)
+        if isinstance(pod, web.Response):
+            return pod
+        spoil = self._shop.spoils.of_pod(pod)
         if request.path.startswith("/health/"):
             return await self._health(request, pod, spoil)
         began = time.perf_counter()
         await asyncio.sleep(BASE_LATENCY_S + spoil.latency_s)
         response = await self._api(request, pod, spoil)
         response.headers["X-Shop-Pod"] = pod.name
+        response.headers["X-Shop-Track"] = pod.track
         response.headers["X-Shop-Version"] = self._shop.spoils.version_of(pod.image)
         if self._shop.runs(pod):
             self._count(request, pod, response.status, time.perf_counter() - began)
@@ -122,7 +141,7 @@ class Endpoint(Stand):
         self._shop.ask_dependency(pod, "payment")
         if spoil.order_fails or pod.owes("order", spoil.order_error_ratio):
             return _error(500, "payment: connection refused")
-        self._shop.queues[self.env, self.workload, pod.track].put()
+        self._shop.queues.of(pod).put()
         self._orders += 1
         total = int(str(product["price"])) * quantity
         order = {"id": f"{self.env}-{self._orders}", "product": product["id"], "quantity": quantity, "total": total}

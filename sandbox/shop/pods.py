@@ -33,10 +33,15 @@ class ShopPod:
     debts: dict[str, float] = field(default_factory=dict)
     requests: int = 0
     started_at: float = field(default_factory=time.monotonic)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def in_rotation(self) -> bool:
         return self.asked_ready is True if self.has_readiness_probe else self.asked_ready is not False
+
+    def is_selected(self, selector: Mapping[str, str]) -> bool:
+        """By a Service; an empty selector selects nothing."""
+        return bool(selector) and selector.items() <= self.labels.items()
 
     def owes(self, fault: str, ratio: float) -> bool:
         """Whether it is this one's turn to go wrong."""
@@ -69,4 +74,5 @@ def read_pod(
         track=labels.get(track_label, "stable"),
         image=container["image"],
         has_readiness_probe="readinessProbe" in container,
+        labels=dict(labels),
     )

@@ -12,12 +12,13 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.routes import Route
 from sandbox.runtime import Behaviour, Crash
 from sandbox.serving import Stand
 from sandbox.shop.background import ATTEMPTS, OrderQueues
 from sandbox.shop.endpoint import Endpoint, is_healthy
 from sandbox.shop.measuring import Meters
-from sandbox.shop.pods import ShopPod, UnknownPod, read_pod
+from sandbox.shop.pods import KINDS, ShopPod, UnknownPod, read_pod
 from sandbox.shop.spoiling import Spoil, Spoils
 from sandbox.shop.traffic import Traffic
 
@@ -41,6 +42,7 @@ class Shop(Stand):
 
     namespaces: environment -> namespace of its pods (by default the same word). exists: whether an image can be
     pulled (None: every image can). token: opens `POST /api/orders`. start_s: a container's time to start.
+    workers: workloads without HTTP; where a pod of the first one has run, the workload's pods ship all orders of the environment.
     Its own address serves `/metrics/<env>` and the controls.
     """
 
@@ -50,6 +52,7 @@ class Shop(Stand):
         service: str = "shop",
         environments: Sequence[str] = ENVIRONMENTS,
         workloads: Sequence[str] = WORKLOADS,
+        workers: Sequence[str] = (),
         namespaces: Mapping[str, str] | None = None,
         track_label: str = "forge/track",
         token: str = "shop-customer",  # noqa: S107 - a made-up customer's token of the sandbox
@@ -59,6 +62,7 @@ class Shop(Stand):
         super().__init__()
         self.service = service
         self.workloads = tuple(workloads)
+        self.workers = tuple(workers)
         self.token = token
         self.track_label = track_label
         self.start_s = start_s
@@ -69,6 +73,8 @@ class Shop(Stand):
         self.pods: dict[str, ShopPod] = {}
         self.queues = OrderQueues(self)
         self._strangers: set[str] = set()
+        self._employs: set[str] = set()
+        self._routes: dict[str, dict[str, Route]] = {}
         self._environments = {(namespaces or {}).get(env, env): env for env in environments}
 
     # Addresses
@@ -106,23 +112,47 @@ class Shop(Stand):
         urls = {workload: self.endpoint_url(env, workload) for workload in self.workloads}
         return Traffic(env, urls, requests_per_s, self.token)
 
+    # Routes
+
+    def follow(self, namespace: str, name: str, route: Route | None) -> None:
+        """From now on the environment's traffic goes as this HTTPRoute says; None: there is no such route any more."""
+        env = self._environments.get(namespace)
+        if env is None:
+            return
+        known = self._routes.setdefault(env, {})
+        known.pop(name, None)
+        if route is not None:
+            known[name] = route
+
+    def route_of(self, env: str, workload: str) -> Route | None:
+        """The route that has a backend of this workload: one that is named so, or whose Service selects its pods."""
+        return next((route for route in self._routes.get(env, {}).values() if _concerns(route, workload)), None)
+
+    def behind(self, env: str, selector: Mapping[str, str]) -> list[ShopPod]:
+        """The pods in rotation that a Service selects."""
+        return [pod for pod in self.pods.values() if pod.env == env and pod.is_selected(selector) and self._serves(pod)]
+
     # Versions
 
     def know(self, version: str, *digests: str) -> None:
-        """These images are this version: what spoils the version spoils them."""
-        self.spoils.versions.update(dict.fromkeys(digests, version))
+        """These images are this version: what spoils the version spoils them. An image may be of several versions."""
+        for digest in digests:
+            self.spoils.know(version, digest)
 
-    def spoil(self, version_or_digest: str, spoil: Spoil) -> None:
-        """From now on containers of this version or image misbehave so, the running ones too."""
-        self.spoils.by_name[version_or_digest] = spoil
+    def spoil(self, version_or_digest: str, spoil: Spoil, *, env: str = "", track: str = "") -> None:
+        """From now on containers of this version or image (`*`: any) misbehave so, the running ones too.
+
+        env, track: only there; empty is any. What is known of a place goes before what is known of everywhere.
+        """
+        self.spoils.put(version_or_digest, spoil, env, track)
         self._refresh()
 
-    def heal(self, version_or_digest: str | None = None) -> None:
-        """The version or image is good again; None: all are."""
+    def heal(self, version_or_digest: str | None = None, *, env: str = "", track: str = "") -> None:
+        """The version or image is good again; None: all are. env, track: only what was spoilt of just that place."""
         if version_or_digest is None:
-            self.spoils.by_name.clear()
+            self.spoils.clear(env, track)
         else:
-            self.spoils.by_name.pop(version_or_digest, None)
+            self.spoils.remove(version_or_digest, env, track)
         self._refresh()
 
     # Pods, as the cluster tells of them
@@ -134,11 +164,13 @@ class Shop(Stand):
     async def start_pod(self, pod: Mapping[str, Any]) -> None:
         """A pod of no workload or environment of ours runs too, and serves nobody."""
         try:
-            made = read_pod(pod, self._environments, self.workloads, self.track_label)
+            made = read_pod(pod, self._environments, (*self.workloads, *self.workers), self.track_label)
         except UnknownPod:
             self._strangers.add(_uid(pod))
             return
         self.pods[made.uid] = made
+        if made.workload in self.workers[:1]:
+            self._employs.add(made.env)
         self.meters[made.env].open(made)
 
     async def stop_pod(self, pod: Mapping[str, Any]) -> None:
@@ -152,7 +184,7 @@ class Shop(Stand):
         known = self.pods.get(_uid(pod))
         if known is None:
             return _uid(pod) in self._strangers
-        spoil = self.spoils.of(known.image)
+        spoil = self.spoils.of_pod(known)
         asked = probe.get("httpGet")
         good = not spoil.crash_loop
         if asked is not None:
@@ -163,8 +195,11 @@ class Shop(Stand):
             self.meters[known.env].set_ready(known, good)
         return good
 
-    def behaviour(self, image: str) -> Behaviour:
-        spoil = self.spoils.of(image)
+    def behaviour(self, image: str, pod: Mapping[str, Any] | None = None) -> Behaviour:
+        """pod: the one that it is of; without it places are unknown."""
+        metadata = {} if pod is None else pod["metadata"]
+        env = self._environments.get(metadata.get("namespace", ""), "")
+        spoil = self.spoils.of(image, env, (metadata.get("labels") or {}).get(self.track_label, "stable"))
         crash = Crash(2, "Error", spoil.crash_message, CRASH_AFTER_S) if spoil.crash_loop else None
         if spoil.out_of_memory and crash is None:
             crash = Crash(137, "OOMKilled", "", OOM_AFTER_S)
@@ -177,7 +212,7 @@ class Shop(Stand):
 
     def ask_dependency(self, pod: ShopPod, name: str) -> None:
         """A request to another system, tried again after a time-out; nobody waits for it."""
-        ratio = self.spoils.of(pod.image).dependency_timeout_ratio
+        ratio = self.spoils.of_pod(pod).dependency_timeout_ratio
         for _ in range(ATTEMPTS):
             late = pod.owes("timeout", ratio)
             if self.runs(pod):
@@ -191,22 +226,22 @@ class Shop(Stand):
         if known is None:
             return None
         cpu_s = IDLE_CORES * (time.monotonic() - known.started_at) + CPU_S_PER_REQUEST * known.requests
-        return Usage(cpu_s, self.spoils.of(known.image).memory_ratio)
+        return Usage(cpu_s, self.spoils.of_pod(known).memory_ratio)
 
     def in_rotation(self, env: str, workload: str) -> list[ShopPod]:
         """Pods that get requests: probed ready, where they have a probe, and not broken just now."""
-        return [
-            pod
-            for pod in self.pods.values()
-            if (pod.env, pod.workload) == (env, workload)
-            and pod.in_rotation
-            and is_healthy("/health/ready", self.spoils.of(pod.image))
-        ]
+        return [pod for pod in self.pods.values() if (pod.env, pod.workload) == (env, workload) and self._serves(pod)]
+
+    def _serves(self, pod: ShopPod) -> bool:
+        return pod.in_rotation and is_healthy("/health/ready", self.spoils.of_pod(pod))
+
+    def worker_of(self, env: str) -> str:
+        """The workload that ships the environment's orders; empty where those do it who took them."""
+        return self.workers[0] if env in self._employs else ""
 
     def _refresh(self) -> None:
         for pod in self.pods.values():
-            good = pod.in_rotation and is_healthy("/health/ready", self.spoils.of(pod.image))
-            self.meters[pod.env].set_ready(pod, good)
+            self.meters[pod.env].set_ready(pod, self._serves(pod))
 
     # Metrics and controls over HTTP
 
@@ -233,24 +268,38 @@ class Shop(Stand):
         return web.json_response(
             {
                 "spoilt": {name: asdict(spoil) for name, spoil in self.spoils.by_name.items()},
+                "spoilt_in": [
+                    {"env": env, "track": track, "version": name, **asdict(spoil)}
+                    for (env, track), known in self.spoils.by_place.items()
+                    for name, spoil in known.items()
+                ],
                 "endpoints": {f"{env}/{name}": each.url for (env, name), each in self.endpoints.items()},
                 "pods": [asdict(pod) for pod in self.pods.values()],
             }
         )
 
     async def _spoil(self, request: web.Request) -> web.Response:
-        """`{"version": …, and the fields of Spoil}`; 422 for what is none."""
+        """`{"version": …, and the fields of Spoil}`, `env` and `track` where they are meant; 422 for what is none."""
         body = await request.json()
+        place = {name: str(body.pop(name, "")) for name in ("env", "track")}
         try:
-            self.spoil(str(body.pop("version")), replace(Spoil(), **body))
+            self.spoil(str(body.pop("version")), replace(Spoil(), **body), **place)
         except (KeyError, TypeError, ValueError) as wrong:
             return web.json_response({"error": str(wrong)}, status=422)
         return await self._show(request)
 
     async def _heal(self, request: web.Request) -> web.Response:
         body = await request.json()
-        self.heal(body.get("version"))
+        self.heal(body.get("version"), env=body.get("env", ""), track=body.get("track", ""))
         return await self._show(request)
+
+
+def _concerns(route: Route, workload: str) -> bool:
+    backends = [each for rule in route.rules for each in rule.backends]
+    return any(
+        each.service == workload or any((each.selector or {}).get(kind) == workload for kind in KINDS)
+        for each in backends
+    )
 
 
 def _uid(pod: Mapping[str, Any]) -> str:
@@ -273,5 +322,5 @@ class ShopRuntime:
     async def probe(self, pod: dict[str, Any], probe: dict[str, Any]) -> bool:
         return await self._shop.probe(pod, probe)
 
-    def behaviour(self, image: str) -> Behaviour:
-        return self._shop.behaviour(image)
+    def behaviour(self, image: str, pod: dict[str, Any] | None = None) -> Behaviour:
+        return self._shop.behaviour(image, pod)

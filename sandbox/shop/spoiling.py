@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sandbox.shop.pods import ShopPod
+
 CRASH_MESSAGE = "panic: config: SHOP_CATALOG_URL is not set\n\ngoroutine 1 [running]:\nmain.main()"
 
 
@@ -44,25 +46,74 @@ class Spoil:
 
 RATIOS = ("error_ratio", "order_error_ratio", "dependency_timeout_ratio", "job_failure_ratio", "memory_ratio")
 GOOD = Spoil()
+ANY = "*"
+
+
+Place = tuple[str, str]
+"""(environment, track); an empty word means any."""
 
 
 @dataclass
 class Spoils:
-    """Known spoils by version or digest. versions: digest -> version, so that a version spoils all of its images."""
+    """Known spoils by version or digest (`*`: any): those of everywhere, and those of places, which go before.
+
+    versions: digest -> the versions it is known as, so that a version spoils all of its images, whatever else they are called.
+    """
 
     by_name: dict[str, Spoil] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
+    by_place: dict[Place, dict[str, Spoil]] = field(default_factory=dict)
+    versions: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def of(self, image: str) -> Spoil:
-        """The spoil of an image reference: its digest's first, then its version's, then its tag's."""
+    def know(self, version: str, digest: str) -> None:
+        known = self.versions.get(digest, ())
+        if version not in known:
+            self.versions[digest] = (*known, version)
+
+    def put(self, name: str, spoil: Spoil, env: str = "", track: str = "") -> None:
+        known = self.by_place.setdefault((env, track), {}) if env or track else self.by_name
+        known[name] = spoil
+
+    def remove(self, name: str, env: str = "", track: str = "") -> None:
+        """Without a place: everywhere and in every place."""
+        if env or track:
+            self.by_place.get((env, track), {}).pop(name, None)
+            return
+        for known in (self.by_name, *self.by_place.values()):
+            known.pop(name, None)
+
+    def clear(self, env: str = "", track: str = "") -> None:
+        """Of one place, or without one of all."""
+        if env or track:
+            self.by_place.pop((env, track), None)
+            return
+        self.by_name.clear()
+        self.by_place.clear()
+
+    def of(self, image: str, env: str = "", track: str = "") -> Spoil:
+        """The spoil of an image reference: the narrowest place's first; there its digest's, then a version's, then its tag's."""
         name, _, digest = image.partition("@")
         tag = name.rpartition("/")[2].partition(":")[2]
-        for known in (digest, self.versions.get(digest, ""), tag):
-            if known and known in self.by_name:
-                return self.by_name[known]
+        names = (digest, *self.versions.get(digest, ()), tag, ANY)
+        places = ((env, track), (env, ""), ("", track)) if self.by_place else ()
+        for known in (*(self.by_place.get(place, {}) for place in places), self.by_name):
+            for each in names:
+                if each and each in known:
+                    return known[each]
         return GOOD
 
+    def of_pod(self, pod: ShopPod) -> Spoil:
+        return self.of(pod.image, pod.env, pod.track)
+
     def version_of(self, image: str) -> str:
-        """The version as far as it is known, else the tag or the digest."""
+        """The version that it was first known as, else the tag or the digest."""
         name, _, digest = image.partition("@")
-        return self.versions.get(digest) or name.rpartition("/")[2].partition(":")[2] or digest or "unknown"
+        return (
+            next(iter(self.versions.get(digest, ())), "")
+            or name.rpartition("/")[2].partition(":")[2]
+            or digest
+            or "unknown"
+        )
+
+    def is_version(self, image: str, version: str) -> bool:
+        """Whether the image is known as this version, among others maybe."""
+        return version in (*self.versions.get(image.partition("@")[2], ()), self.version_of(image))

@@ -115,7 +115,7 @@ class ContainerWorker:
         self.status["imageID"] = _image_id(image)
 
     def _exists(self, image: str) -> bool:
-        return self._worker.runtime.behaviour(image).pull == "ok"
+        return self._worker.runtime.behaviour(image, self._worker.pod).pull == "ok"
 
     async def _show_pull_error(self, image: str, back_off_s: float) -> None:
         cause = (
@@ -135,7 +135,7 @@ class ContainerWorker:
 
     async def _live(self) -> Crash:
         """From start to end; returns how it ended."""
-        behaviour = self._worker.runtime.behaviour(self.spec["image"])
+        behaviour = self._worker.runtime.behaviour(self.spec["image"], self._worker.pod)
         self._end = asyncio.get_running_loop().create_future()
         self.lines.append(f"starting {self.name} image={self.spec['image']}")
         self._running()

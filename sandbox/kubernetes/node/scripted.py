@@ -51,7 +51,7 @@ class ScriptedRuntime:
                 return False
         return True
 
-    def behaviour(self, image: str) -> Behaviour:
+    def behaviour(self, image: str, _pod: dict[str, Any] | None = None) -> Behaviour:
         for pattern, behaviour in reversed(self.behaviours.items()):
             if re.search(pattern, image):
                 return behaviour
