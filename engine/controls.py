@@ -41,9 +41,28 @@ def abort(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
     if run.state == RunState.QUEUED:
         end_run(turn, run, Ending.CANCELLED, "aborted", why)
         return done("run.cancelled", f"{run.id} was queued and is cancelled.", run=run.id)
-    turn.save_run(run, interrupt={"kind": "abort", "code": "aborted", "reason": why})
+    turn.save_run(
+        run, interrupt={"kind": "abort", "code": "aborted", "reason": why, "decided_at": turn.now.isoformat()}
+    )
     text = "returns to the previous state" if run.first_effect_at else "stops; it has changed nothing"
     return done("run.aborted", f"{run.id} {text}.", run=run.id)
+
+
+def roll_back(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
+    """Leaves at once for the way back; with nothing changed so far the run just ends."""
+    if (no := _not_now(turn, run, "roll back")) is not None:
+        return no
+    if run.interrupt is not None:
+        return info("rollback.already", f"{run.id} is being stopped already.", run=run.id)
+    why = f"rolled back by {actor.name}" + (f": {reason}" if reason else "")
+    turn.audit("run.rollback", run.id, actor, why=reason)
+    if run.state == RunState.QUEUED:
+        end_run(turn, run, Ending.CANCELLED, "rolled_back", why)
+        return done("run.cancelled", f"{run.id} was queued and is cancelled.", run=run.id)
+    interrupt = {"kind": "rollback", "code": "rollback.asked", "reason": why, "decided_at": turn.now.isoformat()}
+    turn.save_run(run, interrupt=interrupt)
+    text = "is rolled back" if run.first_effect_at else "stops; it has changed nothing"
+    return done("run.rolled_back", f"{run.id} {text}.", run=run.id)
 
 
 def cancel(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:

@@ -256,6 +256,7 @@ class Interpreter:
             paused=lambda: run.id in self._paused,
             doing=doing,
             annotation_prefix=self._settings.current.annotation_prefix,
+            requester=run.requester,
         )
 
     def _show_soon(self, run: Run) -> None:
@@ -274,7 +275,8 @@ class Interpreter:
 
     async def _make_anew(self, run: Run) -> bool:
         """True when the run may go on at once with the plan that it has now."""
-        request = Request(service=run.service, environment=Environment(run.environment), version=run.version)
+        request = Request(service=run.service, environment=Environment(run.environment), version=run.version,
+                          to=str(run.arguments.get("to", "")))  # fmt: skip
         try:
             prepared = await self._procedures(run.procedure)(request, self._settings.current, self._ports)
         except StoreUnavailable as error:

@@ -28,7 +28,7 @@ def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str
         environment=request.environment.value,
         procedure=plan.procedure,
         version=request.version,
-        arguments={"version": request.version},
+        arguments={"version": request.version, **({"to": request.to} if request.to else {})},
         requester=actor.id,
         requester_name=actor.name,
         reason=reason,

@@ -20,7 +20,7 @@ from engine.lifecycle import on_way_back
 from engine.lookups import LOOKUPS, Asking
 from engine.naming import no_such_run, no_such_service
 from engine.outbox import Outbox
-from engine.planned import PLANNED, begin, prepare, refusal, target
+from engine.planned import PLANNED, Target, begin, prepare, refusal, target, under_way
 from engine.ports import Ledger, Store
 from engine.records import Button, Outgoing, Received, Run, RunState, StepRow
 from engine.settings import Settings
@@ -28,7 +28,7 @@ from engine.views import HelpView
 from runbook.authority import may_run
 from runbook.commands import BY_NAME, COMMANDS
 from runbook.ports import Ports
-from runbook.procedures.base import Procedure
+from runbook.procedures.base import Procedure, Request
 from runbook.values import Actor
 from runbook.verdicts import Outcome, Verdict
 
@@ -136,6 +136,10 @@ class Desk:
         wanted = await self._store.read(
             lambda ledger: target(self._turn(ledger), intent, actor, self._procedures, healthy=healthy)
         )
+        if intent.name == "rollback" and isinstance(wanted, Target):
+            left = await self._leave(intent, actor, wanted.request, received)
+            if left is not None:
+                return left
         prepared = wanted if isinstance(wanted, Answer) else await prepare(wanted, self._settings.current, self._ports)
         if isinstance(wanted, Answer) or isinstance(prepared, Answer):
             answer = wanted if isinstance(wanted, Answer) else prepared
@@ -143,6 +147,19 @@ class Desk:
             return await self._transact(lambda turn: refusal(turn, intent, actor, answer), received)
         request = wanted.request
         return await self._transact(lambda turn: begin(turn, intent, actor, request, prepared), received)
+
+    async def _leave(self, intent: Intent, actor: Actor, request: Request, received: Received | None) -> Answer | None:
+        """A rollback of what is under way asks nobody: it must not wait for a cluster that answers slowly. None: nothing is under way."""
+        run = await self._store.read(lambda ledger: under_way(self._turn(ledger), request.environment, request.service))
+        if run is None:
+            return None
+
+        def leave(turn: Turn) -> Answer:
+            current = turn.run(run.id)
+            assert current is not None  # noqa: S101 - runs are never deleted
+            return controls.roll_back(turn, current, actor, intent.reason)
+
+        return await self._transact(leave, received)
 
     async def _look_up(self, intent: Intent, actor: Actor, received: Received | None) -> Answer:
         """Outside systems are asked outside of the transaction: they may take their time."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine import present
+from engine import controls, present
 from engine.answers import Answer, done, info, refused
 from engine.intents import Intent
 from engine.journal import Turn
@@ -22,10 +22,13 @@ from runbook.procedures.base import Prepared, Procedure, Request
 from runbook.values import Actor, Environment, Version
 from runbook.verdicts import Outcome
 
-PLANNED = ("deploy", "migrate", "promote", "plan")
+PLANNED = ("deploy", "migrate", "promote", "rollback", "plan")
 
 CONTRACT = "contract"
 """The procedure that `migrate` runs; `deploy` and `promote` run the one that is named as the environment."""
+
+ROLLBACK = "rollback"
+"""The procedure that `rollback` runs where no run is under way that could be left."""
 
 _DONE = {"migrate": "contracted on", "promote": "released to"}
 
@@ -46,8 +49,8 @@ def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, 
     service = service_named(turn.setting, intent.service)
     if isinstance(service, Answer):
         return service
-    name = CONTRACT if intent.name == "migrate" else str(intent.environment)
-    procedure = procedures(name) if name in (CONTRACT, *Environment) else None
+    name = {"migrate": CONTRACT, "rollback": ROLLBACK}.get(intent.name, str(intent.environment))
+    procedure = procedures(name) if name in (CONTRACT, ROLLBACK, *Environment) else None
     if intent.environment is None or procedure is None:
         return refused("deploy.environment", f"forge can't deploy to {intent.environment or 'nothing'} yet.",
                        "Deploy a candidate to staging: `deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
@@ -59,7 +62,16 @@ def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, 
     if intent.name != "plan" and not healthy:
         return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
                        "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
-    return Target(Request(service=service.name, environment=intent.environment, version=intent.version), procedure)
+    to = intent.options.get("to", "")
+    request = Request(service=service.name, environment=intent.environment, version=intent.version, to=to)
+    return Target(request, procedure)
+
+
+def under_way(turn: Turn, environment: Environment, service: str) -> Run | None:
+    """The run of this service there that has begun and not ended."""
+    states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
+    found = turn.ledger.find(Run, service=service, environment=environment.value, state=states, order="number", limit=1)
+    return found[0] if found else None
 
 
 def _wrong_verb(intent: Intent) -> Answer | None:
@@ -87,6 +99,13 @@ async def prepare(target: Target, setting: Setting, ports: Ports) -> Prepared | 
 def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: Prepared) -> Answer:
     """Opens the run (or shows the plan), in one transaction."""
     plan = prepared.plan
+    if intent.name == "rollback" and (run := under_way(turn, request.environment, request.service)) is not None:
+        return controls.roll_back(turn, run, actor, intent.reason)
+    if plan is None and intent.name == "rollback":
+        bad = tuple(v for v in prepared.verdicts if v.outcome is not Outcome.PASS)
+        text = f"Nothing was rolled back: {bad[0].reason}." if bad else "Nothing was rolled back."
+        answer = refused(bad[0].code if bad else "rollback.refused", text, bad[0].remedy if bad else "", verdicts=bad)
+        return refusal(turn, intent, actor, answer)
     if plan is None:
         bad = tuple(v for v in prepared.verdicts if v.outcome is not Outcome.PASS)
         verb = _DONE.get(intent.name, "deployed to")
@@ -95,12 +114,15 @@ def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: 
         return refusal(turn, intent, actor, answer)
     if intent.name == "plan":
         return info("plan", "", view=present.plan_view(prepared, plan, hash_of(canonical(plan))))
+    request = replace(request, version=request.version or plan.version)
     same = [r for r in turn.ledger.find(Run, service=request.service, environment=request.environment.value,
                                         version=request.version) if r.state != RunState.ENDED]  # fmt: skip
     if same:
         return refused("deploy.already", f"{same[0].id} {_doing(same[0])} {request.version} already.",
                        f"`/forge status {same[0].id}` shows where it is.", run=same[0].id)  # fmt: skip
     run = open_run(turn, request, plan, actor, intent.reason)
+    if run.procedure == ROLLBACK:
+        return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
     lock, ahead = lock_on(turn, run.environment, run.service), ahead_of(turn, run)
     if lock is not None or ahead is not None:
         return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
@@ -118,8 +140,10 @@ def refusal(turn: Turn, intent: Intent, actor: Actor, answer: Answer) -> Answer:
 def _what(run: Run, request: Request) -> str:
     if run.procedure == CONTRACT:
         return f"the contract migrations of {request.version} of {request.service} on {run.environment}"
+    if run.procedure == ROLLBACK:
+        return f"{request.service} on {run.environment} goes back from {request.version}"
     return f"{request.version} of {request.service} to {run.environment}"
 
 
 def _doing(run: Run) -> str:
-    return "contracts" if run.procedure == CONTRACT else "deploys"
+    return {CONTRACT: "contracts", ROLLBACK: "rolls back"}.get(run.procedure, "deploys")

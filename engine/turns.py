@@ -57,6 +57,9 @@ MOST_REASONS = 4
 UNFORESEEN = "engine.unforeseen"
 """The code of a bug: it is on-call who hears of it."""
 
+AHEAD = ("rollback",)
+"""Procedures that no lock holds up."""
+
 STORE_TROUBLE_LOOK = timedelta(seconds=1)
 """How often what may not begin because the store is in trouble looks again."""
 
@@ -90,7 +93,8 @@ def _interrupted(turn: Turn, run: Run, continuations: Continuations) -> None:
 
 
 def _may_start(turn: Turn, run: Run) -> bool:
-    if lock_on(turn, run.environment, run.service) is not None or ahead_of(turn, run) is not None:
+    locked = lock_on(turn, run.environment, run.service) is not None and run.procedure not in AHEAD
+    if locked or ahead_of(turn, run) is not None:
         turn.show(run)
         return False
     turn.save_run(run, state=RunState.RUNNING)
@@ -183,11 +187,15 @@ def _announce(turn: Turn, run: Run, step: Announce) -> None:
         "started": (Tone.INFO, f"{run.id}: deploying {name}"),
         "contracted": (Tone.GOOD, f"{run.id}: the contract migrations of {name} are done"),
         "completed": (Tone.GOOD, f"{run.id}: {name} got its go"),
+        "phase": (Tone.INFO, f"{run.id}: {name}: {step.title}"),
+        "released": (Tone.GOOD, f"{run.id}: {name} is released; all gates passed and no trigger was met"),
+        "rolled_back": (Tone.BAD, f"{run.id}: {name} is rolled back"),
         "returned": (Tone.BAD, f"{run.id}: {run.environment} has returned to the previous state"),
     }
     tone, title = titles.get(step.moment, (Tone.INFO, f"{run.id}: {step.moment}"))
-    turn.note(run, f"announce:{step.moment}", Note(tone=tone, title=title, text=run.ending_reason), broadcast=True)
-    turn.audit("announced", run.id, what=step.moment)
+    subject = f"announce:{step.moment}" + (f":{run.position}" if step.moment == "phase" else "")
+    turn.note(run, subject, Note(tone=tone, title=title, text=run.ending_reason), broadcast=True)
+    turn.audit("announced", run.id, what=step.title if step.moment == "phase" else step.moment)
 
 
 def _record(turn: Turn, run: Run, step: RecordDecision) -> None:
