@@ -39,12 +39,14 @@ def measure(value: float, unit: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as `512 B`, `16.5 MB`; thousands, not 1024s."""
-    for name in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000:
-            return f"{count:.3g} {name}"
+    """Bytes as `512 B`, `16.5 MB`; thousands, not 1024s. No fractions of a byte."""
+    if abs(count) < 999.5:
+        return f"{count:.0f} B".replace("-0 B", "0 B")
+    for name in ("kB", "MB", "GB"):
         count /= 1000
-    return f"{count:.3g} TB"
+        if abs(count) < 999.5:
+            return f"{count:.3g} {name}"
+    return f"{count / 1000:.3g} TB"
 
 
 def listing(words: Iterable[str], last: str = "and") -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.configuration.schema import File
-from bot.configuration.units import ratio_text
+from bot.configuration.units import byte_rate_text, ratio_text
 from runbook.documents.forms import PATTERNS
 from runbook.durations import duration_text
 
@@ -152,7 +152,8 @@ def _threshold(item: Mapping[str, Any]) -> str:
     """A threshold in one line."""
     side = "above" if item.get("above") is not None else "below"
     limit, metric = item[side], item["metric"]
-    form = {"ratio": ratio_text, "seconds": duration_text}.get(metric.rpartition("_")[2])
+    forms = {"ratio": ratio_text, "seconds": duration_text, "bytes_per_second": byte_rate_text}
+    form = next((form for unit, form in forms.items() if metric.endswith(f"_{unit}")), None)
     text = f"{limit:g}" if form is None else form(limit)
     lasting = f" for {duration_text(item['for'])}" if "for" in item else ""
     return f"{item['name']} {side} {text}{lasting}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bot.configuration.prod_schema import Prod
-from bot.configuration.units import Ratio, parse_ratio
+from bot.configuration.units import Ratio, parse_byte_rate, parse_ratio
 from runbook import series
 from runbook.commands import BY_NAME, DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion, Weight
@@ -230,10 +230,11 @@ def _threshold(limit: Critical | Observed, for_s: float) -> Threshold:
         return Threshold(limit.name, limit.metric, above, parse_ratio(given), for_s)
     if unit == "s":
         return Threshold(limit.name, limit.metric, above, parse_duration(given), for_s, "s")
+    if unit == "bytes_per_s":
+        return Threshold(limit.name, limit.metric, above, parse_byte_rate(given), for_s, unit)
     if not isinstance(given, int | float):
         raise PydanticCustomError("one_limit", "the limit of this metric is a number", {"remedy": "Write a number"})
-    counted: Literal["count", "bytes_per_s"] = "bytes_per_s" if unit == "bytes_per_s" else "count"
-    return Threshold(limit.name, limit.metric, above, float(given), for_s, counted)
+    return Threshold(limit.name, limit.metric, above, float(given), for_s, "count")
 
 
 def _as_configured(threshold: Threshold) -> Critical:

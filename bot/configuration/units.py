@@ -1,4 +1,4 @@
-"""Ratios as people write them: `1 %` or `0.01`."""
+"""Ratios and rates of bytes as people write them: `1 %` or `0.01`, `16 MB/s` or `16000000`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from runbook.wording import measure
+
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+_BYTE_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B/s")
+_THOUSANDS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 _RATIO_REMEDY = "Write 1 %, or 0.01: a ratio between 0 and 1"
 
@@ -27,6 +32,20 @@ def parse_ratio(value: Any) -> float:
 
 def ratio_text(ratio: float) -> str:
     return f"{ratio * 100:g} %"
+
+
+def parse_byte_rate(value: Any) -> float:
+    """Bytes per second. Raises PydanticCustomError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and (match := _BYTE_RATE.fullmatch(value.strip())):
+        return float(match.group(1)) * _THOUSANDS[match.group(2)]
+    remedy = "Write 16 MB/s, or bytes per second as a number"
+    raise PydanticCustomError("byte_rate", "{value} is no rate of bytes", {"value": repr(value), "remedy": remedy})
+
+
+def byte_rate_text(rate: float) -> str:
+    return measure(rate, "bytes_per_s")
 
 
 Ratio = Annotated[

@@ -198,6 +198,16 @@ def test_every_number_of_the_policy_can_be_configured(inside: Any, section: type
     assert {field.name.removesuffix("_s") for field in fields(inside)} == set(section.model_fields)
 
 
+def test_a_limit_is_written_in_its_metrics_unit(tmp_path: Path) -> None:
+    growth = "policy:\n  observed:\n    - {{name: log, metric: postgres_wal_growth_bytes_per_second, above: {}}}\n"
+    for written, limit in (("16 MB/s", 16e6), ("1.5kB/s", 1500.0), ("20 B/s", 20.0), ("1000", 1000.0), ("2.5", 2.5)):
+        (one,) = loaded(tmp_path, edited("policy:\n", growth.format(written))).setting.policy.observed
+        assert (one.limit, one.unit) == (limit, "bytes_per_s")
+    for written in ("16 MB", "16 MiB/s", "a lot", "yes"):
+        (found,) = problems(tmp_path, edited("policy:\n", growth.format(written))).values()
+        assert found.remedy == "Write 16 MB/s, or bytes per second as a number"
+
+
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="FORGE_CONFIG"):
         load(tmp_path / "none.yaml", {})

@@ -129,6 +129,7 @@ def test_durations_have_two_units_at_most(seconds: float, shown: str) -> None:
         (Evidence(name="digest", value=None), "digest none"),
         (Evidence(name="signed", value=True), "signed yes"),
         (Evidence(name="size", value=1_234_567, unit="bytes"), "size 1.23 MB"),
+        (Evidence(name="WAL growth", value=1.5e7, limit=1e7, unit="bytes_per_s"), "WAL growth 15 MB/s (limit 10 MB/s)"),
         (Evidence(name="rate", value=float("nan"), unit="ratio"), "rate not a number"),
         (Evidence(name="rate", value=float("inf"), unit="s", samples=1), "rate infinite (1 sample)"),
     ],

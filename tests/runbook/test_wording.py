@@ -22,6 +22,15 @@ def test_a_measure_carries_its_unit() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B/s"), (-0.2, "0 B/s"), (512.4, "512 B/s"), (999.7, "1 kB/s"), (1500, "1.5 kB/s"), (-1_118_481, "-1.12 MB/s"),
+     (16e6, "16 MB/s"), (999_600_000, "1 GB/s"), (5e12, "5 TB/s")],
+)  # fmt: skip
+def test_bytes_are_told_in_thousands(count: float, words: str) -> None:
+    assert measure(count, "bytes_per_s") == words
+
+
 def test_a_listing_ends_with_and() -> None:
     assert [listing(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
 

@@ -24,6 +24,7 @@ from runbook.charts import Bar, Chart, Limit, Line, Panel, chart_from_json, char
         (1800.0, "s", "30 min"),
         (0.0, "s", "0 s"),
         (123_456_789.0, "bytes", "123 MB"),
+        (-1_118_481.0, "bytes_per_s", "-1.12 MB/s"),
         (842.0, "per_s", "842/s"),
         (1_234.0, "count", "1.23 k"),
         (7.0, "count", "7"),

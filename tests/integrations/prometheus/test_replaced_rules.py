@@ -123,7 +123,10 @@ def alerts_of(policy: Policy) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_alerts_follow_the_policys_thresholds() -> None:
     policy = Policy(
-        warning=(Threshold("job failures", "job_failure_ratio", True, 0.05, 90.0),),
+        warning=(
+            Threshold("job failures", "job_failure_ratio", True, 0.05, 90.0),
+            Threshold("WAL growth", "postgres_wal_growth_bytes_per_second", True, 2e7, 600.0, "bytes_per_s"),
+        ),
         critical=(
             Threshold("replication lag", "postgres_replication_lag_seconds", True, 7.5, 0.5, "s"),
             Threshold("availability", "availability_ratio", False, 0.999, 3600.0),
@@ -132,6 +135,7 @@ def test_alerts_follow_the_policys_thresholds() -> None:
     alerts = alerts_of(policy)
     assert set(alerts) == {
         ("ForgeJobFailureRatioHigh", "warning"),
+        ("ForgePostgresWalGrowthBytesPerSecondHigh", "warning"),
         ("ForgeQueueLagAboveBaseline", "warning"),
         ("ForgePostgresReplicationLagHigh", "critical"),
         ("ForgeAvailabilityRatioLow", "critical"),
@@ -139,6 +143,9 @@ def test_alerts_follow_the_policys_thresholds() -> None:
     }
     lag = alerts["ForgePostgresReplicationLagHigh", "critical"]
     assert (lag["expr"], lag["for"]) == ("forge:postgres_replication_lag_seconds:1m > 7.5", "500ms")
+    growth = alerts["ForgePostgresWalGrowthBytesPerSecondHigh", "warning"]
+    assert growth["expr"] == "forge:postgres_wal_growth_bytes_per_second:1m > 20000000"
+    assert "WAL growth above 20 MB/s for 10m" in growth["annotations"]["summary"]
     availability = alerts["ForgeAvailabilityRatioLow", "critical"]
     assert (availability["expr"], availability["for"]) == ("forge:availability_ratio:30d < 0.999", "1h")
     assert "availability below 99.9 % for 1h" in availability["annotations"]["summary"]
