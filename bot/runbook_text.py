@@ -33,6 +33,15 @@ CHECKS = {
     "migrated": "the expand migrations are done and the data verified",
     "performance_kept": "what the load measured is within the tolerance of the target",
     "runs_here": "every workload runs this very release, and no pod of another version is left",
+    "final_tag": "the release's tag is signed and was not moved, its images are those that staging proved, and the go stands",
+    "on_call_available": "somebody is on call and can be reached",
+    "approvers_reachable": "every approval has a reachable person of its own, other than who asked for the release",
+    "release_notes": "the version has release notes",
+    "rollback_plan": "the images to go back to are known, and every migration has a way back",
+    "recent_backup": "the newest backup is young and restorable, and a restore was drilled lately",
+    "change_window": "a change window is open",
+    "no_freeze": "nobody has frozen the environment or the service in it",
+    "no_open_incident": "no incident of severity 1 or 2 is open for the service or the environment",
 }
 """What each kind of check asks, for people."""
 

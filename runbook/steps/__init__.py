@@ -1,6 +1,8 @@
 """The vocabulary of plans, one file per family. Importing it registers every kind."""
 
+from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
 from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
+from runbook.steps.finals import FinalTag
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
 from runbook.steps.job_running import JobWork
 from runbook.steps.jobs import MeasurePerformance, Migrate, RunSuite, StopJobs, VerifyMigrations
@@ -8,6 +10,7 @@ from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.observations import Observe, SmokeTest
 from runbook.steps.people import LeftToPeople
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
+from runbook.steps.readiness import ApproversReachable, OnCallAvailable, RecentBackup, ReleaseNotes, RollbackPlan
 from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
 from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorkload
@@ -15,14 +18,17 @@ from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorklo
 __all__ = [
     "Announce",
     "Approval",
+    "ApproversReachable",
     "AutomatedTests",
     "CandidateTag",
+    "ChangeWindowOpen",
     "Choice",
     "CiGreen",
     "CleanScan",
     "DependencyTimeouts",
     "DeployWorkload",
     "Deployable",
+    "FinalTag",
     "Gate",
     "JobWork",
     "KeyMetrics",
@@ -30,13 +36,19 @@ __all__ = [
     "MeasurePerformance",
     "Migrate",
     "Migrated",
+    "NoFreeze",
+    "NoOpenIncident",
     "Observe",
+    "OnCallAvailable",
     "Option",
     "PerformanceKept",
+    "RecentBackup",
     "RecordDecision",
+    "ReleaseNotes",
     "RememberImages",
     "Replan",
     "ReturnWorkload",
+    "RollbackPlan",
     "RunSuite",
     "RunsHere",
     "SmokeTest",

@@ -20,8 +20,17 @@ from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_
 from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
+from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
+from runbook.steps.finals import FinalTag
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
+from runbook.steps.readiness import (
+    ApproversReachable,
+    OnCallAvailable,
+    RecentBackup,
+    ReleaseNotes,
+    RollbackPlan,
+)
 from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
 from runbook.values import Release
@@ -148,7 +157,16 @@ AnyCheck = Annotated[
     | AutomatedTests
     | Migrated
     | PerformanceKept
-    | RunsHere,
+    | RunsHere
+    | FinalTag
+    | OnCallAvailable
+    | ApproversReachable
+    | ReleaseNotes
+    | RollbackPlan
+    | RecentBackup
+    | ChangeWindowOpen
+    | NoFreeze
+    | NoOpenIncident,
     Field(discriminator="kind"),
 ]
 
