@@ -13,6 +13,7 @@ from typing import Literal
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion
 from runbook.jobs import JobTemplate, Migration, Performance, Suite
+from runbook.series import ProdWindows
 from runbook.values import Environment, Role
 
 MINUTE_S = 60.0
@@ -127,7 +128,7 @@ class MetricsPolicy:
 
     dependency_timeouts_over: how far over their baseline dependency time-outs may be (0.2: a fifth). Runbook: Health Check Acceptance.
     dependency_timeouts_floor: a ratio up to which they are no spike, whatever the baseline. queue_lag_for_s: how long the lag must be
-    above its normal baseline for a warning.
+    above its normal baseline for a warning. fast: the window of the rates that the canary's sequential test reads: two scrapes.
     """
 
     window: str = "1m"
@@ -137,6 +138,7 @@ class MetricsPolicy:
     dependency_timeouts_over: float = 0.2
     dependency_timeouts_floor: float = 0.001
     queue_lag_for_s: float = 15 * MINUTE_S
+    fast: str = "30s"
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,11 @@ class Policy:
     criteria: tuple[Criterion, ...] = DEFAULT_CRITERIA
 
 
+def prod_windows(policy: Policy) -> ProdWindows:
+    """The windows that production reads beside the rules'."""
+    return ProdWindows(policy.metrics.fast, policy.prod.burn.short, policy.prod.burn.long)
+
+
 @dataclass(frozen=True)
 class Workload:
     """One Deployment of a service. image: the repository without tag or digest, such as `registry.example/acme/web`.
@@ -331,7 +338,8 @@ class HealthPaths:
 class Service:
     """A service as configuration names it: repository `owner/name`, workloads in the order they are deployed.
 
-    urls: base address per environment. required_checks: names of CI checks that must be green; empty means all that ran, at least one.
+    urls: base address per environment. canary_urls: addresses of the canary alone, where there are such: it is probed there too, whatever
+    its weight. required_checks: names of CI checks that must be green; empty means all that ran, at least one.
     release_file: path in the repository, at the tag, of the file that declares the release's migrations; where it isn't there, migrations
     and verification count. without: recorded metrics that this service doesn't have (no queue, no background jobs): they are not asked.
     expressions: recorded metric -> PromQL in place of the shipped rule's, for `forge rules`.
@@ -351,6 +359,7 @@ class Service:
     performance: Performance | None = None
     without: tuple[str, ...] = ()
     expressions: Mapping[str, str] = field(default_factory=dict)
+    canary_urls: Mapping[Environment, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

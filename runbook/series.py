@@ -117,6 +117,22 @@ class Windows:
     month: str = "30d"
 
 
+@dataclass(frozen=True, slots=True)
+class ProdWindows:
+    """Windows that some metrics are recorded over beside `Windows`, for production. fast: what the canary's sequential test reads, two
+    scrapes long. short, long: of the error budget's burn."""
+
+    fast: str = "30s"
+    short: str = "5m"
+    long: str = "1h"
+
+
+def recorded_beside(windows: ProdWindows) -> Mapping[str, str]:
+    """The names of the rules that record a metric once more, over another window -> the metric."""
+    fast = {recorded(metric, windows.fast): metric for metric in (REQUEST_RATE, ERROR_RATE)}
+    return fast | {recorded(ERROR_RATIO, window): ERROR_RATIO for window in (windows.short, windows.long)}
+
+
 def recorded(metric: str, window: str) -> str:
     """The rule's name, such as `forge:error_ratio:1m`."""
     return f"forge:{metric}:{window}"

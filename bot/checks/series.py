@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from bot.checks.findings import Finding, fail, ok, warn
 from bot.checks.series_sources import OF_RATE, SOURCES
-from runbook.policy import MetricsPolicy, Service, Setting
+from runbook.policy import MetricsPolicy, Service, Setting, prod_windows
 from runbook.ports import Metrics
 from runbook.rules.idle import QUIET
-from runbook.series import METRICS, SHIPPED, Windows, recorded_as
+from runbook.series import METRICS, SHIPPED, Windows, recorded_as, recorded_beside
 from runbook.values import Environment
 
 Found = Mapping[str, Mapping[str, float]]
-"""Metric -> service -> its greatest value now."""
+"""Metric (or the name of a rule that records one once more) -> service -> its greatest value now."""
 
 
 async def check_series(env: Environment, metrics: Metrics, setting: Setting) -> AsyncIterator[Finding]:
@@ -22,11 +22,17 @@ async def check_series(env: Environment, metrics: Metrics, setting: Setting) -> 
     await metrics.query("vector(1)")
     yield ok(f"{env}.prometheus", "Prometheus answers")
     windows = windows_of(setting.policy.metrics)
-    answers = await asyncio.gather(*(_now(metrics, recorded_as(metric, windows), env) for metric in SHIPPED))
-    found = dict(zip(SHIPPED, answers, strict=True))
+    beside = recorded_beside(prod_windows(setting.policy)) if env is Environment.PROD else {}
+    names = {**{metric: recorded_as(metric, windows) for metric in SHIPPED}, **{name: name for name in beside}}
+    answers = await asyncio.gather(*(_now(metrics, name, env) for name in names.values()))
+    found = dict(zip(names, answers, strict=True))
     for service in setting.services.values():
         if env in service.urls:
-            for finding in judge_series(f"{env}.{service.name}.series", service, found, windows):
+            check = f"{env}.{service.name}.series"
+            for finding in (
+                *judge_series(check, service, found, windows),
+                *judge_beside(check, service, found, beside),
+            ):
                 yield finding
 
 
@@ -48,6 +54,16 @@ def judge_series(check: str, service: Service, found: Found, windows: Windows) -
         yield fail(check, f"nothing is recorded now: no samples of {names}", remedy)
     else:
         yield from _by_source(check, service, missing, found, windows)
+
+
+def judge_beside(check: str, service: Service, found: Found, beside: Mapping[str, str]) -> Iterator[Finding]:
+    """beside: names of rules -> their metric. What is missing with its metric is told there; without it, it is the rules that are old."""
+    there = [name for name, metric in beside.items() if service.name in found[metric] and metric not in service.without]
+    if missing := [name for name in there if service.name not in found[name]]:
+        remedy = (
+            "Load what `forge rules` prints again: it records them now. A service's own error_ratio needs $window in it"
+        )
+        yield warn(check, f"no samples now of {', '.join(missing)}: production waits for them at each weight", remedy)
 
 
 def _by_source(check: str, service: Service, missing: list[str], found: Found, windows: Windows) -> Iterator[Finding]:

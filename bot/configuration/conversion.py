@@ -74,6 +74,7 @@ def policy_of(section: PolicySection) -> Policy:
             dependency_timeouts_over=metrics.dependency_timeouts_over,
             dependency_timeouts_floor=metrics.dependency_timeouts_floor,
             queue_lag_for_s=metrics.queue_lag_for,
+            fast=metrics.fast,
         ),
         critical=tuple(critical.threshold() for critical in section.critical),
         warning=tuple(warning.threshold() for warning in section.warning),
@@ -110,6 +111,7 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
         performance=None if section.performance is None else _performance(section.performance),
         without=tuple(section.without),
         expressions=dict(section.expressions),
+        canary_urls={env: url.rstrip("/") for env, url in section.canary_urls.items()},
     )
 
 

@@ -109,6 +109,9 @@ class Metrics(Part):
         default=_METRICS.queue_lag_for_s,
         description="How long queue lag must exceed its normal baseline for a warning.",
     )
+    fast: Annotated[str, _WINDOW] = Field(
+        default=_METRICS.fast, description="The window that a canary's sequential test reads: two scrapes."
+    )
 
 
 class Performance(Part):

@@ -203,6 +203,10 @@ class ServiceSection(Section):
     repository: Repository = Field(description="On GitHub, `owner/name`.")
     workloads: list[WorkloadSection] = Field(min_length=1, description="Deployments, in the order they are deployed.")
     urls: dict[Environment, Url] = Field(min_length=1, description="The service's address in each environment.")
+    canary_urls: dict[Environment, Url] = Field(
+        default_factory=dict,
+        description="An address that reaches the canary alone, where there is one: it is probed there too, at every weight.",
+    )
     health: Health = Field(default=Health(), description="Paths of the health endpoints.")
     smoke: list[Smoke] = Field(default_factory=list, description="Requests that must be answered as expected.")
     required_checks: list[Text] = Field(

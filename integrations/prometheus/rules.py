@@ -9,13 +9,13 @@ from pathlib import Path
 from textwrap import indent
 
 from integrations.prometheus.alerts import alert_rules
-from integrations.prometheus.replacing import Expressions, adapted
-from runbook.policy import Policy
+from integrations.prometheus.replacing import Expressions, adapted, recorded_once
+from runbook.policy import Policy, prod_windows
 from runbook.series import Windows
 
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_WINDOW = re.compile(r"(forge:(?:[a-z_0-9]+:)?|\[)(1m|1d|30d)\b")
+_WINDOW = re.compile(r"(forge:(?:[a-z_0-9]+:)?|\[)(1m|1d|30d|30s|5m|1h)\b")
 _INTERVAL = re.compile(r"(?<=interval: )(15s|1m)\b")
 _SHIPPED = Path(__file__).with_name("rules.yaml")
 _SLOWER, _SLOWEST_S = 4, 120
@@ -35,19 +35,22 @@ def rules_text(
 
     window, baseline, month: as in `runbook.series.Windows`. interval: of evaluation; baselines and the month are evaluated a quarter
     as often, at least every two minutes. expressions: service -> metric -> PromQL in place of the shipped rule's. services: the rules
-    record these alone; empty: whatever there is. policy: the alerts' thresholds, the runbook's by default.
+    record these alone; empty: whatever there is. policy: the alerts' thresholds, and the windows that production reads beside those
+    (`prod_windows`); the runbook's by default. Windows may be equal: what would be recorded twice is recorded once.
 
     Raises ValueError for what is no duration, for an unknown metric, and for replacements that would leave a false measure behind.
     """
-    for duration in (window, interval, baseline, month):
+    policy = policy or Policy()
+    beside = prod_windows(policy)
+    for duration in (window, interval, baseline, month, beside.fast, beside.short, beside.long):
         if not _DURATION.fullmatch(duration):
             raise ValueError(f"{duration!r} is no duration such as 30s, 1m or 2h")
-    named = {"1m": window, "1d": baseline, "30d": month}
+    named = {"1m": window, "1d": baseline, "30d": month, "30s": beside.fast, "5m": beside.short, "1h": beside.long}
     text = _WINDOW.sub(lambda found: found[1] + named[found[2]], _SHIPPED.read_text(encoding="utf-8"))
     evaluated = {"15s": interval, "1m": _slower(interval)}
     text = _INTERVAL.sub(lambda found: evaluated[found[1]], text)
-    text = adapted(text, expressions or {}, services, window)
-    return f"{text}\n{alert_rules(policy or Policy(), Windows(window, baseline, month), interval)}"
+    text = adapted(recorded_once(text), expressions or {}, services, window, beside)
+    return f"{text}\n{alert_rules(policy, Windows(window, baseline, month), interval)}"
 
 
 def prometheus_rule(text: str, name: str, namespace: str = "", labels: Mapping[str, str] | None = None) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from integrations.prometheus.rules import rules_text
-from runbook.series import SHIPPED, Windows, recorded_as
+from runbook.policy import BurnPolicy, MetricsPolicy, Policy, ProdPolicy, prod_windows
+from runbook.series import SHIPPED, Windows, recorded_as, recorded_beside
 from sandbox.prometheus import find_or_unpack
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*.test.yaml"))
@@ -36,7 +37,8 @@ def test_every_series_that_is_promised_is_recorded_under_its_name(windows: Windo
     text = rules_text(windows.window, "15s", windows.baseline, windows.month)
     names = re.findall(r"- record: (\S+)", text)
     joined = [name.format(window=windows.window) for name in JOINED]
-    assert sorted(names) == sorted([*(recorded_as(metric, windows) for metric in SHIPPED), *joined])
+    promised = {*(recorded_as(metric, windows) for metric in SHIPPED), *recorded_beside(prod_windows(Policy()))}
+    assert sorted(names) == sorted([*promised, *joined])
     read = set(re.findall(r"forge:[a-z_0-9]+:[0-9a-z]+", re.sub(r"- name: \S+", "", text)))
     assert read == set(names)
 
@@ -55,10 +57,27 @@ def test_what_changes_slowly_is_evaluated_rarely(interval: str, slower: str) -> 
     assert dict(intervals) == {
         "infrastructure": interval,
         "database": interval,
+        "fast": interval,
+        "budget": interval,
         "baseline": slower,
         "availability": slower,
         "alerts": interval,
     }
+
+
+@pytest.mark.parametrize(("fast", "short", "long"), [("1m", "1m", "1m"), ("30s", "1m", "2h"), ("1m", "5m", "5m")])
+def test_equal_windows_are_recorded_once_and_leave_no_empty_group(
+    tmp_path: Path, fast: str, short: str, long: str
+) -> None:
+    policy = Policy(metrics=MetricsPolicy(fast=fast), prod=ProdPolicy(burn=BurnPolicy(long, short)))
+    text = rules_text(policy=policy)
+    names = re.findall(r"- record: (\S+)", text)
+    assert len(names) == len(set(names))
+    assert set(names) >= set(recorded_beside(prod_windows(policy)))
+    assert not re.search(r"rules:\n\s*(- name|\Z)", text)
+    (tmp_path / "rules.yaml").write_text(text)
+    checked = promtool("check", "rules", "rules.yaml", folder=tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_windows_of_a_minute_a_day_and_a_month_are_the_file_as_it_is_shipped() -> None:
@@ -72,6 +91,8 @@ def test_what_is_no_duration_is_refused(window: str) -> None:
     for windows in ({"window": window}, {"interval": window}, {"baseline": window}, {"month": window}):
         with pytest.raises(ValueError, match="no duration"):
             rules_text(**windows)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no duration"):
+        rules_text(policy=Policy(metrics=MetricsPolicy(fast=window)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name.partition(".")[0])

@@ -37,8 +37,8 @@ def hold_to(folder: Path, rules: str, series: dict[str, str], expected: dict[str
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def sample(metric: str, service: str, env: str = "prod", track: str = "stable") -> str:
-    return f'forge:{metric}:1m{{service="{service}", env="{env}", track="{track}"}}'
+def sample(metric: str, service: str, env: str = "prod", track: str = "stable", window: str = "1m") -> str:
+    return f'forge:{metric}:{window}{{service="{service}", env="{env}", track="{track}"}}'
 
 
 def test_a_replaced_metric_comes_from_its_expression_alone_and_what_is_derived_follows(tmp_path: Path) -> None:
@@ -92,6 +92,38 @@ def test_rules_for_chosen_services_record_nothing_of_others(tmp_path: Path) -> N
     }
     depths = [(sample("queue_depth", "shop"), 1.0), (sample("queue_depth", "mail"), 4.0)]
     hold_to(tmp_path, rules, series, {"forge:queue_depth:1m": depths, "forge:pods:1m": []})
+
+
+def test_what_is_recorded_over_another_window_is_replaced_with_that_window(tmp_path: Path) -> None:
+    rules = rules_text(
+        expressions={
+            "billing": {
+                "request_rate": "sum by (env) (rate(calls_total[$window]))",
+                "error_rate": "0 * sum by (env) (rate(calls_total[$window]))",
+                "error_ratio": "max by (env) (max_over_time(told_ratio[$window]))",
+            },
+            "mail": {"error_ratio": "max by (env) (told_ratio) * 0"},
+        }
+    )
+    series = {
+        'calls_total{env="prod"}': "0x12 15 45x9",
+        'told_ratio{env="prod"}': "0.5x4 0.25x16",
+        'http_requests_total{service="mail", env="prod", code="500"}': "0+15x20",
+        'http_requests_total{service="billing", env="prod", code="500"}': "0+15x20",
+    }
+    expected: dict[str, list[tuple[str, float]]] = {
+        "forge:request_rate:30s": [
+            (sample("request_rate", "billing", window="30s"), 0),  # over a minute it isn't yet
+            (sample("request_rate", "mail", window="30s"), 1),
+        ],
+        'forge:request_rate:1m{service="billing"} > bool 0': [('{service="billing", env="prod", track="stable"}', 1)],
+        'forge:error_ratio:5m{service="mail"}': [(sample("error_ratio", "mail", window="5m"), 1)],
+        'forge:error_ratio:1h{service="billing"}': [(sample("error_ratio", "billing", window="1h"), 0.5)],
+        'forge:error_ratio:1m{service="mail"}': [(sample("error_ratio", "mail"), 0)],
+    }
+    hold_to(tmp_path, rules, series, expected)
+    assert "rate(calls_total[30s])" in rules
+    assert "max_over_time(told_ratio[5m])" in rules
 
 
 def test_durations_in_an_expression_are_its_own() -> None:
