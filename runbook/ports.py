@@ -52,6 +52,15 @@ class Deployment:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the pod template: the track is among them."""
 
+    selector: Mapping[str, str] = field(default_factory=dict)
+    """`spec.selector.matchLabels`."""
+
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """The Deployment's own labels: a canary's run is among them."""
+
+    rollout: Rollout | None = None
+    """The counts of the same moment, without troubles: who needs images and capacity at once asks one question."""
+
     def image_of(self, container: str) -> str | None:
         return next((c.image for c in self.containers if c.name == container), None)
 
@@ -181,6 +190,12 @@ class Share:
     true_ratio: float
     accepted: bool
     reason: str = ""
+    code: str = ""
+    """Why nothing can be set here, such as `no_backend`; empty where it can. remedy: then what a person does."""
+
+    remedy: str = ""
+    places: tuple[tuple[str, str], ...] = ()
+    """JSON pointers of stable's and of the canary's weight in every rule that holds both: for commands that people type."""
 
 
 class Traffic(Protocol):
@@ -191,7 +206,10 @@ class Traffic(Protocol):
 
     async def set_weight(self, target: TrafficTarget, weight: int) -> Share:
         """weight: the canary's, 0 to 100. Writes only if it differs, retries conflicts within a bound; foreign rules and backends stay as
-        they are. Answers what is so now: acceptance is waited for by asking `share`. Raises `Permanent` without such a route or backend."""
+        they are. Answers what is so now: acceptance is waited for by asking `share`. Raises `Permanent` without such a route or backend.
+
+        By `replicas` each call goes as far as is safe (stable goes once the canary's pods are Available, the canary once stable's are):
+        it is repeated until it is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +327,9 @@ class CodeHost(Protocol):
     async def file(self, repository: str, path: str, commit: str) -> str | None:
         """A text file as it is at a commit (a full SHA); None when there is none. Raises `Permanent` with the
         code `….no_file` for a folder, link or submodule, `….no_text`, and `….large_file` over 1 MB."""
+
+    async def release_notes(self, repository: str, tag: str) -> str | None:
+        """The text of the published release of this tag; None when there is none."""
 
     async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
         """GitHub code scanning's newest analysis of this very commit, with the open alerts; None when it was never analysed (or code

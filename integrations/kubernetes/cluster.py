@@ -1,20 +1,21 @@
-"""One environment's cluster: reads Deployments and rollouts, sets images, runs Jobs, nothing else.
+"""One environment's cluster: reads Deployments and rollouts, sets images, runs Jobs, and moves traffic, nothing else.
 
-It must never add a container, touch a field beside image and annotations, or write where the images are already right.
+It must never add a container, touch a field of a workload beside image, annotations and replicas, or write what is already right.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
 
 from integrations.http_calls import Limits, garbage
 from integrations.kubernetes.calls import STRATEGIC_MERGE, SYSTEM, Json, KubernetesCalls
+from integrations.kubernetes.canary import KubernetesCanaries
 from integrations.kubernetes.credentials import Credentials, kubectl_options
+from integrations.kubernetes.deployments import SHAPE_ERRORS, Deployments, apps, shaped
 from integrations.kubernetes.jobs import KubernetesJobs
 from integrations.kubernetes.pods import Pods
 from integrations.kubernetes.reading import (
@@ -28,31 +29,28 @@ from integrations.kubernetes.reading import (
     rollout_of,
     unknown_containers,
 )
+from integrations.kubernetes.replicas import ReplicaTraffic
 from integrations.kubernetes.rights import RIGHTS, review
+from integrations.kubernetes.traffic import KubernetesTraffic
 from integrations.kubernetes.troubles import is_suspect
 from runbook.errors import Conflict, Permanent
 from runbook.jobs import JobOrder
-from runbook.ports import Deployment, JobLog, JobState, PodTrouble, Rollout
-
-if TYPE_CHECKING:
-    from kubernetes_asyncio.client import ApiClient, AppsV1Api
-
-T = TypeVar("T")
+from runbook.ports import CanaryOrder, Deployment, JobLog, JobState, PodTrouble, Rollout, Share, TrafficTarget
 
 _PODS_EXAMINED = 5
 """Of the pods that aren't well, so many are asked for events and logs: a bad release of 200 pods fails for the same reason 200 times."""
 _WRITE_ATTEMPTS = 3
-_SHAPE_ERRORS = (KeyError, TypeError, AttributeError, ValueError)
 
 
 class KubernetesCluster:
-    """Fulfils `runbook.ports.Cluster` for one context and namespace."""
+    """Fulfils `runbook.ports.Cluster` for one context and namespace. rights: what `missing_rights` asks for; see `rights`."""
 
     def __init__(
         self,
         credentials: Credentials,
         namespace: str,
         *,
+        rights: Sequence[str] = RIGHTS,
         limits: Limits | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -60,7 +58,12 @@ class KubernetesCluster:
         self._credentials = credentials
         self._calls = KubernetesCalls(credentials, limits or Limits())
         self._pods = Pods(self._calls, namespace, now)
+        self._rights = tuple(rights)
         self._jobs = KubernetesJobs(self._calls, self._pods, namespace, self.kubectl)
+        self._deployments = Deployments(self._calls, namespace)
+        self._canaries = KubernetesCanaries(self._deployments, namespace, self.kubectl)
+        replicas = ReplicaTraffic(self._deployments, self._canaries)
+        self._traffic = KubernetesTraffic(self._calls, namespace, self.kubectl, replicas)
 
     async def aclose(self) -> None:
         await self._calls.aclose()
@@ -72,8 +75,8 @@ class KubernetesCluster:
 
     async def deployment(self, name: str) -> Deployment | None:
         """See the port. Raises Temporary and Permanent."""
-        found = await self._read(name)
-        return None if found is None else self._shaped(lambda: deployment_of(found))
+        found = await self._deployments.read(name)
+        return None if found is None else shaped(lambda: deployment_of(found))
 
     async def set_images(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
         """See the port. Where every image is already right nothing is written, the annotations neither: on a pod template
@@ -84,10 +87,10 @@ class KubernetesCluster:
         """
         attempt = 1
         while True:
-            found = await self._read(name)
+            found = await self._deployments.read(name)
             if found is None:
-                raise self._missing(name)
-            if unknown := self._shaped(lambda found=found: unknown_containers(found, images)):  # type: ignore[misc]
+                raise self._deployments.missing(name)
+            if unknown := shaped(lambda found=found: unknown_containers(found, images)):  # type: ignore[misc]
                 remedy = f"Correct the names of the containers of {name} in the service's configuration"
                 cause = f"the Deployment {name} has no container named {', '.join(unknown)}"
                 raise Permanent(SYSTEM, "no_container", cause, remedy)
@@ -105,15 +108,15 @@ class KubernetesCluster:
 
         Log tails and events are extras: where they can't be read the trouble is told without them.
         """
-        found = await self._read(name)
+        found = await self._deployments.read(name)
         if found is None:
-            raise self._missing(name)
-        bare = self._shaped(lambda: rollout_of(found, ()))
+            raise self._deployments.missing(name)
+        bare = shaped(lambda: rollout_of(found, ()))
         if not bare.observed:  # the newest ReplicaSet is still the one before
             return bare
         try:
             return replace(bare, troubles=await self._troubles(found))
-        except _SHAPE_ERRORS as error:
+        except SHAPE_ERRORS as error:
             raise garbage(SYSTEM, "the Kubernetes API", "list of ReplicaSets, pods or events") from error
 
     async def missing_rights(self) -> tuple[str, ...]:
@@ -126,8 +129,8 @@ class KubernetesCluster:
             )
             return (answer.get("status") or {}).get("allowed") is True
 
-        allowed = await asyncio.gather(*(is_allowed(right) for right in RIGHTS))
-        return tuple(right for right, yes in zip(RIGHTS, allowed, strict=True) if not yes)
+        allowed = await asyncio.gather(*(is_allowed(right) for right in self._rights))
+        return tuple(right for right, yes in zip(self._rights, allowed, strict=True) if not yes)
 
     # --- Jobs -------------------------------------------------------------------------------------------------------
 
@@ -151,52 +154,37 @@ class KubernetesCluster:
         """See the port."""
         return await self._jobs.of(run, prefix)
 
-    # --- the Deployment ---------------------------------------------------------------------------------------------
+    # --- traffic and canaries -----------------------------------------------------------------------------------------
 
-    async def _read(self, name: str) -> Json | None:
-        try:
-            return await self._calls.json(
-                "get deployments.apps",
-                lambda client: _apps(client).read_namespaced_deployment(name, self._namespace, **self._calls.options),
-            )
-        except Permanent as error:
-            if error.code == "kubernetes.not_found":
-                return None
-            raise
+    async def share(self, target: TrafficTarget) -> Share | None:
+        """See the port."""
+        return await self._traffic.share(target)
+
+    async def set_weight(self, target: TrafficTarget, weight: int) -> Share:
+        """See the port."""
+        return await self._traffic.set_weight(target, weight)
+
+    async def start_canary(self, order: CanaryOrder) -> None:
+        """See the port."""
+        await self._canaries.start(order)
+
+    async def scale(self, name: str, replicas: int) -> None:
+        """See the port."""
+        await self._canaries.scale(name, replicas)
+
+    async def remove_canary(self, name: str, run: str, prefix: str = "forge") -> None:
+        """See the port."""
+        await self._canaries.remove(name, run, prefix)
+
+    # --- the Deployment ---------------------------------------------------------------------------------------------
 
     async def _patch(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
         template = {
             "metadata": {"annotations": dict(annotations)},
             "spec": {"containers": [{"name": container, "image": image} for container, image in images.items()]},
         }
-        options = {
-            **self._calls.options,
-            "_content_type": STRATEGIC_MERGE,
-        }  # the library's default would be a JSON patch
-        answer = await self._calls.json(
-            "patch deployments.apps",
-            lambda client: _apps(client).patch_namespaced_deployment(
-                name,
-                self._namespace,
-                {"spec": {"template": template}},
-                field_manager="forge",
-                **options,
-            ),
-        )
-        return self._shaped(lambda: int(answer["metadata"]["generation"]))
-
-    def _missing(self, name: str) -> Permanent:
-        remedy = "Check the workload's name in the configuration, and the environment's namespace"
-        return Permanent(
-            SYSTEM, "not_found", f"there is no Deployment {name} in the namespace {self._namespace}", remedy
-        )
-
-    def _shaped(self, read: Callable[[], T]) -> T:
-        """What read() makes of an answer; an answer of another shape than a Deployment's is garbage, not a bug of ours."""
-        try:
-            return read()
-        except _SHAPE_ERRORS as error:
-            raise garbage(SYSTEM, "the Kubernetes API", "Deployment") from error
+        answer = await self._deployments.patch(name, {"spec": {"template": template}}, STRATEGIC_MERGE)
+        return shaped(lambda: int(answer["metadata"]["generation"]))
 
     # --- its pods ---------------------------------------------------------------------------------------------------
 
@@ -204,7 +192,7 @@ class KubernetesCluster:
         selector = label_selector(found["spec"]["selector"])
         replica_sets = await self._calls.items(
             "list replicasets.apps",
-            lambda client: _apps(client).list_namespaced_replica_set(
+            lambda client: apps(client).list_namespaced_replica_set(
                 self._namespace, label_selector=selector, **self._calls.options
             ),
         )
@@ -221,12 +209,6 @@ class KubernetesCluster:
         template_hash = (replica_set["metadata"].get("labels") or {}).get(TEMPLATE_HASH)
         wanted = f"{selector},{TEMPLATE_HASH}={template_hash}" if template_hash else selector
         return owned_by(await self._pods.found(wanted), replica_set)
-
-
-def _apps(client: ApiClient) -> AppsV1Api:
-    from kubernetes_asyncio.client import AppsV1Api
-
-    return AppsV1Api(client)
 
 
 def _creation_failure(found: Json) -> tuple[PodTrouble, ...]:

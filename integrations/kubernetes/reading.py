@@ -24,6 +24,10 @@ def deployment_of(found: Json) -> Deployment:
         generation=int(metadata.get("generation", 0)),
         annotations=dict((template.get("metadata") or {}).get("annotations") or {}),
         owner=image_owner(metadata),
+        labels=dict((template.get("metadata") or {}).get("labels") or {}),
+        selector=dict((spec.get("selector") or {}).get("matchLabels") or {}),
+        marks=dict(metadata.get("labels") or {}),
+        rollout=rollout_of(found, ()),
     )
 
 

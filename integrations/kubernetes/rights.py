@@ -23,7 +23,16 @@ RIGHTS = (
     "get pods/log",
     "list events",
 )
-"""In the words of `kubectl auth can-i`; `deploy/` grants exactly these."""
+"""In the words of `kubectl auth can-i`; `deploy/environment.yaml` grants exactly these."""
+
+PRODUCTION_RIGHTS = (
+    "create deployments.apps",
+    "delete deployments.apps",
+    "get httproutes.gateway.networking.k8s.io",
+    "patch httproutes.gateway.networking.k8s.io",
+)
+"""Beside those, where canaries are made and traffic is moved; `deploy/production.yaml` grants exactly these. Replicas are set by the right to
+patch Deployments."""
 
 
 def attributes(right: str, namespace: str) -> dict[str, str]:
