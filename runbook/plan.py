@@ -61,7 +61,7 @@ class Scene:
 
     run, index: make names that a repeat finds again. begun_at: when this attempt's first performance began; it survives a restart.
     progress: what this step saved before a restart, or None. save: keeps progress durably. paused: the run is paused now.
-    doing: says what the step does now, for the headline (not durable).
+    doing: says what the step does now, for the headline (not durable). requester: `Actor.id` of who asked for the run.
     """
 
     ports: Ports
@@ -76,6 +76,7 @@ class Scene:
     paused: Callable[[], bool]
     doing: Callable[[str], None]
     annotation_prefix: str = "forge"
+    requester: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

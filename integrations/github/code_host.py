@@ -1,4 +1,4 @@
-"""GitHub as the domain asks it, reading only: tags with their signatures, checks, files, scans, links.
+"""GitHub as the domain asks it, reading only: tags with their signatures, checks, files, release notes, scans, links.
 
 Never trusts `verified`: that is `Signatures`' work. Source: docs.github.com/rest, version 2022-11-28.
 """
@@ -96,6 +96,23 @@ class GitHub:
 
     async def file(self, repository: str, path: str, commit: str) -> str | None:
         return await self._contents.file(repository, path, commit)
+
+    async def release_notes(self, repository: str, tag: str) -> str | None:
+        """See the port; empty where the release has no text. A draft is not published: GitHub knows it by no tag.
+
+        Raises Permanent("not_found") where the repository itself can't be seen.
+        """
+        found = await self._calls.get_or_none(repository, f"releases/tags/{_quoted(tag)}")
+        if found is None:
+            await self._calls.require_repository(repository)
+            return None
+        with Shape(self._calls.where, "release"):
+            if found["tag_name"] != tag or found["draft"]:
+                return None
+            body = found["body"] or ""
+            if not isinstance(body, str):
+                raise TypeError(type(body).__name__)
+        return body
 
     async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
         return await self._scanning.report(repository, commit)

@@ -20,6 +20,7 @@ class FinalTag:
     release: as `promoting.look_at_final` found it, with its candidate's tags and digests. Runbook: "artifact immutable".
     """
 
+    service: str
     repository: str
     release: Release
     kind: Literal["final_tag"] = "final_tag"
@@ -38,6 +39,6 @@ class FinalTag:
         return await look_at_final_images(scene.ports, self.release.images, self.release.version)
 
     async def _go(self, scene: Scene) -> Verdicts:
-        go = await scene.ports.memory.go_for(self.release.service, self.release.commit)
+        go = await scene.ports.memory.go_for(self.service, self.release.commit)
         candidate = self.release.images[0].tag if self.release.images else self.release.version
         return (judge_same_go(go, self.release, candidate),)

@@ -15,6 +15,7 @@ from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, Workload
 from runbook.rules.ci import GATE as CI_GATE
 from runbook.rules.ci import judge_ci
+from runbook.rules.overrides import with_overrides
 from runbook.rules.readings import Reading, read_error, read_single
 from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_steady, steady_queries
 from runbook.rules.tags import IMAGES_GATE, TAG_GATE
@@ -190,7 +191,8 @@ class Gate(Work):
         errors_from: datetime | None = None
         while True:
             scene.doing(f"asking: {self.title}")
-            verdicts, may_pass = await self._ask(scene)
+            found, may_pass = await self._ask(scene)
+            verdicts = with_overrides(found, scene.facts)
             outcome = decided(verdicts)
             now = clock.now()
             errors_from = (errors_from or now) if outcome == Outcome.ERROR else None

@@ -19,6 +19,7 @@ from sandbox.github.objects import PGP_BEGIN, Person, Tag
 from sandbox.github.repository import (
     CheckRun,
     PullRequest,
+    Release,
     Repository,
     Status,
     UnknownRef,
@@ -208,6 +209,14 @@ class LocalGitHub(Stand):
 
     def disable_code_scanning(self, repo: str) -> None:
         self.repository(repo).scanning.enabled = False
+
+    def release(self, repo: str, tag: str, notes: str = "", *, name: str = "", draft: bool = False) -> Release:
+        """Publish a release of a tag with notes; a draft is seen by nobody who asks for the tag. The tag needn't be there."""
+        repository = self.repository(repo)
+        target = repository.default_branch
+        made = Release(next(repository.ids), tag, target, name or tag, notes, draft, False, self.now())
+        repository.releases.append(made)
+        return made
 
     def workflow_run(
         self, repo: str, name: str, sha: str, outcome: str = "success", *, branch: str = "main", event: str = "push"

@@ -111,6 +111,7 @@ class FakeCodeHost:
     files: dict[str, str] = field(
         default_factory=lambda: {"migrations/0007.sql": "ALTER TABLE orders ADD COLUMN currency text;\n"}
     )
+    notes: dict[str, str] = field(default_factory=dict)
     error: ForgeError | None = None
 
     async def tag(self, repository: str, name: str) -> Tag | None:
@@ -131,6 +132,10 @@ class FakeCodeHost:
     async def file(self, repository: str, path: str, commit: str) -> str | None:
         self._fail()
         return self.files.get(path)
+
+    async def release_notes(self, repository: str, tag: str) -> str | None:
+        self._fail()
+        return self.notes.get(tag)
 
     async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
         self._fail()
@@ -176,6 +181,9 @@ class FakeMemory:
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
         return self.go
+
+    async def go_for(self, service: str, commit: str) -> Release | None:
+        return self.go if self.go is not None and self.go.commit == commit else None
 
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         return self.performance
