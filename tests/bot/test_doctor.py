@@ -208,6 +208,7 @@ async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Sur
             "latency_p95_seconds",
             "core_transaction_success_ratio",
             "job_failure_ratio",
+            "postgres_checkpoint_duration_seconds",
         }
         rates = {"request_rate", "core_transaction_rate", "job_success_rate"}
         await around.record(*(metric for metric in SHIPPED if metric not in missed | rates))
@@ -222,7 +223,7 @@ async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Sur
         await bare.stop()
     assert {(finding.check, finding.state) for finding in bad} == {("staging.shop.series", State.WARN)}
     told = {finding.text: finding.remedy for finding in bad}
-    assert len(told) == 4
+    assert len(told) == 5
     assert "no traffic in the last 1m" in next(
         text
         for text in told
@@ -231,6 +232,8 @@ async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Sur
     assert [f.state for f in fewer.findings if "job_failure_ratio:1m: no gate waits for it" in f.text] == [State.OK]
     assert "Expose queue_depth" in told["no samples now of forge:queue_depth:1m, forge:queue_lag_seconds:1m"]
     assert "allowlist=pods=" in told["no samples now of forge:oom_kills:1m"]
+    checkpoints = told["no samples now of forge:postgres_checkpoint_duration_seconds:1m"]
+    assert "for PostgreSQL 17 and newer with --collector.stat_checkpointer" in checkpoints
     assert "minutes after" in told["no samples now of forge:queue_lag_baseline_seconds:1d"]
     assert not [finding for finding in fewer.findings if "queue" in finding.text]
 

@@ -57,6 +57,24 @@ async def test_every_key_metric_that_is_missed_is_said_at_once_and_staging_retur
     assert stage.staging_images() == before
 
 
+async def test_a_release_that_makes_the_database_slow_returns_staging(stage: Stage) -> None:
+    before = stage.staging_images()
+    database = stage.world.shop.meters["staging"].database
+    database.run_slowly("staging", 40, waiting=True)
+    try:
+        run = await stage.deploy(PLAIN)
+        assert " – returned" in await stage.until_ended(run)
+    finally:
+        database.run_slowly("staging", 0)
+    gate = stage.verdicts(run)
+    assert gate["PostgreSQL slow queries"].startswith(":x:")
+    assert "wanted: at most 10" in gate["PostgreSQL slow queries"]
+    assert "PostgreSQL lock waits 40" in gate["database metrics"]
+    for name in ("PostgreSQL WAL growth", "PostgreSQL checkpoint duration"):
+        assert gate[name].startswith(":white_check_mark:"), gate[name]
+    assert stage.staging_images() == before
+
+
 async def test_a_critical_finding_of_the_very_images_returns_staging_and_is_named(stage: Stage) -> None:
     before = stage.staging_images()
     stage.world.spoil(PLAIN, "critical finding")
