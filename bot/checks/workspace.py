@@ -65,15 +65,22 @@ async def check_second_token(adapters: Adapters, slack: SlackConnection) -> Asyn
 
 async def check_channel(adapters: Adapters, slack: SlackConnection) -> AsyncIterator[Finding]:
     """By reading its newest message: that needs no scope beyond those that the bot uses, and membership."""
-    try:
-        await adapters.slack.call("conversations.history", channel=slack.channel, limit=1)
-    except ForgeError as error:
-        if error.code.endswith("not_in_channel"):
-            yield fail("slack.channel", f"the bot is not in {slack.channel}", "Write /invite @forge in the channel")
-        else:
-            yield of_error("slack.channel", error)
-        return
-    yield ok("slack.channel", f"the bot is in {slack.channel}")
+    for name, channel in _channels(slack).items():
+        try:
+            await adapters.slack.call("conversations.history", channel=channel, limit=1)
+        except ForgeError as error:
+            if error.code.endswith("not_in_channel"):
+                yield fail(name, f"the bot is not in {channel}", "Write /invite @forge in the channel")
+            else:
+                yield of_error(name, error)
+            continue
+        yield ok(name, f"the bot is in {channel}")
+
+
+def _channels(slack: SlackConnection) -> dict[str, str]:
+    """By key: the release channel, and that of incidents where it is another."""
+    channels = {"slack.channel": slack.channel}
+    return channels if slack.incidents == slack.channel else {**channels, "slack.incident_channel": slack.incidents}
 
 
 async def check_groups(adapters: Adapters, roles: Mapping[Role, tuple[str, ...]]) -> AsyncIterator[Finding]:

@@ -55,7 +55,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class SlackConnection:
-    """channel: id of the release channel. team: id of the one workspace whose members may act."""
+    """channel: id of the release channel. team: id of the one workspace whose members may act. incident_channel: empty: the same."""
 
     channel: str
     team: str
@@ -64,6 +64,12 @@ class SlackConnection:
     signing_secret: Secret
     mode: Literal["socket", "http"]
     api_url: str
+    incident_channel: str = ""
+
+    @property
+    def incidents(self) -> str:
+        """The id of the channel in which incidents are told."""
+        return self.incident_channel or self.channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ class Connecting:
                 signing_secret=self._secret(slack.signing_secret),
                 mode=slack.mode,
                 api_url=slack.api_url or self._environ.get("SLACK_API_URL") or SLACK_API,
+                incident_channel=slack.incident_channel or "",
             ),
             clusters={env: self._cluster(section.kubernetes) for env, section in file.environments.items()},
             prometheus={env: self._prometheus(section) for env, section in file.environments.items()},

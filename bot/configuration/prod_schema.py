@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 from bot.configuration.units import Ratio
+from bot.configuration.window_schema import ChangeWindows
 from runbook.durations import Duration
 from runbook.policy import BurnPolicy, ProdPolicy, TriggersPolicy
 from runbook.values import Role
@@ -111,6 +112,11 @@ class Prod(Part):
     )
     backup_max_age: Duration = Field(default=_PROD.backup_max_age_s, description="Of the newest restorable backup.")
     drill_max_age: Duration = Field(default=_PROD.drill_max_age_s, description="Of the last restore drill.")
+    windows: ChangeWindows = Field(
+        default_factory=list,
+        description="When production may be changed. Without one nothing is released; `{name: always, rrule: FREQ=DAILY, duration: 1d}` "
+        "means at any time.",
+    )
     checklist: list[Line] = Field(
         default_factory=list, description="Lines that people tick before a release, beside the runbook's."
     )
@@ -149,6 +155,7 @@ class Prod(Part):
             route_timeout_s=self.route_timeout,
             backup_max_age_s=self.backup_max_age,
             drill_max_age_s=self.drill_max_age,
+            windows=tuple(window.window() for window in self.windows),
             checklist=tuple(self.checklist),
             post_checklist=tuple(self.post_checklist),
             triggers=_triggers(self.triggers),

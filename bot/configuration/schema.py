@@ -96,6 +96,9 @@ class Slack(Section):
     channel: Channel = Field(
         description="The release channel's id, such as `C0123456789` (in Slack: the channel's details, at the bottom)."
     )
+    incident_channel: Channel | None = Field(
+        default=None, description="The channel of incidents; default: the release channel."
+    )
     team: Team = Field(
         description="The workspace's id, such as `T0123456789`. Nobody of another workspace may do anything."
     )
