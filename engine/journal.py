@@ -148,7 +148,9 @@ def append_segment(turn: Turn, run: Run, plan: Plan, first_index: int) -> Run:
     return turn.save_run(run, segment=number, plan_hash=segment.hash, position=first_index)
 
 
-def add_buttons(turn: Turn, run: Run, actions: tuple[str, ...], index: int | None = None) -> None:
+def add_buttons(
+    turn: Turn, run: Run, actions: tuple[str, ...], index: int | None = None, argument: Any = None
+) -> None:
     for action in actions:
         button = Button(
             id=secrets.token_urlsafe(12),
@@ -156,6 +158,7 @@ def add_buttons(turn: Turn, run: Run, actions: tuple[str, ...], index: int | Non
             run=run.id,
             index=index,
             plan_hash=run.plan_hash,
+            argument=argument,
             created_at=turn.now,
         )
         turn.ledger.add(button)

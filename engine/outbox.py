@@ -234,7 +234,7 @@ class Outbox:
             found = await self._chat.find(channel, _message_id(row), thread_ts=thread_ts, since=since)
             if found is not None:
                 return found
-        broadcast = row.broadcast or row.subject.startswith("approval:")
+        broadcast = row.broadcast or row.subject.startswith(("approval:", "override:"))
         return await self._chat.post(
             channel, message, _message_id(row), thread_ts=thread_ts, broadcast=broadcast and bool(thread_ts)
         )

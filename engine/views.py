@@ -169,3 +169,54 @@ class HelpView:
 
     commands: tuple[Command, ...]
     others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemView:
+    """One line of a checklist. by: an actor's id, `forge` where a gate ticked it, empty while it is open. evidence: what that rests on.
+
+    button: the opaque value that ticks it, while it is open.
+    """
+
+    name: str
+    text: str
+    by: str = ""
+    by_name: str = ""
+    at: datetime | None = None
+    evidence: str = ""
+    button: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChecklistView:
+    """waits: the run waits for it."""
+
+    run: str
+    index: int
+    which: str
+    title: str
+    service: str
+    version: str
+    environment: str
+    items: tuple[ItemView, ...]
+    waits: bool
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverrideView:
+    """state: `asked`, `granted`, `refused`, `void`. closing: the sentence in the buttons' place. who: people to ask for the second click."""
+
+    id: str
+    run: str
+    gate: str
+    verdict: str
+    state: str
+    asked_by: str
+    asked_by_name: str
+    reason: str
+    at: datetime
+    closing: str
+    who: tuple[str, ...]
+    follow_up: str
+    buttons: Mapping[str, str] = field(default_factory=dict)

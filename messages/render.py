@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from engine.answers import Answer, AnswerKind
 from engine.notes import Note
 from engine.ports import Message
-from engine.views import ApprovalView, AuditView, HelpView, PlanView, RunView, StatusView
+from engine.views import ApprovalView, AuditView, ChecklistView, HelpView, PlanView, RunView, StatusView
 from messages import cards, details, metrics, words
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
+from messages.checklists import checklist_lines
 from runbook.metric_report import MetricReport
 
 _ANSWER_SIGNS = {
@@ -80,7 +82,16 @@ def view_blocks(view: Any) -> list[Block]:
             return metrics.metrics_blocks(view)
         case RunView():
             return _run_blocks(view)
+        case (ChecklistView(), *_):
+            return _checklists(view)
     return []
+
+
+def _checklists(views: Iterable[ChecklistView]) -> list[Block]:
+    blocks: list[Block] = []
+    for view in views:
+        blocks += [section(bold(esc(view.title, 150))), *checklist_lines(view)]
+    return blocks
 
 
 def _run_blocks(view: RunView) -> list[Block]:

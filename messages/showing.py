@@ -7,13 +7,17 @@ from datetime import datetime
 
 from engine import present
 from engine.answers import Answer
-from engine.journal import Turn
+from engine.checklists import checklist_view
+from engine.journal import Turn, step_of
 from engine.notes import Note
+from engine.overrides import override_view
 from engine.ports import Ledger, Message
-from engine.records import Outgoing
+from engine.records import Outgoing, Run
 from engine.settings import Settings
+from messages.checklists import checklist_card, override_card
 from messages.render import Messages
 from runbook.plan import from_json
+from runbook.steps.control import Checklist
 
 
 class Showing:
@@ -40,8 +44,20 @@ class Showing:
         if run is None:
             return None
         what, _, rest = outgoing.subject.partition(":")
+        if what == "checklist":
+            return self._checklist(turn, run, int(rest.rsplit(":", 2)[1]))
+        if what == "override":
+            override = override_view(turn, rest)
+            return override_card(override) if override is not None else None
         if what == "approval":
             _, index, segment = rest.rsplit(":", 2)
             card = present.approval_card(turn, run, int(index), int(segment))
             return self._messages.approval_card(card) if card is not None else None
         return self._messages.headline(present.headline(turn, run, self.doing(run.id)))
+
+    def _checklist(self, turn: Turn, run: Run, index: int) -> Message | None:
+        row = turn.step(run.id, index)
+        step = step_of(turn, run, row) if row is not None else None
+        if row is None or not isinstance(step, Checklist):
+            return None
+        return checklist_card(checklist_view(turn, run, row, step))
