@@ -96,6 +96,11 @@ class Shop(Stand):
         await self.queues.stop()
         await super().stop()
 
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """Workloads with and without HTTP, in the order in which they are released."""
+        return *self.workloads, *self.workers
+
     def endpoint(self, env: str, workload: str) -> Endpoint:
         """The endpoint with its `faults`, `requests` and `weights`. Raises KeyError."""
         return self.endpoints[env, workload]
@@ -164,7 +169,7 @@ class Shop(Stand):
     async def start_pod(self, pod: Mapping[str, Any]) -> None:
         """A pod of no workload or environment of ours runs too, and serves nobody."""
         try:
-            made = read_pod(pod, self._environments, (*self.workloads, *self.workers), self.track_label)
+            made = read_pod(pod, self._environments, self.everything, self.track_label)
         except UnknownPod:
             self._strangers.add(_uid(pod))
             return
@@ -191,6 +196,7 @@ class Shop(Stand):
             in_time = spoil.health_slow_s < (probe.get("timeoutSeconds") or 1)
             good = in_time and is_healthy(str(asked.get("path", "/")), spoil)
         if probe == pod["spec"]["containers"][0].get("readinessProbe"):
+            good = good and not spoil.never_ready
             known.asked_ready = good
             self.meters[known.env].set_ready(known, good)
         return good

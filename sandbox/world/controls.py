@@ -8,14 +8,17 @@ from typing import Any
 
 from sandbox.prometheus.process import ProcessFailed
 from sandbox.world.bot_process import BotEnded
+from sandbox.world.production import GATEWAY_STATES
 from sandbox.world.releases import CONCLUSIONS
-from sandbox.world.tags import CANDIDATES
+from sandbox.world.tags import CANDIDATES, FINALS
 from sandbox.world.ways import SPOILS
+from sandbox.world.workloads import PRODUCTION
 from sandbox.world.world import World
 
 Json = dict[str, Any]
 SLACK_OUTAGE_S = 10.0
 PLAIN = tuple(tag for tag in CANDIDATES if tag.is_plain)
+RELEASABLE = tuple(tag for tag in FINALS if tag.is_plain)
 
 
 class Controls:
@@ -24,9 +27,13 @@ class Controls:
     def __init__(self, world: World) -> None:
         self._world = world
         self._spoilt: dict[str, str] = {}
+        self._spoilt_in_production: dict[str, str] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._acts: dict[str, Callable[[str, Any], Awaitable[str]]] = {
             "version": self._spoil,
+            "prod": self._spoil_in_production,
+            "gateway": self._set_gateway,
+            "shrink": self._shrink,
             "ci": self._set_ci,
             "move": self._move_tag,
             "prometheus": self._set_prometheus,
@@ -52,7 +59,7 @@ class Controls:
 
     def _hint(self, hint: Json) -> Json:
         """With the words that may stand at each place, as far as the world knows them."""
-        words = {"env": list(self._world.environments), "version": [tag.version for tag in CANDIDATES]}
+        words = {"env": list(self._world.environments), "version": [tag.version for tag in (*CANDIDATES, *FINALS)]}
         places = [part.strip("<>[]") for part in str(hint.get("usage", "")).split() if part[0] in "<["]
         return {**hint, "words": [words.get(place, []) for place in places]}
 
@@ -62,8 +69,9 @@ class Controls:
         bot, tempo = self._world.bot, self._world.tempo
         crashed = f"The bot has ended ({_ending(bot.exit_code)}): restart it at the right, and see what it still knows."
         self._world.slack.set_notice(crashed if bot.crashed else tempo.notice)
+        production = [self._production()] if PRODUCTION in self._world.environments else []
         self._world.slack.set_panel(
-            [self._bot(), self._versions(), self._dependencies(), self._continuous_integration()]
+            [self._bot(), self._versions(), *production, self._dependencies(), self._continuous_integration()]
         )
 
     def _bot(self) -> Json:
@@ -96,6 +104,29 @@ class Controls:
         words = f"How a version behaves, also where it runs already. Bad as they are: {refused}."
         return {"title": "Versions", "help": words, "controls": controls}
 
+    def _production(self) -> Json:
+        options = [
+            {"value": how, "label": way.words, "group": way.group} for how, way in SPOILS.items() if way.is_of_pods
+        ]
+        spoilt = self._spoilt_in_production
+        versions = [
+            _select(f"prod {tag.version}", tag.version, spoilt.get(tag.version, "good"), options) | {"help": tag.about}
+            for tag in RELEASABLE
+        ]
+        states = [{"value": state, "label": words} for state, words in GATEWAY_STATES.items()]
+        front = self._world.shop.workloads[-1]
+        others: list[Json] = [
+            _select("gateway", "The gateway", self._world.production.gateway, states),
+            {
+                "id": f"shrink {front}",
+                "kind": "button",
+                "label": f"Shrink stable's {front} to 1 pod, as an autoscaler does",
+            },
+        ]
+        refused = ", ".join(f"{tag.version} ({tag.about})" for tag in FINALS if not tag.is_plain)
+        words = f"How a version behaves there alone, first of all as the canary. Bad as they are: {refused}."
+        return {"title": "Production", "help": words, "controls": versions + others}
+
     def _dependencies(self) -> Json:
         world = self._world
         controls = [
@@ -110,7 +141,8 @@ class Controls:
         versions = [tag.version for tag in PLAIN]
         ci = self._world.releases.ci
         controls = [_select(f"ci {name}", f"CI of {name}", ci[name], CONCLUSIONS) for name in versions]
-        moves = [{"id": f"move {name}", "kind": "button", "label": f"Move the tag {name}"} for name in versions]
+        movable = [*versions, *(tag.version for tag in RELEASABLE)]
+        moves = [{"id": f"move {name}", "kind": "button", "label": f"Move the tag {name}"} for name in movable]
         title, words = "GitHub", "A tag that forge has seen must never move."
         return {"title": title, "help": words, "controls": controls + moves}
 
@@ -128,6 +160,23 @@ class Controls:
         self._spoilt[version] = how
         self._world.spoil(version, how)
         return f"{version} is good" if how == "good" else f"{version}: {SPOILS[how].words}"
+
+    async def _spoil_in_production(self, version: str, how: Any) -> str:
+        if how not in SPOILS:
+            raise ValueError(f"no way to spoil a version: {how!r}")
+        self._world.spoil(version, how, env=PRODUCTION)
+        self._spoilt_in_production[version] = how
+        return f"{version} in {PRODUCTION}: {SPOILS[how].words}"
+
+    async def _set_gateway(self, _: str, state: Any) -> str:
+        if state not in GATEWAY_STATES:
+            raise ValueError(f"no state of the gateway: {state!r}")
+        self._world.production.set_gateway(state)
+        return f"The gateway {GATEWAY_STATES[state]}"
+
+    async def _shrink(self, workload: str, _: Any) -> str:
+        self._world.production.shrink(workload)
+        return f"The autoscaler has shrunk {workload} to 1 pod"
 
     async def _set_ci(self, version: str, state: Any) -> str:
         if state not in CONCLUSIONS:
@@ -171,7 +220,7 @@ class Controls:
         task.add_done_callback(self._work.discard)
 
 
-def _select(control: str, label: str, value: str, options: Iterable[str]) -> Json:
+def _select(control: str, label: str, value: str, options: Iterable[str | Json]) -> Json:
     return {"id": control, "kind": "select", "label": label, "value": value, "options": list(options)}
 
 

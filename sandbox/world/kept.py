@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,7 +31,7 @@ def signer(principal: str, pem: str) -> SshSigner:
 
 @dataclass
 class Kept:
-    """Stored in `sandbox.json`, readable by its owner alone. images: `<namespace>/<deployment>` -> image reference.
+    """Stored in `sandbox.json`, readable by its owner alone. manifests: Deployments and HTTPRoutes as they were asked for last.
 
     migrations: environment -> names of the migrations that its database has had.
     """
@@ -40,7 +41,7 @@ class Kept:
     stranger_key: str
     audit_key: str
     ports: dict[str, int] = field(default_factory=dict)
-    images: dict[str, str] = field(default_factory=dict)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
     migrations: dict[str, list[str]] = field(default_factory=dict)
     ci_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
@@ -53,7 +54,9 @@ class Kept:
         """What the folder remembers; a new world where it remembers nothing."""
         path = folder / "sandbox.json"
         if path.exists():
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            known = {each.name for each in fields(cls)}
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{name: value for name, value in found.items() if name in known})
         now = datetime.now(UTC).replace(microsecond=0)
         return cls(now.isoformat(), new_key(), new_key(), new_key())
 

@@ -13,7 +13,7 @@ from sandbox.jobs.image import BEHAVIOUR
 from sandbox.registry import LocalRegistry
 from sandbox.shop import Shop
 from sandbox.signing import SshSigner
-from sandbox.world.tags import CHECKS, REPOSITORY, TAGS, Ci, Tagged
+from sandbox.world.tags import CHECKS, FINALS, REPOSITORY, TAGS, Ci, Tagged
 from sandbox.world.ways import Way
 
 CONCLUSIONS: dict[Ci, str] = {"green": "success", "red": "failure", "pending": "in_progress"}
@@ -33,25 +33,43 @@ class Releases:
         self._folder = folder
         self.commits: dict[str, str] = {}
         self.ci: dict[str, Ci] = {}
+        self._built: dict[str, str] = {}  # final version -> the candidate that its images were built as
 
     def publish(self, began: datetime) -> None:
         """Everything at times derived from `began`, so that a second start has the same SHAs."""
         for number, tag in enumerate(TAGS):
             self._publish(tag, began - timedelta(hours=len(TAGS) - number))
+        for number, tag in enumerate(FINALS):
+            self._publish(tag, began - timedelta(minutes=len(FINALS) - number))
 
     def _publish(self, tag: Tagged, at: datetime) -> None:
-        files = tag.files()
-        sha = self._github.commit(REPOSITORY, tag.message, files=files, at=at)
+        sha = self.commits[tag.of] if tag.of else self._commit(tag, at)
         self.commits[tag.version] = sha
         signer = {"good": self._signer, "unknown key": self._stranger}.get(tag.kind)
         annotated = tag.kind != "lightweight"
         self._github.tag(REPOSITORY, tag.version, sha, annotated=annotated, signer=signer, at=at)
-        self.set_ci(tag.version, tag.ci)
-        for workload in self._shop.workloads:
-            config = {"Labels": {"org.opencontainers.image.title": workload}}
-            digest = self._registry.push(f"acme/{workload}", tag.version, config=config)
-            self._shop.know(tag.version, digest)
+        if tag.of:
+            self.ci[tag.version] = self.ci[tag.of]
+            self._built[tag.version] = tag.of
+        else:
+            self.set_ci(tag.version, tag.ci)
+        for workload in self._shop.everything:
+            self._shop.know(tag.version, self._push(workload, tag))
+
+    def _commit(self, tag: Tagged, at: datetime) -> str:
+        files = tag.files()
         self._unpack(tag.version, {path: text for path, text in files.items() if text is not None})
+        return self._github.commit(REPOSITORY, tag.message, files=files, at=at)
+
+    def _push(self, workload: str, tag: Tagged) -> str:
+        """Build the image, or give the candidate's one more tag; returns its digest."""
+        name = f"acme/{workload}"
+        built = self._registry.digest(name, tag.of) if tag.of else None
+        if built is None:
+            config = {"Labels": {"org.opencontainers.image.title": workload}}
+            return self._registry.push(name, tag.version, config=config)
+        self._registry.move_tag(name, tag.version, built)
+        return built
 
     def _unpack(self, version: str, files: dict[str, str]) -> None:
         for path, text in files.items():
@@ -83,10 +101,10 @@ class Releases:
     # --- what Jobs run
 
     def behave(self, version: str, way: Way) -> None:
-        """From now on the programs in the version's images behave so. Raises KeyError for an unknown version."""
+        """From now on the programs in the version's images behave so, whatever else these are called. Raises KeyError for an unknown version."""
         if version not in self.commits:
             raise KeyError(version)
-        told = self._folder / version / BEHAVIOUR
+        told = self._folder / self._built.get(version, version) / BEHAVIOUR
         made = told.with_suffix(".new")
         made.write_text(json.dumps(dict(way.jobs)), encoding="utf-8")
         made.replace(told)

@@ -58,7 +58,7 @@ def _service(shop: Shop, registry: str, environments: tuple[str, ...]) -> dict[s
         "repository": REPOSITORY,
         "workloads": [
             {"name": workload, "container": workload, "image": f"{registry}/acme/{workload}"}
-            for workload in shop.workloads
+            for workload in shop.everything
         ],
         "urls": {env: shop.endpoint_url(env, front) for env in environments},
         "required_checks": list(CHECKS),

@@ -1,4 +1,4 @@
-"""The tags of the repository acme/shop: a released version that runs, good candidates, and one of each kind that is refused."""
+"""The tags of the repository acme/shop: a released version that runs, good candidates, what became of them, and one of each kind that is refused."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Tagged:
     """One tag of the repository. kind: how it is signed. ci: of its commit, at first. scan: what CI's scanner said of its images, at first.
 
     migrations: names of the SQL files that it brings. queries: which of the repository's files its queries are.
+    of: the candidate whose commit and whose images it is; empty: it has its own.
     """
 
     version: str
@@ -30,6 +31,7 @@ class Tagged:
     scan: Scan = "clean"
     migrations: tuple[str, ...] = ()
     queries: str = "queries.sql"
+    of: str = ""
 
     @property
     def about(self) -> str:
@@ -74,8 +76,11 @@ ABOUT = {
     "v1.4.0-rc.2": "brings a migration",
     "v1.4.0-rc.4": "brings a migration that has to be taken back",
     "v1.4.0-rc.10": "its SQL isn't what its release file says",
+    "v1.4.0": "is v1.4.0-rc.2, brings its migration",
+    "v1.4.2": "is v1.4.2-rc.1",
+    "v1.5.0": "was never a candidate",
 }
-CONTRADICTED = ("v1.4.0-rc.10",)
+CONTRADICTED = ("v1.4.0-rc.10", "v1.5.0")
 TAGS = (
     Tagged(RUNNING, "Release the shop"),
     Tagged("v1.4.0-rc.1", "Sell tongs"),
@@ -92,5 +97,14 @@ TAGS = (
     Tagged("v1.4.0-rc.10", "Forget how many were sold", migrations=("forget-quantities",)),
     Tagged("v1.4.0-rc.11", "Forget to scan the images", scan="none"),
     Tagged("v1.4.0-rc.12", "Build once more what was scanned a month ago", scan="old"),
+    Tagged("v1.4.2-rc.1", "Sell nails"),
 )  # fmt: skip
 CANDIDATES = tuple(tag for tag in TAGS if tag.version != RUNNING)
+FINALS = (
+    Tagged("v1.4.0", "Release tongs for less", of="v1.4.0-rc.2"),
+    Tagged("v1.4.1", "Release in a hurry", "lightweight", of="v1.4.0-rc.3"),
+    Tagged("v1.4.2", "Release nails", of="v1.4.2-rc.1"),
+    Tagged("v1.4.3", "Release without a signature", "unsigned", of="v1.4.0-rc.3"),
+    Tagged("v1.5.0", "Release what nobody has tried"),
+)
+"""For production: signed on the commit of a candidate, and with its images, as they should be, and otherwise."""

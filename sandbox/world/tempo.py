@@ -17,7 +17,7 @@ EVERYTHING = (*SUITES, "load")
 class Tempo:
     """policy: what stands in forge.yaml. window, interval: of the recording rules and of Prometheus' scrapes.
 
-    time_scale: real seconds per second of the cluster's own. traffic_per_s: customers' requests in staging.
+    time_scale: real seconds per second of the cluster's own. traffic_per_s, production_per_s: customers' requests in staging and in prod.
     load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
     things, fewer.
     """
@@ -26,6 +26,7 @@ class Tempo:
     interval: str
     time_scale: float
     traffic_per_s: float
+    production_per_s: float
     notice: str = ""
     load_for: str = "3s"
     suite_timeout: str = "60s"
@@ -36,9 +37,12 @@ class Tempo:
 
 def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
-    validates: Sequence[str] = EVERYTHING,
+    validates: Sequence[str] = EVERYTHING, production_per_s: float = 30.0,
 ) -> Tempo:  # fmt: skip
-    """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded."""
+    """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded.
+
+    production_per_s: customers' requests in prod; who looks at staging alone may spare them.
+    """
     has = {"suites": set(SUITES) <= set(validates), "performance": "load" in validates}
     optional = {"to_staging": "optional", "to_prod": "optional"}
     return Tempo(
@@ -46,6 +50,7 @@ def short(
         interval="1s",
         time_scale=0.2,
         traffic_per_s=25.0,
+        production_per_s=production_per_s,
         notice="Sandbox: durations are shortened",
         suite_timeout=suite_timeout,
         start_within=start_within,
@@ -79,6 +84,7 @@ RUNBOOK = Tempo(
     interval="15s",
     time_scale=1.0,
     traffic_per_s=10.0,
+    production_per_s=30.0,
     load_for="5m",
     suite_timeout="10m",
     start_within="2m",

@@ -22,6 +22,11 @@ class Way:
     unschedulable: bool = False
     critical: bool = False
 
+    @property
+    def is_of_pods(self) -> bool:
+        """Whether nothing but the behaviour of its pods is meant, which can differ from place to place."""
+        return not (self.jobs or self.unschedulable or self.critical)
+
 
 TRAFFIC, JOBS, METRICS, SCAN = "Behaviour", "Its Jobs", "Key metrics", "Security"
 SLOW_LOAD_S = 0.6

@@ -30,10 +30,11 @@ from sandbox.world.bot_process import BotEnded, BotProcess
 from sandbox.world.ci import Ci
 from sandbox.world.database import ShopDatabase, secret
 from sandbox.world.product import Product
+from sandbox.world.production import Production
 from sandbox.world.releases import Releases
-from sandbox.world.tags import RUNNING, TAGS
+from sandbox.world.tags import FINALS, RUNNING, TAGS
 from sandbox.world.tempo import Tempo, short
-from sandbox.world.ways import SPOILS
+from sandbox.world.ways import SPOILS, Way
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 TRAFFIC_ELSEWHERE_PER_S = 1.0
@@ -45,12 +46,12 @@ class World:
     """`async with World(product) as world:` everything runs; afterwards nothing does.
 
     folder: where data are kept (None: a temporary folder that goes away). port: of Slack's page (0: any). with_bot: whether
-    `start` starts the bot, too. environments: where the shop runs.
+    `start` starts the bot, too. environments: where the shop runs. workers: its workloads without HTTP.
     """
 
     def __init__(
         self, product: Product, *, tempo: Tempo | None = None, folder: Path | None = None, port: int = 0,
-        with_bot: bool = True, environments: tuple[str, ...] = ENVIRONMENTS,
+        with_bot: bool = True, environments: tuple[str, ...] = ENVIRONMENTS, workers: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self._own_folder = tempfile.TemporaryDirectory(prefix="forge-sandbox-") if folder is None else None
         self.folder = (folder or Path(self._own_folder.name if self._own_folder else "")).absolute()
@@ -58,6 +59,7 @@ class World:
         self.product = product
         self.tempo = tempo or short()
         self.environments = environments
+        self._workers = workers
         self.kept = kept.Kept.of(self.folder)
         self._port = port
         self._with_bot = with_bot
@@ -70,12 +72,14 @@ class World:
         self.slack = LocalSlack()
         self.github = LocalGitHub()
         self.registry = LocalRegistry()
-        self.shop = Shop(environments=self.environments, exists=self.registry.has)
+        self.shop = Shop(environments=self.environments, workers=self._workers, exists=self.registry.has)
         self.cluster = LocalKubernetes(
             runtime=self.shop.runtime,
             time_scale=self.tempo.time_scale,
             programs=lambda image: self.releases.programs(image),
         )
+        self.cluster.on_route(self.shop.follow)
+        self.production = Production(self.cluster, self.tempo.time_scale)
         self.cluster_metrics = ClusterMetrics(
             lambda: self.cluster.list("Deployment"), pods=lambda: self.cluster.list("Pod"), usage=self.shop.usage
         )
@@ -123,7 +127,7 @@ class World:
         """The bot first, so that it ends in good order; then what it talks to."""
         await self.bot.stop()
         if self.cluster.url:
-            self.kept.images = workloads.images(self.cluster) or self.kept.images
+            self.kept.manifests = workloads.asked_for(self.cluster) or self.kept.manifests
             await self._keep_migrations()
             self.kept.save(self.folder)
         await self._open.aclose()
@@ -176,15 +180,26 @@ class World:
 
     def _deploy(self) -> None:
         """What ran before, or the released version; and the Secrets that Jobs are given."""
+        wanted = {workloads.key_of(each): each for env in self.environments for each in self._released(env)}
+        wanted |= {workloads.key_of(each): each for each in self.kept.manifests if self._is_known(each)}
         for env in self.environments:
             self.cluster.apply(self.database.secret(env))
             self.cluster.apply(secret(settings.CUSTOMER_SECRET, env, {"SHOP_CUSTOMER_TOKEN": self.shop.token}))
-            for name in self.shop.workloads:
-                before = self.kept.images.get(f"{env}/{name}", "")
-                known = before.startswith(self.registry.host) and self.registry.has(before)
-                image = before if known else self.releases.image(name, RUNNING)
-                self.cluster.apply(workloads.deployment(name, env, image))
+        for manifest in wanted.values():
+            self.cluster.apply(manifest)
         self.cluster.kubeconfig(self.folder / "kubeconfig", contexts={env: env for env in self.environments})
+
+    def _released(self, env: str) -> list[Obj]:
+        """The released version as the environment began with it."""
+        images = {name: self.releases.image(name, RUNNING) for name in self.shop.everything}
+        return workloads.manifests(env, images, self.shop.workloads)
+
+    def _is_known(self, manifest: Obj) -> bool:
+        """Whether it is of this world, its image included."""
+        if manifest["metadata"]["namespace"] not in self.environments:
+            return False
+        image = workloads.image_of(manifest) if manifest["kind"] == "Deployment" else ""
+        return not image or (image.startswith(self.registry.host) and self.registry.has(image))
 
     async def _start_prometheus(self) -> None:
         targets: list[str | Target] = [
@@ -202,8 +217,8 @@ class World:
         await self.kept.listen("prometheus", lambda port: self.prometheus_front.start(port=port))
         self._open.push_async_callback(self.prometheus_front.stop)
         for env in self.environments:
-            rate = self.tempo.traffic_per_s if env == "staging" else TRAFFIC_ELSEWHERE_PER_S
-            self.traffic[env] = self.shop.traffic(env, rate)
+            rates = {"staging": self.tempo.traffic_per_s, workloads.PRODUCTION: self.tempo.production_per_s}
+            self.traffic[env] = self.shop.traffic(env, rates.get(env, TRAFFIC_ELSEWHERE_PER_S))
             await self.traffic[env].start()
             self._open.push_async_callback(self.traffic[env].stop)
 
@@ -211,9 +226,9 @@ class World:
         """It scanned the images when they were built, and is about to tell."""
         now = datetime.now(UTC)
         at = max(self.kept.began_at, now - SCANNED_EVERY)
-        for tag in TAGS:
-            images = [self.releases.image(name, tag.version) for name in self.shop.workloads]
-            self.ci.scan(images, tag.scan, at)
+        for tag in (*TAGS, *FINALS):
+            if not tag.of:  # else they are the candidate's
+                self.ci.scan(self._images_of(tag.version), tag.scan, at)
         await self.ci.start()
         self._open.push_async_callback(self.ci.stop)
 
@@ -271,9 +286,15 @@ class World:
 
     # --- what may go wrong
 
-    def spoil(self, version: str, how: str) -> None:
-        """how: one of SPOILS; `good` heals, and lets the scanner look again. Raises KeyError."""
+    def spoil(self, version: str, how: str, *, env: str = "", track: str = "") -> None:
+        """how: one of SPOILS; `good` heals, and lets the scanner look again. Raises KeyError.
+
+        env, track: only the version's pods there. What an image's Jobs do, and what its scan says, is so everywhere: ValueError.
+        """
         way = SPOILS[how]
+        if env or track:
+            self._spoil_place(version, way, env, track)
+            return
         was_critical = version in self._critical
         self._critical.discard(version)
         if way.shop is None:
@@ -283,28 +304,43 @@ class World:
         self.releases.behave(version, way)
         (self._unschedulable.add if way.unschedulable else self._unschedulable.discard)(version)
         if way.critical or was_critical:
-            images = [self.releases.image(name, version) for name in self.shop.workloads]
-            self.ci.scan(images, "critical" if way.critical else "clean")
+            self.ci.scan(self._images_of(version), "critical" if way.critical else "clean")
         if way.critical:
             self._critical.add(version)
+
+    def _spoil_place(self, version: str, way: Way, env: str, track: str) -> None:
+        if not way.is_of_pods:
+            raise ValueError(f"{way.words}: not in one place alone")
+        if way.shop is None:
+            self.shop.heal(version, env=env, track=track)
+        else:
+            self.shop.spoil(version, way.shop, env=env, track=track)
+
+    def _images_of(self, version: str) -> list[str]:
+        return [self.releases.image(name, version) for name in self.shop.everything]
 
     def _has_no_room(self, pod: Obj) -> bool:
         """A Job's pod of a version whose Jobs shall never start."""
         owners = pod["metadata"].get("ownerReferences") or ()
         image = pod["spec"]["containers"][0]["image"]
-        return any(owner["kind"] == "Job" for owner in owners) and (
-            self.shop.spoils.version_of(image) in self._unschedulable
+        return any(owner["kind"] == "Job" for owner in owners) and any(
+            self.shop.spoils.is_version(image, version) for version in self._unschedulable
         )
 
     def begin_anew(self, env: str) -> None:
-        """The released version and the first schema again; returns before the pods have followed."""
+        """The released version and the first schema again, no canary, all traffic to stable; returns before the pods have followed."""
         self.database.reset(env)
-        for name in self.shop.workloads:
-            self.cluster.apply(workloads.deployment(name, env, self.releases.image(name, RUNNING)))
+        released = self._released(env)
+        for each in self.cluster.list("Deployment", env):
+            if workloads.key_of(each) not in map(workloads.key_of, released):
+                self.cluster.delete("Deployment", env, each["metadata"]["name"])
+        for manifest in released:
+            self.cluster.apply(manifest)
 
     def heal(self) -> None:
-        """Every version is good again."""
+        """Every version is good again, and so is the gateway."""
         self.shop.heal()
+        self.production.set_gateway("accepts")
         for version in self.releases.commits:
             self.spoil(version, "good")
 
@@ -338,17 +374,30 @@ class World:
     # --- looking
 
     def images(self, env: str) -> dict[str, str]:
-        """What each Deployment is told to run: workload -> version, or the digest where it is no version's."""
+        """What each Deployment is told to run: its name -> version, or the digest where it is no version's.
+
+        An image of several versions is the candidate, and in production what it was released as.
+        """
         return {
-            name.partition("/")[2]: self.shop.spoils.version_of(image)
+            name.partition("/")[2]: self._version_of(image, env)
             for name, image in workloads.images(self.cluster).items()
             if name.startswith(f"{env}/")
         }
 
+    def _version_of(self, image: str, env: str) -> str:
+        known = self.shop.spoils.versions.get(image.partition("@")[2], ())
+        return known[-1] if known and env == workloads.PRODUCTION else self.shop.spoils.version_of(image)
+
     def serves(self, env: str, version: str) -> bool:
         """Whether every pod that gets requests there is of this version, and each workload has all of its pods."""
-        for name in self.shop.workloads:
+        for name in self.shop.everything:
             pods = self.shop.in_rotation(env, name)
-            if len(pods) != workloads.REPLICAS or {self.shop.spoils.version_of(pod.image) for pod in pods} != {version}:
+            others = [pod for pod in pods if not self.shop.spoils.is_version(pod.image, version)]
+            if others or len(pods) != workloads.replicas(name, env):
                 return False
         return True
+
+    def weights(self, workload: str) -> dict[str, int]:
+        """How production's traffic is shared out now: Service -> weight of the route that the gateway follows; empty without one."""
+        route = self.shop.route_of(workloads.PRODUCTION, workload)
+        return {} if route is None else {each.service: each.weight for rule in route.rules for each in rule.backends}

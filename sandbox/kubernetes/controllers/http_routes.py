@@ -56,7 +56,7 @@ class HttpRouteController:
         self._reluctance[route] = Reluctance()
 
     def refuse(self, reason: str = "UnsupportedValue", message: str = "", route: str = "") -> None:
-        """From now on this route (empty: any) is not accepted, and the reason is said."""
+        """From now on this route (empty: any) is not accepted, and the reason is said. A generation that is accepted already stays so."""
         self._reluctance[route] = Reluctance(reason, message or "Route is not accepted")
         self._look_at_all()
 
@@ -91,7 +91,7 @@ class HttpRouteController:
         reluctance = self._reluctance.get(key[1]) or self._reluctance.get("")
         if reluctance is not None and not reluctance.reason:
             return None
-        self._settle(key, route, reluctance)
+        self._settle(key, route, None if _is_accepted(route) else reluctance)
         return None
 
     def _left_s(self, key: Key, route: Obj) -> float:
@@ -205,6 +205,17 @@ class HttpRouteController:
                 put_condition(conditions, {**entry, "observedGeneration": generation})
             parents.append({"parentRef": clone(parent), "controllerName": CONTROLLER, "conditions": conditions})
         self._cluster.mutate(HTTP_ROUTES, *key, lambda obj: obj.update(status={"parents": parents}), "status")
+
+
+def _is_accepted(route: Obj) -> bool:
+    """This very generation, by us."""
+    held = {"type": "Accepted", "status": "True", "observedGeneration": route["metadata"]["generation"]}
+    return any(
+        held.items() <= each.items()
+        for parent in at(route, "status.parents") or ()
+        if parent["controllerName"] == CONTROLLER
+        for each in parent.get("conditions") or ()
+    )
 
 
 def _is_of_spec(change: Change) -> bool:
