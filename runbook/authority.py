@@ -117,6 +117,15 @@ def _holds_one_of(roles: tuple[Role, ...], actor: Actor, what: str) -> Verdict:
     held = sorted(actor.roles & set(roles))
     needed = " or ".join(role.replace("_", " ") for role in roles)
     evidence = Evidence(name="roles", value=", ".join(sorted(actor.roles)) or "none", limit=needed, source=actor.id)
+    if not held and actor.unasked & set(roles):
+        unknown = " or ".join(sorted(role.replace("_", " ") for role in actor.unasked & set(roles)))
+        return Verdict.failed(
+            GATE,
+            "authority.unasked",
+            f"you may not {what}: it takes the role {needed}, and nobody can say now whether you are {unknown}",
+            evidence,
+            remedy="Try again in a moment, or ask somebody who holds another of the roles.",
+        )
     if not held:
         return Verdict.failed(
             GATE,

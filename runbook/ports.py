@@ -473,6 +473,26 @@ class People(Protocol):
         where somebody could not be asked: nobody is then known to be unreachable either."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Somebody's turn in an on-call schedule. email: of their account there, or empty. schedule: its name, or its id.
+
+    until: when the turn ends; None: it doesn't.
+    """
+
+    name: str
+    email: str
+    schedule: str
+    until: datetime | None = None
+
+
+class Schedule(Protocol):
+    """Who is on call by a calendar kept elsewhere."""
+
+    async def on_call(self) -> tuple[Shift, ...]:
+        """Everybody whose turn it is now, each person once; empty: nobody."""
+
+
 class NoPeople:
     """Where no directory is wired: unknown is not yes."""
 

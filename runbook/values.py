@@ -98,7 +98,8 @@ class Actor:
     """Who acts, as looked up at this moment: never kept for a later decision.
 
     id: `T…:U…` for a Slack member, `os:<name>` for an operating-system user, `forge` for the bot itself.
-    refusal: why this person may do nothing at all (deactivated, guest, bot, foreign workspace), or empty.
+    refusal: why this person may do nothing at all (deactivated, guest, bot, foreign workspace), or empty. unasked: roles of which nobody
+    can say now whether this person holds them: they count for nothing, and the answer says so.
     can_decide: False for the command line, whose users can't approve, reject or sign off.
     """
 
@@ -107,6 +108,7 @@ class Actor:
     roles: frozenset[Role] = frozenset()
     refusal: str = ""
     can_decide: bool = True
+    unasked: frozenset[Role] = frozenset()
 
 
 FORGE = Actor("forge", "forge", can_decide=False)

@@ -56,6 +56,7 @@ _REMEDIES: Mapping[str, tuple[str, str]] = {
     "user_disabled": ("the account is deactivated", ""),
     "plan_upgrade_required": ("user groups need a paid plan of Slack", "List users (U…) for the role in forge.yaml."),
     "no_such_subteam": ("there is no such user group", "Correct the S… id under roles in forge.yaml."),
+    "users_not_found": ("Slack knows nobody with this e-mail address", ""),
     "user_not_found": ("Slack knows no such user", ""),
     "expired_trigger_id": ("Slack waited too long for the dialog", "Click again, or type the command."),
     "exchanged_trigger_id": ("the dialog was opened already", ""),

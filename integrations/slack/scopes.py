@@ -32,6 +32,10 @@ METHODS: Mapping[str, Use] = {
     "files.completeUploadExternal": Use(("files:write",), "to show charts in a run's thread"),
     "conversations.open": Use(("im:write",), "to show a chart to the one person who asked for it"),
     "users.info": Use(("users:read",), "to check who acts: deactivated users, guests and bots may do nothing"),
+    "users.lookupByEmail": Use(
+        ("users:read.email", "users:read"),
+        "to find whom a PagerDuty schedule names: it knows people by their e-mail address",
+    ),
     "usergroups.users.list": Use(("usergroups:read",), "to see who is in a user group that holds a role"),
     "views.open": Use((), "to ask for a reason in a dialog"),
 }

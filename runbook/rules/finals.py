@@ -44,7 +44,9 @@ def judge_same_go(go: Release | None, release: Release, candidate: str) -> Verdi
         return Verdict.failed(GO_GATE, "release.go_lost", reason, remedy=remedy)
     evidence = Evidence(name="candidate", value=go.version, limit=candidate, source=release.commit)
     if _digests(go) != _digests(release):
-        reason = f"the newest go on this commit, {go.version}, is for other images than this plan's, those of {candidate}"
+        reason = (
+            f"the newest go on this commit, {go.version}, is for other images than this plan's, those of {candidate}"
+        )
         remedy = "Promote again: the plan is made with the images of the newest go"
         return Verdict.failed(GO_GATE, "release.other_go", reason, evidence, remedy=remedy)
     return Verdict.passed(GO_GATE, f"{go.version} still has its go in staging", evidence)

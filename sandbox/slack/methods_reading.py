@@ -178,6 +178,16 @@ def users_info(workspace: Workspace, arguments: Json) -> Json:
     return {"user": workspace.user(str(arguments.get("user"))).shown(workspace.team_id)}
 
 
+def users_lookup_by_email(workspace: Workspace, arguments: Json) -> Json:
+    """Deactivated accounts and those of other workspaces aren't found. The scope alone isn't enough: users:read goes with it."""
+    _need_scope(workspace, "users:read")
+    email = str(arguments.get("email") or "").strip().lower()
+    for user in workspace.users.values():
+        if email and user.email.lower() == email and not user.deleted and user.team_id == workspace.team_id:
+            return {"user": user.shown(workspace.team_id)}
+    raise SlackError("users_not_found")
+
+
 def users_list(workspace: Workspace, arguments: Json) -> Json:
     page, cursor = page_of([user.shown(workspace.team_id) for user in workspace.users.values()], arguments)
     return {"members": page, "response_metadata": {"next_cursor": cursor}}
@@ -219,6 +229,7 @@ METHODS = {
     "conversations.history": Method(conversations_history, ANY_HISTORY),
     "conversations.replies": Method(conversations_replies, ANY_HISTORY),
     "users.info": Method(users_info, ("users:read",)),
+    "users.lookupByEmail": Method(users_lookup_by_email, ("users:read.email",)),
     "users.list": Method(users_list, ("users:read",)),
     "usergroups.list": Method(usergroups_list, ("usergroups:read",)),
     "usergroups.users.list": Method(usergroups_users_list, ("usergroups:read",)),

@@ -23,6 +23,7 @@ class User:
     is_stranger: bool = False
     tz: str = "Europe/Berlin"
     title: str = ""
+    email: str = ""
 
     def shown(self, home_team: str) -> Json:
         """As `users.info` has it. A deactivated account lacks the flags of a living one, as in real Slack."""

@@ -25,6 +25,7 @@ PER_MINUTE = {
     "conversations.members": TIER_4,
     "users.info": TIER_4,
     "users.list": TIER_2,
+    "users.lookupByEmail": TIER_3,
     "usergroups.list": TIER_2,
     "usergroups.users.list": TIER_2,
     "views.open": TIER_4,

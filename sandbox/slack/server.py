@@ -202,6 +202,7 @@ class LocalSlack:
         is_stranger: bool = False,
         team_id: str | None = None,
         tz: str = "Europe/Berlin",
+        email: str = "",
     ) -> User:
         """A person (or bot). title: the role that the page shows. team_id: another one makes a Slack Connect user."""
         user = User(
@@ -216,6 +217,7 @@ class LocalSlack:
             is_stranger=is_stranger,
             tz=tz,
             title=title,
+            email=email,
         )
         self.workspace.users[user_id] = user
         self.workspace.tell("people")

@@ -40,6 +40,7 @@ DEFAULT_SCOPES = (
     "team:read",
     "usergroups:read",
     "users:read",
+    "users:read.email",
 )
 
 
