@@ -125,16 +125,16 @@ def judge_rollout(
                 gate, "rollout.no_replicas", f"{name} is scaled to 0 replicas: nothing runs", *evidence
             )
         return Verdict.passed(gate, f"{counts} after {duration(elapsed_s)}", *evidence)
-    sure = [t for t in rollout.troubles if _is_sure(t, trouble_within_s)]
+    sure = [t for t in rollout.troubles if is_sure(t, trouble_within_s)]
     if sure:
         trouble = max(sure, key=lambda t: (t.restarts, t.since_s))
         reason = f"{counts}; {trouble_words(trouble)}"
         remedy = _REMEDIES.get(trouble.kind, "Read the log, mend the cause and tag the next candidate")
         return Verdict.failed(
-            gate, f"rollout.{trouble.kind}", reason, *evidence, *_trouble_evidence(sure), remedy=remedy
+            gate, f"rollout.{trouble.kind}", reason, *evidence, *trouble_evidence(sure), remedy=remedy
         )
     known = f"; {trouble_words(rollout.troubles[0])}" if rollout.troubles else ""
-    said = _trouble_evidence(rollout.troubles)
+    said = trouble_evidence(rollout.troubles)
     if rollout.observed and rollout.deadline_exceeded:
         reason = f"{counts}; Kubernetes gave up waiting (ProgressDeadlineExceeded) after {duration(elapsed_s)}{known}"
         return Verdict.failed(gate, "rollout.deadline_exceeded", reason, *evidence, *said)
@@ -144,7 +144,8 @@ def judge_rollout(
     return None
 
 
-def _is_sure(trouble: PodTrouble, trouble_within_s: float) -> bool:
+def is_sure(trouble: PodTrouble, trouble_within_s: float) -> bool:
+    """Whether it tells of the release, and has lasted too long for a blip."""
     share = _SHARE_OF_LIMIT.get(trouble.kind)
     if share is None or (trouble.kind == "not_ready" and not trouble.container):
         return False
@@ -163,7 +164,8 @@ def trouble_words(trouble: PodTrouble) -> str:
     return f"{where} {_WORDS.get(trouble.kind, trouble.kind)}{lasting}{times} ({own or 'no reason given'})"
 
 
-def _trouble_evidence(troubles: Sequence[PodTrouble]) -> tuple[Evidence, ...]:
+def trouble_evidence(troubles: Sequence[PodTrouble]) -> tuple[Evidence, ...]:
+    """The first three, each with the last lines of its log."""
     facts = []
     for trouble in troubles[:3]:
         words = ": ".join(w for w in (trouble.reason, shortened(redacted(trouble.message), _MESSAGE_LIMIT)) if w)

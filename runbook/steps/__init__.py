@@ -1,7 +1,9 @@
 """The vocabulary of plans, one file per family. Importing it registers every kind."""
 
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
+from runbook.steps.completion import NoSustainedAlert, PhasesPassed
 from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
+from runbook.steps.dividing import Divided, TrafficDividable, divided
 from runbook.steps.finals import FinalTag
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
 from runbook.steps.job_running import JobWork
@@ -9,10 +11,19 @@ from runbook.steps.jobs import MeasurePerformance, Migrate, RunSuite, StopJobs, 
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
 from runbook.steps.observations import Observe, SmokeTest
 from runbook.steps.people import LeftToPeople
+from runbook.steps.phase import (
+    EndpointsReady,
+    ErrorBudgetBurn,
+    PhaseErrors,
+    PhaseLatency,
+    PhaseSample,
+    Saturation,
+)
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.readiness import ApproversReachable, OnCallAvailable, RecentBackup, ReleaseNotes, RollbackPlan
 from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
+from runbook.steps.traffic import RememberSizes, RemoveCanary, ReturnTraffic, ShiftTraffic, StartCanary, TakeOver
 from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorkload
 
 __all__ = [
@@ -28,6 +39,9 @@ __all__ = [
     "DependencyTimeouts",
     "DeployWorkload",
     "Deployable",
+    "Divided",
+    "EndpointsReady",
+    "ErrorBudgetBurn",
     "FinalTag",
     "Gate",
     "JobWork",
@@ -38,21 +52,35 @@ __all__ = [
     "Migrated",
     "NoFreeze",
     "NoOpenIncident",
+    "NoSustainedAlert",
     "Observe",
     "OnCallAvailable",
     "Option",
     "PerformanceKept",
+    "PhaseErrors",
+    "PhaseLatency",
+    "PhaseSample",
+    "PhasesPassed",
     "RecentBackup",
     "RecordDecision",
     "ReleaseNotes",
     "RememberImages",
+    "RememberSizes",
+    "RemoveCanary",
     "Replan",
+    "ReturnTraffic",
     "ReturnWorkload",
     "RollbackPlan",
     "RunSuite",
     "RunsHere",
+    "Saturation",
+    "ShiftTraffic",
     "SmokeTest",
+    "StartCanary",
     "SteadyState",
     "StopJobs",
+    "TakeOver",
+    "TrafficDividable",
     "VerifyMigrations",
+    "divided",
 ]

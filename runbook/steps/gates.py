@@ -22,8 +22,18 @@ from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
+from runbook.steps.completion import NoSustainedAlert, PhasesPassed
+from runbook.steps.dividing import TrafficDividable
 from runbook.steps.finals import FinalTag
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
+from runbook.steps.phase import (
+    EndpointsReady,
+    ErrorBudgetBurn,
+    PhaseErrors,
+    PhaseLatency,
+    PhaseSample,
+    Saturation,
+)
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.readiness import (
     ApproversReachable,
@@ -167,7 +177,16 @@ AnyCheck = Annotated[
     | RecentBackup
     | ChangeWindowOpen
     | NoFreeze
-    | NoOpenIncident,
+    | NoOpenIncident
+    | PhaseSample
+    | PhaseErrors
+    | PhaseLatency
+    | ErrorBudgetBurn
+    | Saturation
+    | EndpointsReady
+    | PhasesPassed
+    | NoSustainedAlert
+    | TrafficDividable,
     Field(discriminator="kind"),
 ]
 
@@ -176,13 +195,15 @@ AnyCheck = Annotated[
 class Gate(Work):
     """patience_s: how long a NO_DATA (CI pending, too few requests) is asked again, every `every_s`, before it holds.
 
-    With patience it needs no `retries`: an answer that doesn't come is asked for again within it.
+    With patience it needs no `retries`: an answer that doesn't come is asked for again within it. record: the fact that its outcome is kept
+    as, such as `phase:5`; empty: none.
     """
 
     kind: ClassVar[str] = "gate"
     checks: tuple[AnyCheck, ...] = field(default=())
     patience_s: float = 0.0
     every_s: float = 15.0
+    record: str = ""
 
     async def perform(self, scene: Scene) -> Result:
         """Asks until nothing is missing any more or the patience, counted from the step's first beginning, has run out."""
@@ -199,7 +220,7 @@ class Gate(Work):
             tolerated = errors_from is None or (now - errors_from).total_seconds() < ERRORS_TOLERATED_S
             waitable = outcome == Outcome.NO_DATA or (outcome == Outcome.ERROR and may_pass and tolerated)
             if not waitable or now >= patience_ends:
-                return Result(verdicts)
+                return Result(verdicts, {self.record: outcome.value} if self.record else {})
             missing = next(v for v in verdicts if v.binding and v.outcome == outcome)
             left = duration(round((patience_ends - now).total_seconds()))
             scene.doing(f"{missing.reason}; asked again every {duration(self.every_s)}, for {left} at most")

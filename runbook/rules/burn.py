@@ -1,0 +1,120 @@
+"""How fast the error budget burns, over a long and a short window. (Google SRE Workbook, chapter 5: multi-window alerts.)
+
+The long window says that it matters, the short one that it goes on: one alone decides nothing. Runbook: Production Deployment 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbook import series
+from runbook.rules.readings import Reading
+from runbook.series import recorded
+from runbook.verdicts import Evidence, Verdict
+from runbook.wording import listing, percent
+
+GATE = "error budget burn"
+WHOLE = "the service as a whole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """long, short: windows in the recording rules' names. rate: how many times faster than the budget's own pace is too fast in both.
+
+    availability: the target that the budget is what is left of; window, month: of the recorded rates, and of the availability.
+    """
+
+    long: str
+    short: str
+    rate: float
+    availability: float
+    window: str = "1m"
+    month: str = "30d"
+
+    @property
+    def ratio(self) -> float:
+        """The share of requests that may fail."""
+        return max(1.0 - self.availability, 0.0)
+
+    def pace(self, error_ratio: float) -> float:
+        """1: the budget is just used up at the month's end."""
+        if error_ratio <= 0:
+            return 0.0
+        return error_ratio / self.ratio if self.ratio > 0 else float("inf")
+
+
+def track_query(service: str, env: str, track: str, window: str) -> str:
+    return f'{recorded(series.ERROR_RATIO, window)}{{service="{service}",env="{env}",track="{track}"}}'
+
+
+def whole_query(service: str, env: str, window: str, budget: Budget) -> str:
+    """Both tracks together: failed requests of all requests within the window."""
+    labels = f'{{service="{service}",env="{env}"}}'
+
+    def total(metric: str) -> str:
+        return f"sum(sum_over_time({recorded(metric, budget.window)}{labels}[{window}]))"
+
+    return f"{total(series.ERROR_RATE)} / ({total(series.REQUEST_RATE)} > 0)"
+
+
+def left_query(service: str, env: str, budget: Budget) -> str:
+    """The availability of the month, which stable made."""
+    return f'{recorded(series.AVAILABILITY, budget.month)}{{service="{service}",env="{env}",track="stable"}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Burning:
+    """One subject's error ratios. who: in words. queries: as they were asked, long then short."""
+
+    who: str
+    long: Reading
+    short: Reading
+    queries: tuple[str, str]
+
+
+def judge_burn(burning: Burning, availability: Reading, budget: Budget) -> Verdict:
+    """FAIL `burn.too_fast` when both windows are over the rate. NO_DATA or ERROR when one of them can't be told.
+
+    availability: of the month so far; evidence only, wherever it isn't recorded.
+    """
+    gate = f"{GATE} of {burning.who}"
+    told = {budget.long: burning.long, budget.short: burning.short}
+    for reading in told.values():
+        if isinstance(reading, Verdict):
+            return reading
+    paces = {window: budget.pace(ratio) for window, ratio in told.items() if not isinstance(ratio, Verdict)}
+    evidence = (*_windows(burning, told, budget), _left(availability, budget))
+    seen = listing(f"{pace:.3g} times over {window}" for window, pace in paces.items())
+    reason = (
+        f"{burning.who} burns the error budget at its own pace {seen}; too fast is over {budget.rate:g} times in both"
+    )
+    reason += _left_words(availability, budget)
+    if all(pace > budget.rate for pace in paces.values()):
+        return Verdict.failed(gate, "burn.too_fast", reason, *evidence)
+    return Verdict.passed(gate, reason, *evidence)
+
+
+def _windows(burning: Burning, told: dict[str, Reading], budget: Budget) -> list[Evidence]:
+    limit = round(budget.rate * budget.ratio, 6)
+    return [
+        Evidence(name=f"error ratio over {window}", value=round(ratio, 6), limit=limit, unit="ratio", source=query)
+        for (window, ratio), query in zip(told.items(), burning.queries, strict=False)
+        if not isinstance(ratio, Verdict)
+    ]
+
+
+def budget_left(availability: float, budget: Budget) -> float:
+    """1: untouched, 0: used up, below: more than that."""
+    return 1.0 - budget.pace(1.0 - availability)
+
+
+def _left(availability: Reading, budget: Budget) -> Evidence:
+    value = None if isinstance(availability, Verdict) else round(max(budget_left(availability, budget), -1e6), 4)
+    return Evidence(name="error budget left this month", value=value, unit="ratio", source=budget.month)
+
+
+def _left_words(availability: Reading, budget: Budget) -> str:
+    if isinstance(availability, Verdict):
+        return ""
+    left = budget_left(availability, budget)
+    return f"; {percent(left)} of the month's budget is left" if left > 0 else "; nothing is left of the month's budget"
