@@ -75,7 +75,7 @@ async def await_rollout(
             scene.doing(f"waiting for {name}: {error.cause}")
         now = clock.now()
         if rollout is not None:
-            rollout = _newest_only(_with_duration(rollout, troubled, now), generation)
+            rollout = newest_only(with_duration(rollout, troubled, now), generation)
             elapsed_s = (now - since).total_seconds()
             verdict = judge_rollout(name, rollout, elapsed_s, timeout_s, trouble_within_s)
             if verdict is not None:
@@ -84,7 +84,7 @@ async def await_rollout(
         await clock.sleep_until(now + timedelta(seconds=POLL_S))
 
 
-def _with_duration(rollout: Rollout, troubled: dict[tuple[str, str], datetime], now: datetime) -> Rollout:
+def with_duration(rollout: Rollout, troubled: dict[tuple[str, str], datetime], now: datetime) -> Rollout:
     """A trouble lasts at least since it was first seen here: not every one carries a time of its own."""
     present = {(t.pod, t.container) for t in rollout.troubles}
     for gone in troubled.keys() - present:
@@ -96,7 +96,7 @@ def _with_duration(rollout: Rollout, troubled: dict[tuple[str, str], datetime], 
     return replace(rollout, troubles=known)
 
 
-def _newest_only(rollout: Rollout, generation: int) -> Rollout:
+def newest_only(rollout: Rollout, generation: int) -> Rollout:
     """An answer from before our write (a lagging cache) says nothing of it."""
     if rollout.generation >= generation:
         return rollout
