@@ -34,7 +34,7 @@ def planned(waits: bool = True) -> Any:
     def plan(request: Request, setting: Setting, world: str, numbers: Mapping[str, Any]) -> Plan:
         items = (
             Item("look", "Somebody looked", ("look",)),
-            Item("calm", "Nothing is frozen", ("freeze",)),
+            Item("calm", "Nothing is frozen", ("no freeze",)),
             Item("own", "The status page is updated"),
         )
         return Plan(
@@ -134,7 +134,7 @@ async def test_a_gate_is_overridden_by_two_people_loudly_and_leaves_something_to
         run = await b.deploy()
         await b.until(run, "held")
 
-        asked = await b.act("override", SAM, run=run, reason="agreed with operations", options={"gate": "freeze"})
+        asked = await b.act("override", SAM, run=run, reason="agreed with operations", options={"gate": "no freeze"})
         assert asked.ok, asked
         assert b.run(run).state == "held", "one person decides nothing"
         [override] = b.rows(Override)
@@ -163,15 +163,15 @@ async def test_an_override_is_refused_without_a_reason_a_role_or_a_gate_that_hol
         await frozen(b)
         run = await b.deploy()
         await b.until(run, "held")
-        assert (await b.act("override", SAM, run=run, options={"gate": "freeze"})).code == "override.reason"
+        assert (await b.act("override", SAM, run=run, options={"gate": "no freeze"})).code == "override.reason"
         assert (
-            await b.act("override", PIA, run=run, reason="x", options={"gate": "freeze"})
+            await b.act("override", PIA, run=run, reason="x", options={"gate": "no freeze"})
         ).code == "authority.role_missing"
-        near = await b.act("override", SAM, run=run, reason="x", options={"gate": "freze"})
+        near = await b.act("override", SAM, run=run, reason="x", options={"gate": "no freze"})
         assert near.code == "override.which"
         assert "freeze" in near.remedy
         assert (
-            await b.act("override", OS_ADA, run=run, reason="x", options={"gate": "freeze"})
+            await b.act("override", OS_ADA, run=run, reason="x", options={"gate": "no freeze"})
         ).code == "authority.slack_only"
         assert not b.rows(Override)
 
@@ -182,7 +182,7 @@ async def test_a_refused_override_leaves_the_run_held_and_a_late_click_is_told_w
         await frozen(b)
         run = await b.deploy()
         await b.until(run, "held")
-        await b.act("override", SAM, run=run, reason="please", options={"gate": "freeze"})
+        await b.act("override", SAM, run=run, reason="please", options={"gate": "no freeze"})
         [override] = b.rows(Override)
         assert (await b.act("reject", BOTH, button=button(b, "reject", override=override.id))).ok
         assert b.run(run).state == "held"
@@ -197,7 +197,7 @@ async def test_an_override_of_a_run_that_went_on_is_void(tmp_path: Path) -> None
         await frozen(b)
         run = await b.deploy()
         await b.until(run, "held")
-        await b.act("override", SAM, run=run, reason="please", options={"gate": "freeze"})
+        await b.act("override", SAM, run=run, reason="please", options={"gate": "no freeze"})
         [override] = b.rows(Override)
         await b.store.write(lambda ledger: ledger.remove(FreezeRow, environment="staging", service="*"))
         await b.act("retry", ADA, run=run)
@@ -207,7 +207,12 @@ async def test_an_override_of_a_run_that_went_on_is_void(tmp_path: Path) -> None
 
 
 def test_a_moved_tag_and_a_bad_signature_are_never_overridden() -> None:
-    for gate, code in (("tag", "tag.moved"), ("tag", "tag.bad_signature"), ("images", "images.moved")):
+    for gate, code in (
+        ("candidate tag", "tag.moved"),
+        ("candidate tag", "x"),
+        ("image digests", "y"),
+        ("go in staging", "z"),
+    ):
         verdict = Verdict.failed(gate, code, "no")
         assert may_override(verdict).outcome is Outcome.FAIL
         facts = {"overrides": {gate: {"code": code, "by": "a", "second": "b", "reason": "c"}}}
