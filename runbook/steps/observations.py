@@ -60,7 +60,8 @@ class SmokeTest(Work):
 class Observe(Work):
     """Watches for `duration_s` of observed time (pauses don't count): health probes at least once a second per target, smoke repeated.
 
-    Runbook: Staging Deployment 6, Health Check Acceptance. Records the facts `observed_from` and `observed_to` (ISO times).
+    canary_url: an address of the canary alone, asked beside the public one; empty: there is none. Runbook: Staging Deployment 6, Health
+    Check Acceptance. Records the facts `observed_from` and `observed_to` (ISO times).
     """
 
     kind: ClassVar[str] = "observe"
@@ -72,6 +73,7 @@ class Observe(Work):
     acceptance: HealthPolicy
     smoke: tuple[SmokeRequest, ...]
     smoke_every_s: float
+    canary_url: str = ""
 
     async def perform(self, scene: Scene) -> Result:
         """Goes on from the saved progress after a restart; FAIL as soon as a limit is certainly missed."""

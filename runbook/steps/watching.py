@@ -52,6 +52,8 @@ class Observation(Protocol):
     def smoke(self) -> tuple[SmokeRequest, ...]: ...
     @property
     def smoke_every_s(self) -> float: ...
+    @property
+    def canary_url(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class SmokeRecord:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is saved, as JSON. observed_from: ISO time of the very first tick. ticks: done so far. targets: by path."""
+    """What is saved, as JSON. observed_from: ISO time of the very first tick. ticks: done so far. targets: by their name (`targets_of`)."""
 
     observed_from: str
     ticks: int = 0
@@ -107,7 +109,7 @@ class Watching:
         self._interval = timedelta(seconds=step.acceptance.interval_s)
         self._planned = max(1, math.ceil(step.duration_s / step.acceptance.interval_s - 1e-9))
         self._size = window_size(step.acceptance, self._planned)
-        self._targets = tuple(dict.fromkeys((step.health.live, step.health.ready)))
+        self._targets = targets_of(step)
         self._under_way: deque[Tick] = deque()
         self._round: asyncio.Task[tuple[Verdict, ...]] | None = None
         self._next_due = 0
@@ -157,14 +159,14 @@ class Watching:
             self._stop_if_failed()
 
     def _begin_tick(self, tick: int) -> None:
-        probes = tuple(asyncio.create_task(self._scene.ports.probes.send(self._probe(t))) for t in self._targets)
+        send = self._scene.ports.probes.send
+        probes = tuple(asyncio.create_task(send(self._probe(url))) for url in self._targets.values())
         self._under_way.append(Tick(self._clock.now(), probes))
         if self._step.smoke and self._round is None and tick >= self._progress.smoke.due_tick:
             self._begin_round(tick)
 
-    def _probe(self, path: str) -> HttpRequest:
-        step = self._step
-        return HttpRequest(url_of(step.base_url, path), service=step.service, timeout_s=step.acceptance.timeout_s)
+    def _probe(self, url: str) -> HttpRequest:
+        return HttpRequest(url, service=self._step.service, timeout_s=self._step.acceptance.timeout_s)
 
     def _judge_ticks(self) -> None:
         """Takes in the ticks that ended, the oldest first: a window is never judged with holes in it."""
@@ -175,9 +177,9 @@ class Watching:
                 return
             self._under_way.popleft()
             targets = dict(self._progress.targets)
-            for path, task in zip(self._targets, tick.probes, strict=True):
+            for name, task in zip(self._targets, tick.probes, strict=True):
                 probe = _judged(task.result()) if task.done() else Probe(False, None, "no answer in time")
-                targets[path] = next_record(targets.get(path, Record()), probe, self._size)
+                targets[name] = next_record(targets.get(name, Record()), probe, self._size)
             tick.cancel()
             self._progress = replace(self._progress, ticks=self._progress.ticks + 1, targets=targets)
 
@@ -209,11 +211,12 @@ class Watching:
     async def _send_all(self) -> tuple[Verdict, ...]:
         step = self._step
 
-        async def one(request: SmokeRequest) -> Verdict:
-            answer = await self._scene.ports.probes.send(http_request(step.service, step.base_url, request))
-            return judge_answer(request, answer, url_of(step.base_url, request.path))
+        async def one(base_url: str, request: SmokeRequest) -> Verdict:
+            answer = await self._scene.ports.probes.send(http_request(step.service, base_url, request))
+            return judge_answer(request, answer, url_of(base_url, request.path))
 
-        answers = await asyncio.gather(*(one(request) for request in step.smoke), return_exceptions=True)
+        journeys = ((base_url, request) for base_url in _addresses(step).values() for request in step.smoke)
+        answers = await asyncio.gather(*(one(*journey) for journey in journeys), return_exceptions=True)
         verdicts = []
         for answer in answers:  # all have ended by now: an error of ours leaves no request behind
             if isinstance(answer, BaseException):
@@ -254,7 +257,12 @@ class Watching:
         smoke = self._progress.smoke
         return (
             Evidence(name="failed rounds", value=smoke.failed_rounds, unit="count", samples=smoke.rounds),
-            Evidence(name="requests sent", value=smoke.requests, unit="count", source=self._step.base_url),
+            Evidence(
+                name="requests sent",
+                value=smoke.requests,
+                unit="count",
+                source=", ".join(_addresses(self._step).values()),
+            ),
         )
 
     # --- words ----------------------------------------------------------------------------------------------------
@@ -266,9 +274,8 @@ class Watching:
             judge_whole(path, targets.get(path, Record()), step.acceptance, self._size) for path in self._targets
         ]
         if step.smoke:
-            reason = (
-                f"{smoke.rounds - smoke.failed_rounds} of {smoke.rounds} rounds of {len(step.smoke)} requests passed"
-            )
+            size = len(step.smoke) * len(_addresses(step))
+            reason = f"{smoke.rounds - smoke.failed_rounds} of {smoke.rounds} rounds of {size} requests passed"
             verdicts.append(Verdict.passed(SMOKE_GATE, reason, *self._smoke_evidence()))
         return tuple(verdicts)
 
@@ -284,6 +291,17 @@ class Watching:
         probes = sum(record.probes for record in self._progress.targets.values())
         counts = f"; {failed} of {probes} health probes failed" if probes else ""
         self._scene.doing(f"{words}{counts}{'; paused, this time does not count' if paused else ''}")
+
+
+def targets_of(step: Observation) -> dict[str, str]:
+    """What is probed, name -> address: the health endpoints by their paths, and those of the canary where it has an address."""
+    paths = dict.fromkeys((step.health.live, step.health.ready))
+    return {f"{path}{whose}": url_of(base, path) for whose, base in _addresses(step).items() for path in paths}
+
+
+def _addresses(step: Observation) -> dict[str, str]:
+    """Whose, as it is appended to a name -> base address."""
+    return {"": step.base_url} | ({" of the canary": step.canary_url} if step.canary_url else {})
 
 
 def _judged(answer: HttpAnswer) -> Probe:

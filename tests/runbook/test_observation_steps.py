@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -229,3 +230,17 @@ async def test_the_headline_is_told_seldom(world: World) -> None:
     await observed(world)
     assert len(world.said) <= 1800 / 15 + 2
     assert "observed 15 min of 30 min; 0 of 1800 health probes failed" in world.said
+
+
+async def test_where_the_canary_has_an_address_it_is_asked_there_too_and_judged_by_itself(world: World) -> None:
+    step = replace(OBSERVE, duration_s=20, canary_url="http://canary.shop")
+    assert (await observed(world, step)).outcome is Outcome.PASS
+    asked = Counter(request.url for _, request in world.probes.sent)
+    assert asked["http://canary.shop/health/ready"] == asked["http://shop/health/ready"] == 20
+    assert asked["http://canary.shop/api/orders"] == asked["http://shop/api/orders"] > 0
+
+    world.probes.respond = lambda r, s: HttpAnswer(503, 0.01) if "canary" in r.url and "ready" in r.url else well(r, s)
+    result = await observed(world, step)
+    assert [(v.gate, v.code) for v in result.verdicts] == [
+        ("health acceptance of /health/ready of the canary", "health.success_ratio")
+    ]
