@@ -91,6 +91,7 @@ class Bot:
             PROCEDURES.get,
             CONTINUATIONS,
             painter=metrics.metered(self.painter, "charts", self.meters),
+            incidents=lambda: self.configuration.connections.slack.incidents,
         )
         showing.doing = engine.interpreter.doing
         engine.guards.judged = lambda seconds, outcomes: self.meters.guard_round(seconds, outcomes)

@@ -10,6 +10,8 @@ import structlog
 
 from engine.guards import GuardEvaluator
 from engine.inbox import Inbox
+from engine.incidents import open_rows
+from engine.incidents import show as show_incident
 from engine.intents import AnswerRenderer, Consumer
 from engine.interpreter import Interpreter
 from engine.journal import Turn
@@ -32,7 +34,7 @@ class Shows(Renderer, AnswerRenderer, Protocol):
 
 
 class Engine:
-    """desk: the operations for the edges. Give `inbox.consumer` before `start`."""
+    """desk: the operations for the edges. Give `inbox.consumer` before `start`. incidents: the channel of incidents; default: `channel`."""
 
     def __init__(
         self,
@@ -46,12 +48,13 @@ class Engine:
         continuations: Continuations,
         *,
         painter: Painter,
+        incidents: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
         self._ports = ports
         self.settings = settings
         self.inbox = Inbox(store, ports.clock)
-        self.outbox = Outbox(store, ports.clock, chat, shows, channel, painter=painter)
+        self.outbox = Outbox(store, ports.clock, chat, shows, channel, painter=painter, incidents=incidents)
         self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
         self.interpreter.changed = self._changed
@@ -87,6 +90,8 @@ class Engine:
         turn.audit("forge.started", "forge", evidence={"setting": self.settings.current.hash})
         for run in _open_runs(ledger):
             turn.show(run)
+        for incident in open_rows(ledger):
+            show_incident(turn, incident)
 
     async def shift_deadlines(self, jump: timedelta, move: Callable[[], None]) -> None:
         """The wall clock jumped: open waits keep their remaining time, running steps their beginning, and the audit log tells.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.freezes import freezes_for
+from engine.incidents import incidents_for
 from engine.ports import Ledger, Store
 from engine.records import Decision, Run, SeenTag, Segment
 from runbook.plan import from_json
-from runbook.ports import Clock, Released
+from runbook.ports import Clock, Freeze, Incident, Released
 from runbook.values import Environment, Release
 
 _IN_STAGING, _IN_PROD = ("go", "no_go"), ("released", "rolled_back")
@@ -64,6 +66,13 @@ class LedgerMemory:
             return [each for decision in found if (each := _released(ledger, decision)) is not None]
 
         return tuple(await self._store.read(look))
+
+    async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
+        return await self._store.read(lambda ledger: incidents_for(ledger, service, environment))
+
+    async def freezes(self, service: str, environment: Environment) -> tuple[Freeze, ...]:
+        now = self._clock.now()
+        return await self._store.read(lambda ledger: freezes_for(ledger, now, service, environment))
 
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         """Of the newest go that measured anything, among the last twenty."""

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 from engine import approvals, choices, controls, present
 from engine.answers import Answer, AnswerKind, info, refused
+from engine.freezes import CARRIERS as FREEZES
 from engine.inbox import Inbox
+from engine.incidents import CARRIERS as INCIDENTS
 from engine.intents import AnswerRenderer, Intent
 from engine.interpreter import Interpreter
 from engine.journal import Turn
@@ -38,7 +40,7 @@ T = TypeVar("T")
 FRESH = timedelta(minutes=15)
 """How old a payload may be when it is worked on, if it changes something: a response address lives for 30 minutes."""
 
-CARRIERS: Mapping[str, Callable[[Turn, Intent, Actor], Answer]] = {}
+CARRIERS: Mapping[str, Callable[[Turn, Intent, Actor], Answer]] = {**FREEZES, **INCIDENTS}
 """Commands that concern no single run, by name: each module that carries some out adds its own."""
 
 ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {}
@@ -306,6 +308,8 @@ class Desk:
 
     def _allowed(self, intent: Intent, actor: Actor) -> Verdict:
         name = "approve" if intent.name.startswith("choose:") else AUTHORITY.get(intent.name, intent.name)
+        if intent.name == "incident" and intent.options.get("verb") == "list":
+            name = "status"  # it only reads
         return may_run(name, actor, self._settings.current.policy)
 
     def _lock(self, turn: Turn, intent: Intent, actor: Actor) -> Answer:

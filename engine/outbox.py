@@ -15,6 +15,9 @@ from functools import partial
 
 import structlog
 
+from engine.incidents import NOTE as INCIDENT_NOTE
+from engine.incidents import VIEW as INCIDENT
+from engine.incidents import thread_of
 from engine.pictures import PICTURE, PICTURES, PRIVATE, PRIVATE_NOTE, Pictures, in_words, is_hopeless
 from engine.ports import Chat, Ledger, Message, Painter, Placed, Renderer, Store
 from engine.records import Outgoing, Posted, Received
@@ -44,7 +47,15 @@ CONTENT_FAULTS = frozenset(
 
 LOOK_BACK = timedelta(minutes=5)
 
-LANES = {"channel": ["view", "note", PICTURE], "answers": ["answer"], "private": list(PRIVATE)}
+LANES = {
+    "channel": ["view", "note", PICTURE],
+    "incidents": [INCIDENT, INCIDENT_NOTE],
+    "answers": ["answer"],
+    "private": list(PRIVATE),
+}
+VIEWS = ("view", INCIDENT)
+"""Drawn again in place; everything else is posted once."""
+
 AT_MOST_ONCE = ("answer", *PRIVATE)
 """Nothing can be looked up behind a response address, nor in direct messages without the right to read them."""
 
@@ -62,7 +73,8 @@ class Letter:
 
 
 class Outbox:
-    """Three lanes: what the channel sees, strictly in order; answers to callers, which overtake it; pictures for one person."""
+    """Lanes: what the channel sees, strictly in order; incidents, which may have a channel of their own; answers to callers, which overtake
+    both; pictures for one person."""
 
     def __init__(
         self,
@@ -73,12 +85,14 @@ class Outbox:
         channel: Callable[[], str],
         *,
         painter: Painter,
+        incidents: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._chat = chat
         self._renderer = renderer
         self._channel = channel
+        self._incidents = incidents or channel
         self._lanes: list[asyncio.Task[None]] = []
         self._pictures = Pictures(chat, painter)
         self._bell = {lane: asyncio.Event() for lane in LANES}
@@ -166,7 +180,7 @@ class Outbox:
         if message is not None and current.error.startswith(PLAIN):
             message = Message(message.text)
         place = ledger.get(Posted, current.subject)
-        if message is None or (place is not None and (current.kind != "view" or place.rendered == _hash(message))):
+        if message is None or (place is not None and (current.kind not in VIEWS or place.rendered == _hash(message))):
             ledger.save(replace(current, state="sent", sent_at=now))
             return None
         return self._letter(ledger, current, message, place, doubtful=doubtful)
@@ -182,7 +196,7 @@ class Outbox:
     ) -> Letter:
         row = replace(current, state="sending", attempts=current.attempts + 1)
         ledger.save(row)
-        thread = ledger.get(Posted, f"headline:{row.run}") if not row.subject.startswith("headline:") else None
+        thread = _thread(ledger, row)
         address = ""
         if row.kind == "answer":
             received = ledger.get(Received, (row.payload or {}).get("received"))
@@ -228,7 +242,10 @@ class Outbox:
         if letter.place is not None:
             await self._chat.update(letter.place.channel, letter.place.ts, message)
             return Placed(letter.place.channel, letter.place.ts, letter.place.permalink)
-        channel, thread_ts = self._channel(), letter.thread.ts if letter.thread is not None else ""
+        channel = self._incidents() if row.kind in LANES["incidents"] else self._channel()
+        thread_ts = letter.thread.ts if letter.thread is not None else ""
+        if row.kind == INCIDENT_NOTE and letter.thread is not None:
+            channel = letter.thread.channel  # where its card stands, whatever the configuration says by now
         if letter.doubtful:
             since = row.created_at - LOOK_BACK
             found = await self._chat.find(channel, _message_id(row), thread_ts=thread_ts, since=since)
@@ -281,6 +298,15 @@ class Outbox:
         row = replace(letter.row, state="pending", not_before=again, error=error.code)
         await self._store.write(lambda ledger: ledger.save(row))
         return pause_s
+
+
+def _thread(ledger: Ledger, row: Outgoing) -> Posted | None:
+    """The message beneath which this one belongs."""
+    if row.kind == INCIDENT_NOTE:
+        return ledger.get(Posted, thread_of(row))
+    if row.kind == INCIDENT or row.subject.startswith("headline:"):
+        return None
+    return ledger.get(Posted, f"headline:{row.run}")
 
 
 def _without_blocks_or_dropped(ledger: Ledger, letter: Letter, error: ForgeError) -> None:

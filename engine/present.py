@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from engine import freezes, incidents
 from engine.approvals import assigned, closing_of, standing
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
 from engine.lifecycle import verdicts_of
@@ -317,6 +318,10 @@ def status(turn: Turn, service: str = "") -> StatusView:
         locks=tuple(turn.ledger.find(Lock)),
         decisions=tuple(newest.values()),
         now=turn.now,
+        freezes=tuple(freezes.view_of(row) for row in freezes.freezes_of(turn.ledger, turn.now)),
+        incidents=tuple(
+            incidents.view_of(turn, row) for row in incidents.open_rows(turn.ledger) if service in ("", row.service) or not row.service
+        ),
     )
 
 

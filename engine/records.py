@@ -185,7 +185,8 @@ class Outgoing:
 
     kind: `view` (rendered from stored rows when sent; coalesced by subject, edited in place), `note` (once, in the run's thread; `broadcast`
     shows it in the channel too), `picture` (a chart, once, as a file in the run's thread; payload: `chart`), `private_picture` (the same in
-    the direct messages of payload's `user`, at most once), `answer` (to the caller alone, at most once; payload has `received`, the inbox row
+    the direct messages of payload's `user`, at most once), `incident` and `incident_note` (a view and a note of an incident, in the channel of
+    incidents, the note in its card's thread), `answer` (to the caller alone, at most once; payload has `received`, the inbox row
     whose response address it uses). state: `pending`, `sending` (committed before the call: a crash leaves it doubtful), `sent`, `dropped`.
     """
 

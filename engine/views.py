@@ -144,6 +144,60 @@ class RunLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IncidentUpdate:
+    """at: ISO time. text: one or more lines."""
+
+    at: str
+    by_name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentView:
+    """An incident's card. service: empty for all of the environment. run: whose way back opened it. who: Slack ids of those who must act.
+
+    holds_releases: no release passes its gate while it is open.
+    """
+
+    id: str
+    service: str
+    environment: str
+    severity: int
+    title: str
+    opened_by_name: str
+    opened_at: datetime
+    run: str = ""
+    updates: tuple[IncidentUpdate, ...] = ()
+    resolved_at: datetime | None = None
+    resolved_by_name: str = ""
+    holds_releases: bool = False
+    who: tuple[str, ...] = ()
+    permalink: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentsView:
+    """incidents: open ones, the gravest first. total: how many are open."""
+
+    incidents: tuple[IncidentView, ...]
+    total: int
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeView:
+    """service: empty for all of the environment. until: None: until it is lifted. undo: the command that lifts it."""
+
+    environment: str
+    service: str
+    owner_name: str
+    reason: str
+    at: datetime
+    until: datetime | None
+    undo: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatusView:
     """active: running, waiting, held. queued: in order. recent: ended lately. decisions: the newest recorded result per service and environment."""
 
@@ -153,6 +207,8 @@ class StatusView:
     locks: tuple[Lock, ...]
     decisions: tuple[Decision, ...]
     now: datetime
+    freezes: tuple[FreezeView, ...] = ()
+    incidents: tuple[IncidentView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

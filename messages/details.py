@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.views import AuditView, HelpView, PlanView, RunLine, StatusView
-from messages import words
+from messages import incidents, words
 from messages.blocks import (
     Block,
     Markup,
@@ -87,6 +87,12 @@ def status_blocks(view: StatusView) -> list[Block]:
             age = words.since(lock.at, view.now)
             told = f"{lock.environment}, {what}: {lock.owner_name or lock.owner} for {age}"
             lines.append(join(":lock:", esc(told, 200), "–", esc(lock.run or lock.reason), code(undo)))
+    if view.incidents:
+        lines.append(bold(Markup("Open incidents")))
+        lines += [incidents.incident_line(incident) for incident in view.incidents]
+    if view.freezes:
+        lines.append(bold(Markup("Freezes")))
+        lines += [incidents.freeze_line(freeze) for freeze in view.freezes]
     if view.decisions:
         lines.append(bold(Markup("Newest results")))
         for result in view.decisions:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from engine.answers import Answer, AnswerKind
-from engine.views import AuditView, HelpView, PlanView, RunLine, RunView, StatusView, StepView
-from messages import words
+from engine.views import (
+    AuditView,
+    FreezeView,
+    HelpView,
+    IncidentsView,
+    IncidentView,
+    PlanView,
+    RunLine,
+    RunView,
+    StatusView,
+    StepView,
+)
+from messages import incidents, words
 from messages.blocks import plain
 from messages.metrics import metric_tables
 from runbook.metric_report import MetricReport
@@ -108,6 +119,10 @@ def _print_view(console: Console, view: Any) -> None:
                 console.print(part)
         case RunView():
             _print_run(console, view)
+        case IncidentsView():
+            _print_incidents(console, view.incidents)
+        case FreezeView():
+            _print_freezes(console, (view,))
 
 
 def _table(*columns: str, title: str = "") -> Table:
@@ -157,14 +172,33 @@ def _print_status(console: Console, view: StatusView) -> None:
             owner, age = lock.owner_name or lock.owner, words.since(lock.at, view.now)
             _row(table, lock.environment, lock.service, owner, age, lock.run or lock.reason, undo)
         console.print(table)
+    _print_incidents(console, view.incidents, title="Open incidents")
+    _print_freezes(console, view.freezes)
     if view.decisions:
         table = _table("environment", "service", "version", "result", "when", title="Newest results")
         for result in view.decisions:
             word = result.result.replace("_", " ")
             _row(table, result.environment, result.service, result.version, word, _time(result.at))
         console.print(table)
-    if not (view.active or view.queued or view.recent or view.locks or view.decisions):
+    told = (view.active, view.queued, view.recent, view.locks, view.decisions, view.incidents, view.freezes)
+    if not any(told):
         console.print("Nothing runs and nothing waits.")
+
+
+def _print_incidents(console: Console, views: Sequence[IncidentView], *, title: str = "") -> None:
+    if views:
+        table = _table(*incidents.INCIDENT_COLUMNS, title=title)
+        for view in views:
+            _row(table, *incidents.incident_cells(view))
+        console.print(table)
+
+
+def _print_freezes(console: Console, views: Sequence[FreezeView]) -> None:
+    if views:
+        table = _table(*incidents.FREEZE_COLUMNS, title="Freezes")
+        for view in views:
+            _row(table, *incidents.freeze_cells(view))
+        console.print(table)
 
 
 def _print_runs(console: Console, title: str, runs: tuple[RunLine, ...]) -> None:

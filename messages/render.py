@@ -8,10 +8,21 @@ from typing import Any
 from engine.answers import Answer, AnswerKind
 from engine.notes import Note
 from engine.ports import Message
-from engine.views import ApprovalView, AuditView, ChecklistView, HelpView, PlanView, RunView, StatusView
+from engine.views import (
+    ApprovalView,
+    AuditView,
+    ChecklistView,
+    FreezeView,
+    HelpView,
+    IncidentsView,
+    PlanView,
+    RunView,
+    StatusView,
+)
 from messages import cards, details, metrics, words
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
 from messages.checklists import checklist_lines
+from messages.incidents import freeze_blocks, incidents_blocks
 from runbook.metric_report import MetricReport
 
 _ANSWER_SIGNS = {
@@ -82,6 +93,10 @@ def view_blocks(view: Any) -> list[Block]:
             return metrics.metrics_blocks(view)
         case RunView():
             return _run_blocks(view)
+        case IncidentsView():
+            return incidents_blocks(view)
+        case FreezeView():
+            return freeze_blocks(view)
         case (ChecklistView(), *_):
             return _checklists(view)
     return []

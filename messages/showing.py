@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from engine import present
+from engine import incidents, present
 from engine.answers import Answer
 from engine.checklists import checklist_view
 from engine.journal import Turn, step_of
@@ -15,6 +15,7 @@ from engine.ports import Ledger, Message
 from engine.records import Outgoing, Run
 from engine.settings import Settings
 from messages.checklists import checklist_card, override_card
+from messages.incidents import incident_card
 from messages.render import Messages
 from runbook.plan import from_json
 from runbook.steps.control import Checklist
@@ -39,7 +40,12 @@ class Showing:
             return self._messages.note(from_json(Note, payload), outgoing.run)
         if outgoing.kind == "private_note":
             return self._messages.note(from_json(Note, payload["note"]))
+        if outgoing.kind == incidents.NOTE:
+            return self._messages.note(from_json(Note, payload))
         turn = Turn(ledger, now, self._settings.current)
+        if outgoing.kind == incidents.VIEW:
+            incident = incidents.card(turn, outgoing.subject.partition(":")[2])
+            return incident_card(incident) if incident is not None else None
         run = turn.run(outgoing.run)
         if run is None:
             return None

@@ -54,6 +54,12 @@ TONE: dict[Tone, Sign] = {
     Tone.WARN: Sign(":warning:", "!", "attention"),
     Tone.ASK: Sign(":point_right:", "→", "your turn"),
 }
+SEVERITY: dict[int, Sign] = {
+    1: Sign(":rotating_light:", "‼", "severity 1"),
+    2: Sign(":red_circle:", "!", "severity 2"),
+    3: Sign(":large_orange_circle:", "–", "severity 3"),
+    4: Sign(":white_circle:", "·", "severity 4"),
+}
 PAUSED = Sign(":double_vertical_bar:", "‖", "paused")
 LOG = "last lines of the log"
 _UNKNOWN = Sign(":grey_question:", "?", "unknown")
@@ -69,6 +75,11 @@ def run_sign(state: str, ending: str = "", *, paused: bool = False) -> Sign:
     if paused and state != RunState.ENDED:
         return PAUSED
     return RUN.get(ending if state == RunState.ENDED else state, _UNKNOWN._replace(word=ending or state))
+
+
+def severity_sign(severity: int, *, is_resolved: bool) -> Sign:
+    sign = SEVERITY.get(severity, _UNKNOWN._replace(word=f"severity {severity}"))
+    return Sign(":white_check_mark:", "✔", f"resolved, {sign.word}") if is_resolved else sign
 
 
 def progress(run: RunView) -> str:

@@ -92,6 +92,7 @@ class KeptMessage:
     broadcast: bool
     message_id: str
     edits: int = 0
+    channel: str = ""
 
 
 @dataclass
@@ -127,7 +128,7 @@ class KeepingChat:
         self, channel: str, message: Message, message_id: str, *, thread_ts: str = "", broadcast: bool = False
     ) -> Placed:
         self._strike()
-        kept = KeptMessage(f"{next(self._ts)}.0", message, thread_ts, broadcast, message_id)
+        kept = KeptMessage(f"{next(self._ts)}.0", message, thread_ts, broadcast, message_id, channel=channel)
         self.messages.append(kept)
         return Placed(channel, kept.ts, f"https://slack.test/{kept.ts}")
 
@@ -372,7 +373,7 @@ async def bench(
     showing = Showing(settings)
     engine = Engine(
         counted, ports, settings, chat, showing, lambda: "C1", {"staging": staging}.get,
-        CONTINUATIONS, painter=painter,
+        CONTINUATIONS, painter=painter, incidents=lambda: "C2",
     )  # fmt: skip
     showing.doing = engine.interpreter.doing
 

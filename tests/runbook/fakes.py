@@ -16,8 +16,10 @@ from runbook.ports import (
     CiCheck,
     ContainerSpec,
     Deployment,
+    Freeze,
     HttpAnswer,
     HttpRequest,
+    Incident,
     LintFinding,
     Ports,
     Rollout,
@@ -29,7 +31,8 @@ from runbook.ports import (
 )
 from runbook.values import Environment, FrozenImage, Release, Role
 from tests.fakes.clock import NOON, SimulatedClock
-from tests.runbook.fake_jobs import FakeJobs, JobLife
+from tests.runbook.fake_jobs import JobLife
+from tests.runbook.fake_traffic import FakeTraffic
 
 COMMIT = "c" * 40
 TAG_OBJECT = "a" * 40
@@ -172,6 +175,8 @@ class FakeMemory:
     seen: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     go: Release | None = None
     performance: Mapping[str, float] | None = None
+    incidents: tuple[Incident, ...] = ()
+    frozen: tuple[Freeze, ...] = ()
 
     async def first_seen(self, service: str, tag: str) -> tuple[str, str] | None:
         return self.seen.get((service, tag))
@@ -184,6 +189,12 @@ class FakeMemory:
 
     async def go_for(self, service: str, commit: str) -> Release | None:
         return self.go if self.go is not None and self.go.commit == commit else None
+
+    async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
+        return self.incidents
+
+    async def freezes(self, service: str, environment: Environment) -> tuple[Freeze, ...]:
+        return self.frozen
 
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         return self.performance
@@ -222,7 +233,8 @@ class FakeScans:
 
 def deployment(name: str, image: str = "registry.example/acme/old@sha256:0", **changes: Any) -> Deployment:
     container = ContainerSpec("app", image, "/health/live", "/health/ready")
-    return replace(Deployment(name, (container,), replicas=2, generation=1), **changes)
+    track = {"forge/track": "stable"}
+    return replace(Deployment(name, (container,), replicas=2, generation=1, labels=track, selector=track), **changes)
 
 
 GOOD_ROLLOUT = Rollout(generation=2, observed=True, desired=2, updated=2, available=2, total=2)
@@ -230,7 +242,7 @@ BUSY_ROLLOUT = Rollout(generation=2, observed=True, desired=2, updated=1, availa
 
 
 @dataclass
-class FakeCluster(FakeJobs):
+class FakeCluster(FakeTraffic):
     """rollouts: what each look finds, by seconds since the image was set: the last entry at or before. errors: raised by calls in turn."""
 
     deployments: dict[str, Deployment] = field(default_factory=lambda: {n: deployment(n) for n in ("web", "worker")})
@@ -242,7 +254,10 @@ class FakeCluster(FakeJobs):
     kubectl: str = "kubectl --context staging -n shop"
 
     async def deployment(self, name: str) -> Deployment | None:
-        return self.deployments.get(name)
+        self._fail("deployment")
+        self.pass_time()
+        found = self.deployments.get(name)
+        return None if found is None else replace(found, rollout=self.live(name))
 
     async def set_images(self, name: str, images: Mapping[str, str], annotations: Mapping[str, str]) -> int:
         if self.write_errors:
@@ -254,10 +269,15 @@ class FakeCluster(FakeJobs):
         )
         if containers != found.containers:  # the same image once more begins no new rollout
             self.set_at = self.clock.now()
+            if name in self.pods:
+                self.roll(name)
         self.deployments[name] = replace(found, containers=containers, generation=2)
         return 2
 
     async def rollout(self, name: str) -> Rollout:
+        """Of what traffic has moved: as its pods are now."""
+        if name in self.pods and self.moved:
+            return self.live(name)
         found = self.rollouts((self.clock.now() - self.set_at).total_seconds())
         if isinstance(found, ForgeError):
             raise found
