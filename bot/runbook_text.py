@@ -32,6 +32,7 @@ CHECKS = {
     "automated_tests": "smoke tests and every suite have passed in this run",
     "migrated": "the expand migrations are done and the data verified",
     "performance_kept": "what the load measured is within the tolerance of the target",
+    "canary_ratio": "the canary's errors against stable's, by a sequential test over the whole roll-out",
     "phase_sample": "enough requests reached the canary at this weight",
     "phase_errors": "the canary's error rate at this weight, by more than chance explains",
     "phase_latency": "the canary's p95 at this weight, against the target and against stable's",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.answers import Answer, done, info, refused
 from engine.journal import Turn
 from engine.lifecycle import end_run, on_way_back
+from engine.prompts import STEP, close_prompts
 from engine.queue import ANY_SERVICE, release_command
 from engine.records import Ending, Lock, Run, RunState, StepState
 from runbook.values import Actor, Environment
@@ -90,6 +91,7 @@ def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
             f"`/forge status {run.id}`",
             run=run.id,
         )
+    close_prompts(turn, run, f"{actor.name} tries the step again", kind=STEP)
     turn.save_step(row, state=StepState.PENDING, deadline=None, escalation=0, tries=0, progress=None)
     turn.save_run(run, state=RunState.RUNNING)
     turn.audit("step.retried", run.id, actor, what=row.title, evidence={"attempt": row.attempt + 1})

@@ -19,6 +19,8 @@ from engine.lifecycle import Continuations
 from engine.operations import Desk
 from engine.outbox import Outbox
 from engine.ports import Chat, Ledger, Painter, Renderer, Store
+from engine.prompt_clock import PromptClock
+from engine.prompts import shift_prompts
 from engine.records import Run, RunState, StepRow, StepState
 from engine.settings import Settings
 from engine.spans import Watched
@@ -57,14 +59,18 @@ class Engine:
         self.outbox = Outbox(store, ports.clock, chat, shows, channel, painter=painter, incidents=incidents)
         self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
+        self.prompts = PromptClock(store, ports.clock, settings, self.interpreter.wake)
         self.interpreter.changed = self._changed
-        self.interpreter.shown = self.guards.shown = self.outbox.ring
+        self.interpreter.shown = self.guards.shown = self.prompts.shown = self.outbox.ring
+        self.guards.asked = self.prompts.ring
         self.desk = Desk(store, ports, settings, self.interpreter, self.inbox, self.outbox, shows, procedures)
         self.inbox.on_fault = self.desk.fault
         self.started = False
 
     def _changed(self, run: Run, span: Watched | None) -> None:
         self.guards.follow(run.id, span)
+        if run.state == RunState.HELD:  # by a step about which on-call is asked, perhaps
+            self.prompts.ring()
         self.outbox.ring()
 
     async def start(self, consumer: Consumer) -> None:
@@ -74,6 +80,7 @@ class Engine:
         await self.outbox.start()
         await self.interpreter.start()
         await self.guards.start()
+        await self.prompts.start()
         await self.inbox.start()
         self.started = True
 
@@ -81,6 +88,7 @@ class Engine:
         """Edges first, so that nothing new comes in; what is half done is done again after the next start."""
         self.started = False
         await self.inbox.stop()
+        await self.prompts.stop()
         await self.guards.stop()
         await self.interpreter.stop()
         await self.outbox.stop(drain_s)
@@ -106,6 +114,7 @@ class Engine:
                 for row in turn.steps(run.id):
                     if row.state not in (StepState.DONE, StepState.SKIPPED):
                         turn.save_step(row, **_moved(row, jump))
+            shift_prompts(turn, runs, jump)
             turn.audit(
                 "clock.jumped", "clock", what=f"by {jump.total_seconds():+.1f} s", why="deadlines were shifted with it"
             )
@@ -114,6 +123,7 @@ class Engine:
 
         for run in await self._store.write(shift):
             self.interpreter.wake(run.id)
+        self.prompts.ring()
 
     async def reload(self, setting: Setting) -> None:
         """A new configuration: audited, then in force; plans without an effect are made anew, others keep their numbers."""

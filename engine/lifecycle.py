@@ -8,13 +8,23 @@ from typing import Any
 
 from engine.journal import RUN_BUTTONS, Turn, add_buttons, append_segment, open_steps, plan_of, segment_of, show_view
 from engine.notes import Note, Tone
+from engine.prompts import close_prompts
 from engine.records import Click, Ending, Run, RunState, StepRow, StepState
 from runbook.plan import BEGUN, Plan, from_json, to_json
+from runbook.procedures import WAYS_BACK
 from runbook.procedures.base import Continuation, Request
 from runbook.values import Actor
 from runbook.verdicts import Outcome, Verdict
 
 Continuations = Mapping[str, Continuation]
+
+RETURN = "return_to_previous"
+"""The way back where a procedure has none of its own."""
+
+
+def way_back(run: Run) -> str:
+    """The continuation that leads back from what this run does."""
+    return WAYS_BACK.get(run.procedure, RETURN)
 
 
 def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str) -> Run:
@@ -111,6 +121,7 @@ def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = 
     turn.audit(f"run.{ending}", run.id, what=f"{run.version} on {run.environment}", why=run.ending_reason)
     for row in open_steps(turn, run):
         turn.save_step(row, state=StepState.SKIPPED, deadline=None, code=row.code or "not_reached")
+    close_prompts(turn, run, f"{run.id} has ended")
     _refresh_cards(turn, run)
     turn.show(run)
     if ending != Ending.COMPLETED:
@@ -132,16 +143,25 @@ def _ending_note(run: Run) -> Note:
 
 def _refresh_cards(turn: Turn, run: Run) -> None:
     for row in turn.steps(run.id):
-        if row.kind == "approval" and row.started_at is not None:
-            show_view(turn, f"approval:{run.id}:{row.index}:{row.segment}", run.id)
+        if row.kind in ("approval", "choice") and row.started_at is not None:
+            show_view(turn, f"{row.kind}:{run.id}:{row.index}:{row.segment}", run.id)
 
 
 def leave_plan(
-    turn: Turn, run: Run, name: str, code: str, reason: str, verdicts: Sequence[Verdict], continuations: Continuations
+    turn: Turn,
+    run: Run,
+    name: str,
+    code: str,
+    reason: str,
+    verdicts: Sequence[Verdict],
+    continuations: Continuations,
+    *,
+    decided_at: str = "",
 ) -> Run:
     """Leaves the running plan for a procedure such as the return; without an effect so far the run just ends.
 
-    The fact BEGUN tells it which steps of the plan were begun, finished or not.
+    The fact BEGUN tells it which steps of the plan were begun, finished or not; `decided_at` (ISO time) when it was decided: now, where
+    it isn't given.
     """
     segment = segment_of(turn, run)
     begun = [
@@ -154,7 +174,8 @@ def leave_plan(
             row, state=StepState.SKIPPED, deadline=None, finished_at=turn.now,
             outcome=outcome, code=code if outcome else "not_reached", reason=reason if outcome else "",
         )  # fmt: skip
-    facts = {**run.facts, BEGUN: begun}
+    close_prompts(turn, run, f"{run.id} has left the plan: {reason}")
+    facts = {**run.facts, BEGUN: begun, "decided_at": decided_at or turn.now.isoformat()}
     run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason, facts=facts)
     plan = continuations[name](plan_of(segment), run.facts) if run.first_effect_at is not None else None
     if plan is None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
-from engine import approvals, choices, controls, present
+from engine import approvals, checklists, choices, controls, overrides, present
 from engine.answers import Answer, AnswerKind, info, refused
 from engine.freezes import CARRIERS as FREEZES
 from engine.inbox import Inbox
@@ -24,6 +24,8 @@ from engine.naming import no_such_run, no_such_service
 from engine.outbox import Outbox
 from engine.planned import PLANNED, Target, begin, prepare, refusal, target, under_way
 from engine.ports import Ledger, Store
+from engine.prompt_answers import press
+from engine.prompts import BUTTONS as PROMPT_BUTTONS
 from engine.records import Button, Outgoing, Received, Run, RunState, StepRow
 from engine.settings import Settings
 from engine.views import HelpView
@@ -43,7 +45,11 @@ FRESH = timedelta(minutes=15)
 CARRIERS: Mapping[str, Callable[[Turn, Intent, Actor], Answer]] = {**FREEZES, **INCIDENTS}
 """Commands that concern no single run, by name: each module that carries some out adds its own."""
 
-ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {}
+ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {
+    **dict.fromkeys(PROMPT_BUTTONS, press),
+    **checklists.ON_RUN,
+    **overrides.ON_RUN,
+}
 """Commands and buttons that concern a run, by name."""
 
 AUTHORITY = {"extend": "rollback", "continue": "rollback", "tick": "approve"}
@@ -267,6 +273,8 @@ class Desk:
         plan_hash, row = run.plan_hash, turn.step(run.id, run.position)
         if intent.button:
             button = self._button(turn, intent)
+            if isinstance(button.argument, Mapping) and "override" in button.argument:
+                return overrides.decide(turn, intent, actor, run, str(button.argument["override"]))
             plan_hash, row = button.plan_hash, turn.step(run.id, button.index or 0)
             if plan_hash != run.plan_hash:
                 closed = present.approval_card(turn, run, button.index or 0, run.segment)

@@ -11,6 +11,7 @@ from engine import freezes, incidents
 from engine.approvals import assigned, closing_of, standing
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
 from engine.lifecycle import verdicts_of
+from engine.prompts import open_prompts
 from engine.queue import ANY_SERVICE, ahead_of, lock_on, release_command
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
@@ -20,6 +21,7 @@ from runbook.describe import what_changed
 from runbook.plan import Plan, Step, from_json
 from runbook.procedures.base import Prepared
 from runbook.rules.guards import watch_words
+from runbook.rules.ratio_watch import ratio_words
 from runbook.steps.control import Approval
 from runbook.steps.observations import Observe
 from runbook.values import FrozenImage, Role
@@ -77,7 +79,7 @@ def headline(turn: Turn, run: Run, doing: str = "") -> RunView:
         state=run.state,
         ending=run.ending or "",
         ending_reason=run.ending_reason,
-        why=why,
+        why=_asked(turn, run, why),
         behind=behind,
         steps=steps,
         buttons=_buttons(turn, run),
@@ -87,6 +89,12 @@ def headline(turn: Turn, run: Run, doing: str = "") -> RunView:
         ended_at=run.ended_at,
         notice=turn.setting.notice,
     )
+
+
+def _asked(turn: Turn, run: Run, why: str) -> str:
+    """What on-call is asked beside it comes first: it has a deadline."""
+    told = [f"On-call is asked until {p.deadline:%H:%M} UTC whether to roll back: {p.reason}." for p in open_prompts(turn, run)]
+    return " ".join([*told, why])
 
 
 def _doing_now(view: StepView, doing: str) -> StepView:
@@ -167,7 +175,9 @@ def _buttons(turn: Turn, run: Run) -> dict[str, str]:
 
 def _guards(turn: Turn, run: Run) -> tuple[str, ...]:
     span = watched(turn, run)
-    return () if span is None else tuple(watch_words(guard) for guard in span.guards)
+    if span is None:
+        return ()
+    return (*(watch_words(guard) for guard in span.guards), *(ratio_words(ratio) for ratio in span.ratios))
 
 
 def approval_card(turn: Turn, run: Run, index: int, number: int) -> ApprovalView | None:
@@ -320,7 +330,9 @@ def status(turn: Turn, service: str = "") -> StatusView:
         now=turn.now,
         freezes=tuple(freezes.view_of(row) for row in freezes.freezes_of(turn.ledger, turn.now)),
         incidents=tuple(
-            incidents.view_of(turn, row) for row in incidents.open_rows(turn.ledger) if service in ("", row.service) or not row.service
+            incidents.view_of(turn, row)
+            for row in incidents.open_rows(turn.ledger)
+            if service in ("", row.service) or not row.service
         ),
     )
 

@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.approvals import open_approval, settle, standing
-from engine.choices import open_choice, settle_choice
+from engine.checklists import open_checklist, settle_checklist
+from engine.choices import looked_at, open_choice, settle_choice
 from engine.journal import Turn, append_segment, plan_of, segment_of, step_of
-from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of
+from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of, way_back
 from engine.notes import Note, Tone
+from engine.prompts import WENT_ON, ask_about_step
 from engine.queue import ahead_of, lock_on
 from engine.records import Click, Decision, Ending, Run, RunState, StepRow, StepState
-from runbook.plan import CONTINUE, HOLD, STOP, Result, Step, Work, to_json
-from runbook.steps.control import Announce, Approval, Choice, RecordDecision, Replan
+from runbook.plan import CONTINUE, HOLD, PROMPT, STOP, Result, Step, Work, to_json
+from runbook.steps.control import Announce, Approval, Checklist, Choice, RecordDecision, Replan
 from runbook.values import Role
 from runbook.verdicts import Outcome
 
@@ -88,8 +90,9 @@ def _interrupted(turn: Turn, run: Run, continuations: Continuations) -> None:
     why: dict[str, Any] = run.interrupt
     verdicts = verdicts_of(why.get("verdicts", ()))
     leave_plan(
-        turn, run, why.get("procedure", "return_to_previous"), why["code"], why["reason"], verdicts, continuations
-    )
+        turn, run, why.get("procedure") or way_back(run), why["code"], why["reason"], verdicts, continuations,
+        decided_at=why.get("decided_at", ""),
+    )  # fmt: skip
 
 
 def _may_start(turn: Turn, run: Run) -> bool:
@@ -169,6 +172,8 @@ def _begin_control(turn: Turn, run: Run, row: StepRow, step: Step, continuations
             _done(turn, row)
         case Choice():
             open_choice(turn, run, row, step)
+        case Checklist():
+            open_checklist(turn, run, row, step)
         case Replan():
             _replan(turn, run, row, step, continuations)
         case _:
@@ -228,9 +233,12 @@ def _replan(turn: Turn, run: Run, row: StepRow, step: Replan, continuations: Con
 def _waiting(turn: Turn, run: Run, row: StepRow, step: Step) -> Action | None:
     if isinstance(step, Choice):
         settled = settle_choice(turn, run, row, step)
-    else:
-        assert isinstance(step, Approval)  # noqa: S101 - only these two wait
-        settled = settle(turn, run, row, step)
+        return Wait(looked_at(turn, settled)) if settled.state == StepState.WAITING else None
+    if isinstance(step, Checklist):
+        ticked = settle_checklist(turn, run, row, step)
+        return Wait(ticked.deadline) if ticked.state == StepState.WAITING else None
+    assert isinstance(step, Approval)  # noqa: S101 - only these three wait
+    settled = settle(turn, run, row, step)
     return Wait(row.deadline) if settled.state == StepState.WAITING else None
 
 
@@ -331,12 +339,15 @@ def hold(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
 
 def _after(turn: Turn, run: Run, row: StepRow, step: Step, continuations: Continuations) -> None:
     """The step at the position is done: go on, or do what its `on_fail` says."""
-    if row.outcome != Outcome.FAIL or step.on_fail == CONTINUE or row.state == StepState.SKIPPED:
+    passed = row.outcome != Outcome.FAIL or row.state == StepState.SKIPPED or row.code == WENT_ON
+    if passed or step.on_fail == CONTINUE:
         turn.save_run(run, position=row.index + 1, state=RunState.RUNNING)
         return
     on_fail = row.progress["on_fail"] if isinstance(step, Choice) else step.on_fail
     if on_fail == STOP:
         end_run(turn, run, Ending.FAILED, row.code, f"{row.title}: {row.reason}")
+    elif on_fail == PROMPT:
+        ask_about_step(turn, run, row)
     else:
         name = on_fail.removeprefix("procedure:")
         leave_plan(turn, run, name, row.code, f"{row.title}: {row.reason}", verdicts_of(row.verdicts), continuations)

@@ -6,6 +6,8 @@ somebody whom Slack couldn't be asked about.
 
 from __future__ import annotations
 
+import re
+
 import structlog
 
 from engine.answers import Answer, refused
@@ -23,6 +25,14 @@ ACTIONS = ("approve", "reject", "withdraw", "pause", "resume", "abort", "retry",
 
 WITH_DIALOG = ("reject", "abort")
 """Those that ask for a reason in a dialog first; the dialog's `callback_id` is the same name."""
+
+ON_PROMPTS = ("rollback", "extend", "continue")
+"""The buttons with which on-call answers a prompt."""
+
+PROMPTS_WITH_DIALOG = ("continue",)
+
+CHOICE = re.compile(r"choose:[a-z0-9_-]{1,100}")
+"""The buttons of a choice, one for each of its options."""
 
 
 class SlackConsumer:
@@ -56,14 +66,25 @@ def intent_of(kind: str, kept: Kept) -> Intent | Answer:
     """What a payload asks for, or why it can't be understood."""
     if kind == COMMAND:
         return parse_command(kept.text, (kept.command or "/forge") + " ")
-    allowed = {CLICK: tuple(a for a in ACTIONS if a not in WITH_DIALOG), VIEW: WITH_DIALOG}.get(kind, ())
-    if kept.action not in allowed:
+    if not _is_answered(kind, kept.action):
         return retired_button()
     reason = clean_reason(kept.reason)
     if isinstance(reason, Answer):
         return reason
     text = f"button {kept.action}" + (f": {reason}" if reason else "")
     return Intent(name=kept.action, button=kept.button, reason=reason, text=text[:MAX_KEPT_TEXT])
+
+
+def asks_for_a_reason(action: str) -> bool:
+    """Whether its button opens a dialog, and only the dialog's submission does something."""
+    return action in (*WITH_DIALOG, *PROMPTS_WITH_DIALOG)
+
+
+def _is_answered(kind: str, action: str) -> bool:
+    if kind == VIEW:
+        return asks_for_a_reason(action)
+    known = action in (*ACTIONS, *ON_PROMPTS) or CHOICE.fullmatch(action) is not None
+    return kind == CLICK and known and not asks_for_a_reason(action)
 
 
 def unknown_person(error: ForgeError) -> Answer:

@@ -24,7 +24,16 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from engine.answers import Answer, refused
 from engine.intents import AnswerRenderer, Operations
-from handlers.consumer import ACTIONS, WITH_DIALOG, intent_of, not_a_member, retired_button, unknown_person
+from handlers.consumer import (
+    ACTIONS,
+    CHOICE,
+    ON_PROMPTS,
+    asks_for_a_reason,
+    intent_of,
+    not_a_member,
+    retired_button,
+    unknown_person,
+)
 from handlers.payloads import CLICK, COMMAND, VIEW, Kept, dedup_key, from_click, from_command, from_view, run_named_by
 from handlers.ports import Dialogs, Directory
 from messages.blocks import esc
@@ -251,11 +260,13 @@ def build_app(
         return await listeners.on_error(error, body)
 
     app.command(command)(_listener(listeners.on_command))
-    for action in ACTIONS:
-        with_dialog = action in WITH_DIALOG
-        app.action(action)(_listener(listeners.on_dialog_click if with_dialog else listeners.on_click))
-    for action in WITH_DIALOG:
-        app.view(action)(_listener(listeners.on_view))
+    for action in (*ACTIONS, *ON_PROMPTS):
+        if asks_for_a_reason(action):
+            app.action(action)(_listener(listeners.on_dialog_click))
+            app.view(action)(_listener(listeners.on_view))
+        else:
+            app.action(action)(_listener(listeners.on_click))
+    app.action(CHOICE)(_listener(listeners.on_click))
     app.error(on_error)
     return app
 

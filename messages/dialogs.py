@@ -14,9 +14,13 @@ REASON_INPUT = "text"
 MAX_REASON = 500
 MAX_PRIVATE = 3_000
 
-_TITLES = {"abort": "Abort", "reject": "Reject"}
+_TITLES = {"abort": "Abort", "reject": "Reject", "continue": "Continue"}
+_REQUIRED = ("abort", "continue")
+"""Those whose reason is part of the record, and can't be left out."""
+
 _SAID = {
     "abort": "{run} stops now and returns to the previous state. Everyone sees the reason in its thread.",
+    "continue": "{run} goes on in spite of what on-call was asked about. Everyone sees the reason in its thread.",
     "reject": "{run} ends without going on; what it changed already is returned. Everyone sees the reason in its thread.",
 }
 
@@ -57,7 +61,7 @@ def reason_dialog(action: str, run: str, memory: DialogMemory) -> dict[str, Any]
     """Asks why. run: for the words only. The submission's `callback_id` is the action."""
     named = run or "The run"
     word = _TITLES.get(action, action.capitalize())
-    is_optional = action != "abort"
+    is_optional = action not in _REQUIRED
     return {
         "type": "modal",
         "callback_id": action,

@@ -8,6 +8,7 @@ from typing import Any
 from engine.answers import Answer, AnswerKind
 from engine.notes import Note
 from engine.ports import Message
+from engine.questions import ChoiceView, PromptView
 from engine.views import (
     ApprovalView,
     AuditView,
@@ -19,7 +20,7 @@ from engine.views import (
     RunView,
     StatusView,
 )
-from messages import cards, details, metrics, words
+from messages import cards, details, metrics, prompts, words
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
 from messages.checklists import checklist_lines
 from messages.incidents import freeze_blocks, incidents_blocks
@@ -42,6 +43,12 @@ class Messages:
 
     def approval_card(self, view: ApprovalView) -> Message:
         return cards.approval_card(view)
+
+    def prompt_card(self, view: PromptView) -> Message:
+        return prompts.prompt_card(view)
+
+    def choice_card(self, view: ChoiceView) -> Message:
+        return prompts.choice_card(view)
 
     def note(self, note: Note, run_id: str = "") -> Message:
         """A message posted once. Mentions stand in the text that phones show, and nowhere else is anybody mentioned."""

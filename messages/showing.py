@@ -12,6 +12,7 @@ from engine.journal import Turn, step_of
 from engine.notes import Note
 from engine.overrides import override_view
 from engine.ports import Ledger, Message
+from engine.questions import choice_view, prompt_view
 from engine.records import Outgoing, Run
 from engine.settings import Settings
 from messages.checklists import checklist_card, override_card
@@ -55,6 +56,13 @@ class Showing:
         if what == "override":
             override = override_view(turn, rest)
             return override_card(override) if override is not None else None
+        if what == "prompt":
+            prompt = prompt_view(turn, run, int(rest.rpartition(":")[2]))
+            return self._messages.prompt_card(prompt) if prompt is not None else None
+        if what == "choice":
+            _, index, segment = rest.rsplit(":", 2)
+            choice = choice_view(turn, run, int(index), int(segment))
+            return self._messages.choice_card(choice) if choice is not None else None
         if what == "approval":
             _, index, segment = rest.rsplit(":", 2)
             card = present.approval_card(turn, run, int(index), int(segment))

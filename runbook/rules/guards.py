@@ -26,7 +26,8 @@ class GuardState:
     since: the sample from which on the condition has held without a break, or None. last_at, value: the newest sample with a number.
     asked_from: the first reading of any kind. breached_at: the sample that completed the first breach; it stays, for a breach that
     passed while nobody looked is still one. worst: the value furthest beyond the limit since `since`.
-    missing_*: outcome, code and reason of the newest reading without a number; empty when it had one.
+    missing_*: outcome, code and reason of the newest reading without a number; empty when it had one. clear_since: the sample from which on
+    the condition has not held, without a break in the data; None while it holds and while nothing is known.
     """
 
     since: datetime | None = None
@@ -42,6 +43,7 @@ class GuardState:
     missing_code: str = ""
     missing_reason: str = ""
     absent: bool = False
+    clear_since: datetime | None = None
 
 
 def next_guard(state: GuardState, reading: Reading, at: datetime, guard: Guard, interval_s: float) -> GuardState:
@@ -63,15 +65,17 @@ def next_guard(state: GuardState, reading: Reading, at: datetime, guard: Guard, 
             absent=gap,
             since=None if gap else state.since,
             worst=None if gap else state.worst,
+            clear_since=None if gap else state.clear_since,
         )
     state = replace(
         state, last_at=at, value=reading, missing_outcome="", missing_code="", missing_reason="", absent=False
     )
     if not _holds(guard, reading):
-        return replace(state, since=None, worst=None)
+        clear_since = at if gap or state.clear_since is None else state.clear_since
+        return replace(state, since=None, worst=None, clear_since=clear_since)
     since = at if gap or state.since is None else state.since
     worst = reading if since == at or state.worst is None else _worse(guard, state.worst, reading)
-    state = replace(state, since=since, worst=worst)
+    state = replace(state, since=since, worst=worst, clear_since=None)
     if state.breached_at is None and (at - since).total_seconds() >= guard.for_s:
         return replace(state, breached_at=at, breached_from=since, breach_worst=worst)
     return state
@@ -107,6 +111,23 @@ def judge_guard(state: GuardState, guard: Guard) -> Verdict:
     held_s = (state.last_at - state.since).total_seconds()
     reason = f"{words}, {_beyond(guard)} for {duration(held_s)}; {_limit_words(guard)}"
     return Verdict.passed(guard.name, reason, _evidence(state, guard, held_s), code="guard.pending")
+
+
+def was_seen(state: GuardState) -> bool:
+    """Whether the series ever had a number: what nobody measures was never there."""
+    return state.last_at is not None
+
+
+def clear_for_s(state: GuardState) -> float | None:
+    """For how long the condition has not held any more, by the samples' own times. None while it holds or nothing is known."""
+    if state.clear_since is None or state.last_at is None or state.absent:
+        return None
+    return (state.last_at - state.clear_since).total_seconds()
+
+
+def rearmed(state: GuardState) -> GuardState:
+    """The breach that was found is dealt with: only another one counts from now on."""
+    return replace(state, breached_at=None, breached_from=None, breach_worst=None)
 
 
 def watch_words(guard: Guard) -> str:

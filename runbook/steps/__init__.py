@@ -1,6 +1,7 @@
 """The vocabulary of plans, one file per family. Importing it registers every kind."""
 
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
+from runbook.steps.canary import CanaryRatio
 from runbook.steps.completion import NoSustainedAlert, PhasesPassed
 from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
 from runbook.steps.dividing import Divided, TrafficDividable, divided
@@ -31,6 +32,7 @@ __all__ = [
     "Approval",
     "ApproversReachable",
     "AutomatedTests",
+    "CanaryRatio",
     "CandidateTag",
     "ChangeWindowOpen",
     "Choice",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from runbook.artifacts import look_at_images, look_at_tag
+from runbook.charts import Chart
 from runbook.errors import Permanent, Temporary
 from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, Workload
@@ -22,6 +23,7 @@ from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
+from runbook.steps.canary import CanaryRatio
 from runbook.steps.completion import NoSustainedAlert, PhasesPassed
 from runbook.steps.dividing import TrafficDividable
 from runbook.steps.finals import FinalTag
@@ -157,6 +159,13 @@ class SteadyState:
             return read_error(gate, error, query), False
 
 
+@runtime_checkable
+class Charted(Protocol):
+    """A check that has a picture to show beside its verdicts. It never raises for one that can't be made."""
+
+    async def chart(self, scene: Scene) -> Chart | None: ...
+
+
 AnyCheck = Annotated[
     CandidateTag
     | CiGreen
@@ -169,6 +178,7 @@ AnyCheck = Annotated[
     | Migrated
     | PerformanceKept
     | RunsHere
+    | CanaryRatio
     | FinalTag
     | OnCallAvailable
     | ApproversReachable
@@ -220,11 +230,17 @@ class Gate(Work):
             tolerated = errors_from is None or (now - errors_from).total_seconds() < ERRORS_TOLERATED_S
             waitable = outcome == Outcome.NO_DATA or (outcome == Outcome.ERROR and may_pass and tolerated)
             if not waitable or now >= patience_ends:
-                return Result(verdicts, {self.record: outcome.value} if self.record else {})
+                facts = {self.record: outcome.value} if self.record else {}
+                return Result(verdicts, facts, await self._charts(scene))
             missing = next(v for v in verdicts if v.binding and v.outcome == outcome)
             left = duration(round((patience_ends - now).total_seconds()))
             scene.doing(f"{missing.reason}; asked again every {duration(self.every_s)}, for {left} at most")
             await clock.sleep_until(min(patience_ends, now + timedelta(seconds=self.every_s)))
+
+    async def _charts(self, scene: Scene) -> tuple[Chart, ...]:
+        """Of the checks that have one to show; they are asked for once, when the gate has decided."""
+        charts = await asyncio.gather(*(check.chart(scene) for check in self.checks if isinstance(check, Charted)))
+        return tuple(chart for chart in charts if chart is not None)
 
     async def _ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         answers = await asyncio.gather(*(check.ask(scene) for check in self.checks))
