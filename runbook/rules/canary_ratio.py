@@ -24,6 +24,9 @@ PHASES = (0.25, 0.4, 0.12)
 """Share of alpha of each weight in turn, for the comparison with what stable did before. At 25 % it helps most, for there stable's requests
 beside the canary's are few. Further weights halve what is left. Where nothing is known from before, the first share goes to `SIDE_BY_SIDE`."""
 
+FLOOR_STAKES = (0.5, 0.25, 0.1)
+"""What is put down against the floor at the beginning of each weight."""
+
 MARK_EVERY = 20
 """Ticks after which a later fault gets a beginning of its own: 5 minutes at 15 s."""
 
@@ -33,7 +36,9 @@ LATER = 7 / 8
 MARKS = 8
 """How many are kept: the weight's beginning and the latest."""
 
-TINY = 1e-9
+TINY = 1e-6
+"""Fewer requests are none: the rounding of a rate."""
+
 DRIFTED = 2.0
 """Standard deviations by which stable's rate may have risen before what it did earlier is no baseline any more."""
 
@@ -109,8 +114,8 @@ class RatioState:
     canary: Counts = Counts()
     stable: Counts = Counts()
     marks: tuple[Mark, ...] = ()
-    side_by_side: tuple[float, ...] = e_values.NOTHING
-    floor: tuple[float, ...] = e_values.NOTHING
+    side_by_side: tuple[float, ...] = e_values.NO_BETS
+    floor: tuple[float, ...] = e_values.NO_FLOOR_BETS
     ticks: int = 0
     fresh: int = 0
     marked: int = 0
@@ -143,19 +148,7 @@ def next_ratio(
         return replace(state, stable=state.stable.plus(beside or Counts()))
     if weight is not None and weight < 100 and (beside is None or beside.requests <= 0):
         return state
-    state = _marked(state, weight, limits)
-    beside, by = beside or Counts(), limits.design_effect
-    state = replace(
-        state,
-        canary=state.canary.plus(seen),
-        stable=state.stable.plus(beside),
-        side_by_side=e_values.bet_on_ratio(
-            state.side_by_side, state.ticks, seen.pair, beside.pair, limits.ratio, by
-        ),
-        floor=e_values.bet_on_floor(state.floor, state.ticks, seen.pair, limits.floor, by) if limits.floor > 0 else (),
-        ticks=state.ticks + 1,
-        fresh=state.fresh + 1,
-    )  # fmt: skip
+    state = _bet(_marked(state, weight, limits), seen, beside or Counts(), limits)
     return _crossed(state, limits)
 
 
@@ -196,12 +189,29 @@ def e_value(state: RatioState, limits: RatioLimits) -> float:
         return state.crossed.e_value
     side = _side_by_side(state)
     stored = [mark.share * exp(min(_against(mark, state, limits), 600.0)) for mark in _trusted(state, limits)]
-    return min(max([side, *stored]), _floor(state))
+    return min(max([side, *stored]), _floor(state, limits))
+
+
+def _bet(state: RatioState, canary: Counts, stable: Counts, limits: RatioLimits) -> RatioState:
+    """One tick of a canary's requests. A bet is put down before the tick is looked at."""
+    late, by = e_values.later_stake(state.ticks), limits.design_effect
+    begins = state.fresh == 0 and state.marked == 0
+    on_ratio = late + (e_values.AT_ONCE if state.ticks == 0 else 0.0)
+    on_floor = late + (FLOOR_STAKES[state.phases - 1] if begins and state.phases <= len(FLOOR_STAKES) else 0.0)
+    return replace(
+        state,
+        canary=state.canary.plus(canary),
+        stable=state.stable.plus(stable),
+        side_by_side=e_values.bet_on_ratio(state.side_by_side, on_ratio, canary.pair, stable.pair, limits.ratio, by),
+        floor=e_values.bet_on_floor(state.floor, on_floor, canary.pair, limits.floor, by),
+        ticks=state.ticks + 1,
+        fresh=state.fresh + 1,
+    )
 
 
 def _crossed(state: RatioState, limits: RatioLimits) -> RatioState:
     wanted = 1 / limits.alpha
-    if state.canary.requests < limits.minimum_requests or _floor(state) < wanted:
+    if state.canary.requests < limits.minimum_requests or _floor(state, limits) < wanted:
         return state
     logs = [(log(mark.share) + _against(mark, state, limits), mark) for mark in _trusted(state, limits)]
     best, mark = max(logs, key=lambda pair: pair[0], default=(0.0, None))
@@ -267,8 +277,8 @@ def _side_by_side(state: RatioState) -> float:
     return share * e_values.worth(state.side_by_side)
 
 
-def _floor(state: RatioState) -> float:
-    return e_values.worth(state.floor) if state.floor else inf
+def _floor(state: RatioState, limits: RatioLimits) -> float:
+    return e_values.worth(state.floor, e_values.ABOVE_FLOOR) if limits.floor > 0 else inf
 
 
 def _present(state: RatioState, limits: RatioLimits) -> tuple[Counts, Counts]:
@@ -297,6 +307,8 @@ def _usable(counts: Counts | None) -> Counts | None:
         return None
     if counts.requests < 0 or counts.errors < 0:
         return None
+    if counts.requests < TINY:
+        return Counts()
     return counts if counts.errors <= counts.requests else Counts(counts.requests, counts.requests)
 
 

@@ -8,25 +8,35 @@ from __future__ import annotations
 from math import exp, log, sqrt
 
 ALTERNATIVES = (
-    (1.25, 0.04), (1.5, 0.34), (2.0, 0.12), (2.5, 0.20), (3.5, 0.08), (5.0, 0.12), (10.0, 0.05), (30.0, 0.03), (100.0, 0.02),
+    (1.25, 0.04), (1.5, 0.31), (2.0, 0.12), (2.5, 0.20), (3.5, 0.08), (5.0, 0.15), (10.0, 0.05), (30.0, 0.03), (100.0, 0.02),
 )  # fmt: skip
 """(how many times the limit the canary's rate is, share of the stake). Three times stable is 1.5 times a limit of 2: the hardest case that
 must be found fast, so it has the largest share; far ones need few failures and can pay for a small one."""
 
+ABOVE_FLOOR = ((1.5, 0.08), (2.5, 0.12), (5.0, 0.2), (10.0, 0.3), (30.0, 0.15), (100.0, 0.15))
+"""The same against the floor, which decides alone where stable hardly ever fails."""
+
 AT_ONCE = 0.85
-"""Share of the stake on a fault that is there from the beginning. The rest is put down little by little, for one that begins later."""
+"""Share of a stake on a fault that is there from the beginning. The rest is put down little by little, for one that begins later."""
 
 HAZARD = 1 / 120
 """What part of the remaining stake each tick puts down: at ticks of 15 s half of it within 20 minutes."""
 
-NOTHING = (0.0,) * len(ALTERNATIVES)
+NO_BETS = (0.0,) * len(ALTERNATIVES)
+NO_FLOOR_BETS = (0.0,) * len(ABOVE_FLOOR)
 _CEILING = 1e300
 _LOGS = tuple((times, log(times), share, log(share)) for times, share in ALTERNATIVES)
+_FLOOR_LOGS = tuple((times, log(times), share) for times, share in ABOVE_FLOOR)
+
+
+def later_stake(tick: int) -> float:
+    """What is put down on a fault that begins with this tick, the first being 0. All of it together is 1 - AT_ONCE."""
+    return (1 - AT_ONCE) * HAZARD * (1 - HAZARD) ** tick
 
 
 def bet_on_ratio(
     bets: tuple[float, ...],
-    tick: int,
+    stake: float,
     canary: tuple[float, float],
     stable: tuple[float, float],
     ratio: float,
@@ -34,11 +44,11 @@ def bet_on_ratio(
 ) -> tuple[float, ...]:
     """One tick's requests and errors of both tracks side by side, held against each other alone: whatever the rate of that very tick was.
 
-    tick: how many came before. by: the design effect that evidence is divided by.
+    stake: put down before this tick is seen. by: the design effect that evidence is divided by.
     """
     (requests, errors), (others, failed) = canary, stable
-    stake, both = _stake(tick), errors + failed
-    limit, top = ratio * requests, others + ratio * requests
+    both, limit = errors + failed, ratio * requests
+    top = others + limit
     return tuple(
         _grown(bet + stake, (errors * log_times + both * log(top / (others + times * limit))) / by if top > 0 else 0.0)
         for bet, (times, log_times, _, _) in zip(bets, _LOGS, strict=True)
@@ -46,19 +56,19 @@ def bet_on_ratio(
 
 
 def bet_on_floor(
-    bets: tuple[float, ...], tick: int, canary: tuple[float, float], floor: float, by: float
+    bets: tuple[float, ...], stake: float, canary: tuple[float, float], floor: float, by: float
 ) -> tuple[float, ...]:
     """One tick's requests and errors of the canary against a rate that is known: the floor."""
     requests, errors = canary
-    stake, expected = _stake(tick), floor * requests
+    expected = floor * requests
     return tuple(
         _grown(bet + stake, (errors * log_times - (times - 1) * expected) / by)
-        for bet, (times, log_times, _, _) in zip(bets, _LOGS, strict=True)
+        for bet, (times, log_times, _) in zip(bets, _FLOOR_LOGS, strict=True)
     )
 
 
-def worth(bets: tuple[float, ...]) -> float:
-    return sum(bet * share for bet, (_, share) in zip(bets, ALTERNATIVES, strict=True))
+def worth(bets: tuple[float, ...], alternatives: tuple[tuple[float, float], ...] = ALTERNATIVES) -> float:
+    return sum(bet * share for bet, (_, share) in zip(bets, alternatives, strict=True))
 
 
 def against_stored(
@@ -91,12 +101,8 @@ def risen(since: tuple[float, float], before: tuple[float, float], by: float) ->
     every = (errors + failed) / by
     if every <= 0 or requests <= 0 or others <= 0:
         return 0.0
-    part = requests / (requests + others)
-    return (errors / by - every * part) / sqrt(every * part * (1 - part))
-
-
-def _stake(tick: int) -> float:
-    return AT_ONCE if tick == 0 else (1 - AT_ONCE) * HAZARD * (1 - HAZARD) ** (tick - 1)
+    part, rest = requests / (requests + others), others / (requests + others)
+    return (errors / by - every * part) / sqrt(every * part * rest)
 
 
 def _grown(bet: float, log_factor: float) -> float:
