@@ -7,7 +7,7 @@ READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox demo test lint format bench conformance lock docs picture clean
+.PHONY: help sandbox demo test lint format bench verdicts conformance lock docs picture clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,9 @@ format: $(READY) ## Put the code into the project's format
 
 bench: $(READY) ## Measure; fails where a limit is missed
 	$(BIN)/python -m tests.bench $(ARGS)
+
+verdicts: $(READY) ## Simulate releases and write the tables of docs/verdicts.md; fails where a bar is missed
+	$(BIN)/python -m tests.bench.verdicts --write $(ARGS)
 
 conformance: $(READY) ## Run the contract tests against the systems that the addresses name, by default the sandbox's
 	$(BIN)/python -m pytest -m conformance tests/conformance $(ARGS)
