@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bot.configuration.connections import ClusterConnection, Connections, Secret
-from runbook.ports import Clock, Memory, Ports, ScanReports
-from runbook.values import Environment
+from runbook.ports import Clock, Memory, NoPeople, People, Ports, ScanReports
+from runbook.values import Environment, Role
 
 if TYPE_CHECKING:
     from integrations.github import GitHub
     from integrations.http_probes import AiohttpProbes
     from integrations.kubernetes import Credentials, KubernetesCluster
+    from integrations.pagerduty import PagerDutySchedule
     from integrations.prometheus import PrometheusMetrics
     from integrations.registry import OciRegistry
     from integrations.scan_folder import ScanFolder
     from integrations.signatures.git_signatures import GitSignatures
+    from integrations.slack.directory import SlackDirectory
     from integrations.slack.web import SlackWeb
     from integrations.sql_linter import SquawkLinter
 
@@ -105,6 +107,23 @@ class Adapters:
         slack = self._connections.slack
         return SlackWeb(slack.bot_token.reveal(), api_url=slack.api_url)
 
+    @cached_property
+    def schedule(self) -> PagerDutySchedule | None:
+        """None where none is configured."""
+        from integrations.pagerduty import PagerDutySchedule
+
+        found = self._connections.pagerduty
+        return (
+            None if found is None else self._kept(PagerDutySchedule(found.schedule, found.token.reveal, found.api_url))
+        )
+
+    def directory(self, roles: Callable[[], Mapping[Role, tuple[str, ...]]]) -> SlackDirectory:
+        """roles: members as configured now. Raises Permanent where the bot token has no value."""
+        from integrations.slack.directory import SlackDirectory
+
+        team = self._connections.slack.team
+        return SlackDirectory(self.slack, team_id=team, roles=roles, schedule=self.schedule)
+
     def scan_folder(self, now: Callable[[], datetime]) -> ScanFolder | None:
         """None where none is configured."""
         from integrations.scan_folder import ScanFolder
@@ -112,7 +131,9 @@ class Adapters:
         folder = self._connections.scan_folder
         return None if folder is None else ScanFolder(folder, now)
 
-    def ports(self, clock: Clock, memory: Memory, kept_scans: ScanReports | None = None) -> Ports:
+    def ports(
+        self, clock: Clock, memory: Memory, kept_scans: ScanReports | None = None, people: People | None = None
+    ) -> Ports:
         """Everything that the domain asks of the outside world."""
         scans = (kept_scans, self.scan_folder(clock.now))
         return Ports(
@@ -126,6 +147,7 @@ class Adapters:
             memory=memory,
             scans=tuple(each for each in scans if each is not None),
             linter=self.linter,
+            people=people or NoPeople(),
         )
 
     async def aclose(self) -> None:

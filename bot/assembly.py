@@ -32,11 +32,10 @@ from handlers.local import LocalServer
 from handlers.slack_app import SlackListeners, build_app
 from integrations.charts.painter import Painter
 from integrations.slack.chat import SlackChat
-from integrations.slack.directory import SlackDirectory
 from integrations.slack.sockets import Sockets
 from integrations.slack.web import bare_client
 from messages.showing import Showing
-from runbook.errors import StoreUnavailable
+from runbook.errors import ForgeError, StoreUnavailable
 from runbook.ports import Ports
 from runbook.procedures import CONTINUATIONS, PROCEDURES
 from state.checkpointer import Checkpointer
@@ -54,6 +53,7 @@ CHECKPOINT_LOOK_S = 60.0
 LOAD_CLIENTS_AFTER_S = 30.0
 """After a start people's waiting clicks come first: the import takes a second or two of a processor, which they would feel."""
 CLOCK_LOOK_S = 5.0
+ON_CALL_LOOK_S = 30.0
 JUMP = timedelta(seconds=2)
 
 
@@ -71,6 +71,7 @@ class Bot:
         self.adapters = Adapters(configuration.connections)
         self.chat = SlackChat(self.adapters.slack)
         self.scans = LedgerScans(store)
+        self.directory = self.adapters.directory(lambda: self.settings.current.roles)
         self.painter = Painter()
         self.engine = self._engine()
         self.checkpointer = self._checkpointer()
@@ -100,7 +101,8 @@ class Bot:
         return engine
 
     def _ports(self) -> Ports:
-        ports = self.adapters.ports(self.clock, LedgerMemory(self.store, self.clock), self.scans)
+        memory = LedgerMemory(self.store, self.clock)
+        ports = self.adapters.ports(self.clock, memory, self.scans, self.directory)
         m = self.meters
         return replace(
             ports,
@@ -119,9 +121,6 @@ class Bot:
     def _slack_parts(self) -> None:
         connections, desk = self.configuration.connections, self.engine.desk
         slack = connections.slack
-        self.directory = SlackDirectory(
-            self.adapters.slack, team_id=slack.team, roles=lambda: self.settings.current.roles
-        )
         self.listeners = SlackListeners(desk, self.directory, self.chat, Showing(self.settings))
         http = slack.mode == "http"
         self.app: AsyncApp = build_app(
@@ -159,6 +158,9 @@ class Bot:
         self._soon(self._load_clients())
         self._soon(self._repeat(self._checkpoint_if_due, CHECKPOINT_LOOK_S))
         self._soon(self._repeat(self._watch_clock, CLOCK_LOOK_S))
+        if self.configuration.connections.pagerduty is not None:
+            self._soon(self._look_who_is_on_call())
+            self._soon(self._repeat(self._look_who_is_on_call, ON_CALL_LOOK_S))
         self._soon(self.meters.watch_loop())
 
     async def _load_clients(self) -> None:
@@ -229,6 +231,13 @@ class Bot:
 
     async def _checkpoint_if_due(self) -> None:
         await self.checkpointer.make_if_due()
+
+    async def _look_who_is_on_call(self) -> None:
+        """For mentions, which are written in a transaction and can't wait for a schedule."""
+        try:
+            self.settings.know_on_call(await self.directory.on_call_ids())
+        except ForgeError as error:
+            log.warning("on_call.not_asked", code=error.code, remedy=error.remedy)
 
     async def _watch_clock(self) -> None:
         jump = self.clock.jumped()

@@ -82,8 +82,7 @@ class Turn:
 
     def members(self, *roles: Role) -> tuple[str, ...]:
         """Slack ids of those who hold the roles: to mention the ones that must act."""
-        ids = [m for role in roles for m in self.setting.roles.get(role, ()) if not m.startswith("os:")]
-        return tuple(dict.fromkeys(ids))
+        return tuple(dict.fromkeys(member for role in roles for member in self.setting.members(role)))
 
 
 def show_view(turn: Turn, subject: str, run_id: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runbook.policy import Setting
 
 
@@ -10,4 +12,10 @@ class Settings:
         self.current = current
 
     def replace(self, new: Setting) -> None:
-        self.current = new
+        """Who is on call is no part of a file: it stays known."""
+        self.current = replace(new, on_call=self.current.on_call)
+
+    def know_on_call(self, ids: tuple[str, ...] | None) -> None:
+        """Slack ids of those whom the schedule names now."""
+        if ids != self.current.on_call:
+            self.current = replace(self.current, on_call=ids)

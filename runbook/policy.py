@@ -360,6 +360,8 @@ class Service:
     without: tuple[str, ...] = ()
     expressions: Mapping[str, str] = field(default_factory=dict)
     canary_urls: Mapping[Environment, str] = field(default_factory=dict)
+    database: bool = True
+    """Whether it has one, whose backup production asks for."""
 
 
 @dataclass(frozen=True)
@@ -367,7 +369,8 @@ class Setting:
     """Everything a procedure may know of the configuration, and the hash of the file it came from.
 
     roles: members as configured, `U…` users, `S…` user groups, `os:<name>`; an absent or empty list allows nobody.
-    notice: shown with every run, such as "durations are shortened".
+    notice: shown with every run, such as "durations are shortened". on_call: Slack ids of those whom a schedule names, as it was last
+    asked, to mention them; None: no schedule, or it has not answered yet.
     """
 
     policy: Policy
@@ -376,3 +379,10 @@ class Setting:
     roles: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
     annotation_prefix: str = "forge"
     notice: str = ""
+    on_call: tuple[str, ...] | None = None
+
+    def members(self, role: Role) -> tuple[str, ...]:
+        """Slack ids of users and groups to mention for a role. Where a schedule named nobody who can be reached, the configured ones."""
+        if role is Role.ON_CALL and self.on_call:
+            return self.on_call
+        return tuple(member for member in self.roles.get(role, ()) if not member.startswith("os:"))

@@ -101,6 +101,15 @@ class GithubConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class PagerdutyConnection:
+    """schedule: its id."""
+
+    schedule: str
+    token: Secret
+    api_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryConnection:
     docker_config: Path | None = None
     insecure_hosts: tuple[str, ...] = ()
@@ -149,6 +158,7 @@ class Connections:
     database_url: str = field(repr=False)
     ci_token: Secret | None = None
     scan_folder: Path | None = None
+    pagerduty: PagerdutyConnection | None = None
 
     @property
     def socket_path(self) -> Path:
@@ -180,6 +190,8 @@ class Connections:
             found["integrations.github.token"] = self.github.token
         if self.ci_token is not None:
             found["integrations.ci.token"] = self.ci_token
+        if self.pagerduty is not None:
+            found["integrations.pagerduty.token"] = self.pagerduty.token
         for service, secrets in self.service_secrets.items():
             found |= {f"services.{service}.secrets.{name}": secret for name, secret in secrets.items()}
         return found

@@ -31,6 +31,7 @@ from runbook.policy import (
 )
 
 GITHUB_API = "https://api.github.com"
+PAGERDUTY_API = "https://api.pagerduty.com"
 SLACK_API = "https://slack.com/api/"
 
 
@@ -110,6 +111,7 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
         suites=tuple(Suite(suite.name, suite.kind, suite.job.template()) for suite in section.suites),
         performance=None if section.performance is None else _performance(section.performance),
         without=tuple(section.without),
+        database=section.database,
         expressions=dict(section.expressions),
         canary_urls={env: url.rstrip("/") for env, url in section.canary_urls.items()},
     )
@@ -200,7 +202,15 @@ class Connecting:
             database_url=database_url,
             ci_token=self._optional(file.integrations.ci.token, "FORGE_CI_TOKEN"),
             scan_folder=self._path(file.integrations.scans.folder),
+            pagerduty=self._pagerduty(),
         )
+
+    def _pagerduty(self) -> inside.PagerdutyConnection | None:
+        section = self._file.integrations.pagerduty
+        if section is None:
+            return None
+        api_url = section.api_url or PAGERDUTY_API
+        return inside.PagerdutyConnection(section.schedule, self._secret(section.token), api_url)
 
     def _cluster(self, section: schema.EnvironmentCluster) -> inside.ClusterConnection:
         kubeconfig = section.kubeconfig or self._file.integrations.kubernetes.kubeconfig

@@ -104,6 +104,8 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
             if not any(not member.startswith("os:") for member in file.roles.get(role, [])):
                 cause = f"staging needs an approval by {role}, a role that nobody holds"
                 yield tree.problem(("policy", "staging", field), cause, f"Add members to `roles.{role}`")
+    if Environment.PROD in file.environments:
+        yield from _production_people(file, tree)
     rows = {row.name: row for row in policy_of(file.policy).criteria}
     for name in file.services:
         if not file.services[name].smoke:
@@ -119,6 +121,24 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
         yield tree.problem(("audit", "checkpoints"), cause, "Name a folder, best on a write-once volume")
     if not file.notice:  # shortened on purpose, and every run says so
         yield from _weaker(file, tree)
+
+
+def _production_people(file: File, tree: Tree) -> Iterator[Problem]:
+    """Whom a release to production waits for in vain."""
+    prod = policy_of(file.policy).prod
+    for slot in (*((role,) for role in prod.approvers), *((prod.approvers_any_of,) if prod.approvers_any_of else ())):
+        if not any(_in_slack(file, role) for role in slot):
+            names = " or ".join(slot)
+            cause = f"production needs an approval by {names}, and nobody holds the role"
+            yield tree.problem(("policy", "prod", "approvers"), cause, f"Add members to `roles.{slot[0]}`")
+    if file.integrations.pagerduty is None and not _in_slack(file, Role.ON_CALL):
+        cause = "nobody is on call, so that nothing can be released to production"
+        yield tree.problem(("roles", "on_call"), cause, "Add members, or a schedule beneath `integrations.pagerduty`")
+
+
+def _in_slack(file: File, role: Role) -> bool:
+    """Whether somebody could hold the role who can approve and be mentioned."""
+    return any(not member.startswith("os:") for member in file.roles.get(role, []))
 
 
 def _unproven(file: File, tree: Tree, name: str, rows: Mapping[str, Criterion]) -> Iterator[Problem]:

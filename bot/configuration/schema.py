@@ -37,6 +37,7 @@ Repository = Annotated[str, form(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a reposi
 Prefix = Annotated[str, form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a prefix of annotations", "forge.example.com")]
 Channel = Annotated[str, form(r"^[CG][A-Z0-9]{2,20}$", "a channel's id, not its name", "C0123456789")]
 Team = Annotated[str, form(r"^[TE][A-Z0-9]{2,20}$", "a workspace's id", "T0123456789")]
+ScheduleId = Annotated[str, form(r"^[A-Z0-9]{4,32}$", "a schedule's id, not its name", "PI7DH85")]
 RepositoryPath = Annotated[
     str,
     form(
@@ -229,6 +230,10 @@ class ServiceSection(Section):
         default=None,
         description="Checks the data's integrity after migrations, where no release file names a Job for it.",
     )
+    database: bool = Field(
+        default=True,
+        description="Whether the service has a database: production then needs a young, restorable backup.",
+    )
     suites: list[SuiteSection] = Field(default_factory=list, description="Test suites, in the order they run.")
     performance: PerformanceSection | None = Field(default=None, description="The performance baseline.")
     without: list[MetricName] = Field(
@@ -325,6 +330,19 @@ class ScansSection(Section):
     )
 
 
+class Pagerduty(Section):
+    schedule: ScheduleId = Field(
+        description="The id of the on-call schedule, such as `PI7DH85` (it stands in the schedule's address). Whom it names is "
+        "on call, in place of `roles.on_call`."
+    )
+    token: SecretReference = Field(
+        default=SecretReference(env="PAGERDUTY_TOKEN"), description="A read-only API key of PagerDuty's REST API."
+    )
+    api_url: Url | None = Field(
+        default=None, description="Default: `https://api.pagerduty.com`. In the EU: `https://api.eu.pagerduty.com`."
+    )
+
+
 class Integrations(Section):
     kubernetes: KubernetesIntegration = Field(default=KubernetesIntegration(), description="Defaults for all clusters.")
     prometheus: PrometheusSection | None = Field(default=None, description="For environments without their own.")
@@ -334,6 +352,7 @@ class Integrations(Section):
     scans: ScansSection = Field(
         default=ScansSection(), description="Security scans, beside those sent to `/webhooks/ci`."
     )
+    pagerduty: Pagerduty | None = Field(default=None, description="Who is on call, by a schedule.")
     signers: SignersSection = Field(
         default=SignersSection(), description="Whose signatures on tags count. Nobody's, when both lists are empty."
     )
