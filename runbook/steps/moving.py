@@ -127,7 +127,7 @@ class Move:
     async def whole(self) -> Moved:
         stable = await self._cluster.deployment(self._one.workload)
         canary = await self._cluster.deployment(self._one.canary)
-        if verdict := self._obstacle(stable, canary):
+        if verdict := self._obstacle(stable, canary) or await self._still_ours():
             return Moved(verdict)
         assert stable is not None  # noqa: S101 - among the obstacles
         assert canary is not None  # noqa: S101 - among the obstacles
