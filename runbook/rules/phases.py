@@ -5,8 +5,10 @@ Runbook: Production Deployment 5. A share that is over its limit by chance is ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from runbook.rules.chance import chance_of_at_least
 from runbook.rules.readings import Reading
@@ -62,6 +64,14 @@ class Phase:
         return Evidence(
             name=name, value=value, source=source, window_s=round(self.length_s, 1), at=self.at, **more  # type: ignore[arg-type]
         )  # fmt: skip
+
+
+def accepted(facts: Mapping[str, Any]) -> tuple[tuple[datetime, int], ...]:
+    """From the fact `shifted`, {weight in percent: ISO time when the last workload's router accepted it}, in order of time."""
+    found = facts.get("shifted")
+    if not isinstance(found, Mapping):
+        return ()
+    return tuple(sorted((datetime.fromisoformat(at), int(weight)) for weight, at in found.items()))
 
 
 def phase_of(

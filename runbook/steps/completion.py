@@ -28,8 +28,7 @@ from runbook.rules.completion import (
     normal_lag_query,
     not_yet,
 )
-from runbook.rules.phases import CANARY, FULL
-from runbook.rules.ratio_watch import weights_of
+from runbook.rules.phases import CANARY, FULL, accepted
 from runbook.rules.readings import read_error, read_single
 from runbook.series import Windows
 from runbook.steps.asking import Verdicts
@@ -73,7 +72,7 @@ class NoSustainedAlert:
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         now = scene.ports.clock.now()
-        full = next((since for since, weight in reversed(weights_of(scene.facts)) if weight == FULL), None)
+        full = next((since for since, weight in reversed(accepted(scene.facts)) if weight == FULL), None)
         if full is None:
             reason = f"no traffic of {FULL} % is on record as accepted for this run"
             return (Verdict.no_data(ALERTS_GATE, "phase.not_begun", reason),), True

@@ -16,7 +16,6 @@ from runbook.errors import ForgeError
 from runbook.phase_charts import BEFORE_S, both_query, phase_chart, step_of
 from runbook.plan import Scene
 from runbook.policy import Threshold
-from runbook.ports import TrafficTarget
 from runbook.rules import burn, latency, saturation
 from runbook.rules.burn import Budget, Burning, judge_burn
 from runbook.rules.endpoints import GATE as ENDPOINTS_GATE
@@ -24,11 +23,11 @@ from runbook.rules.endpoints import judge_endpoints
 from runbook.rules.key_metrics import Asked
 from runbook.rules.latency import Latencies, LatencyLimits, judge_phase_latency, low_query, over_any
 from runbook.rules.observed import Observation
-from runbook.rules.phases import ALPHA, CANARY, FULL, Phase, judge_phase_errors, judge_sample, phase_of
-from runbook.rules.ratio_watch import weights_of
+from runbook.rules.phases import ALPHA, CANARY, FULL, Phase, accepted, judge_phase_errors, judge_sample, phase_of
 from runbook.rules.readings import Reading
 from runbook.series import Windows
 from runbook.steps.asking import Verdicts, all_asked
+from runbook.steps.dividing import Divided
 from runbook.steps.key_metrics import Question, Questions
 from runbook.verdicts import Verdict
 
@@ -220,7 +219,7 @@ class Saturation:
 class EndpointsReady:
     """Every pod of every canary is Available, and none crashes. trouble_within_s: how long a trouble lasts before it is one."""
 
-    targets: tuple[TrafficTarget, ...]
+    targets: tuple[Divided, ...]
     weight: int = FULL
     trouble_within_s: float = 60.0
     kind: Literal["endpoints_ready"] = "endpoints_ready"
@@ -249,7 +248,7 @@ def phase_here(scene: Scene, service: str, weight: int, window: str) -> Phase | 
         weight,
         window,
         scene.ports.clock.now(),
-        weights_of(scene.facts),
+        accepted(scene.facts),
         datetime.fromisoformat(before) if isinstance(before, str) else None,
     )
 
