@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from runbook.plan import Scene
-from runbook.ports import Deployment, Rollout, Share
+from runbook.ports import Deployment, Rollout, Share, TrafficTarget
 from runbook.rules.traffic import REPLICAS, WHOLE, judge_share, share_gate, share_words, strength
 from runbook.rules.workloads import judge_rollout
 from runbook.steps.dividing import Divided, remembered_size
@@ -30,6 +30,7 @@ class TakingOver:
         self._bounds = bounds
         self._moments = moments
         self._cluster = scene.ports.clusters[scene.environment]
+        self._clock = scene.ports.clock
 
     async def whole(self) -> Home:
         stable = await self._cluster.deployment(self._one.workload)
@@ -57,19 +58,34 @@ class TakingOver:
         return all(stable.image_of(container) == image for container, image in self._images.items())
 
     async def _still_has_traffic(self, stable: Deployment) -> Verdict | None:
-        """Before the first write: the canary must have everything, and the router must say so."""
-        target = self._one.target(strength(self._size, stable.replicas))
-        share = await self._cluster.share(target)
-        verdict = judge_share(share, WHOLE, target)
-        if verdict.outcome is Outcome.PASS:
-            return None
-        if share is None or share.code:
-            return verdict
-        evidence = verdict.evidence
-        reason = f"stable of {target.workload} still has traffic (the canary gets {share_words(share)}): it isn't changed under it"
-        return Verdict.failed(
-            self._gate, "traffic.not_whole", reason, *evidence, remedy="Shift all of the traffic to the canary first"
+        """Before the first write: the canary must have everything, and the router must say so; that alone is waited for."""
+        target, clock, patience = (
+            self._one.target(strength(self._size, stable.replicas)),
+            self._clock,
+            Patience(self._scene),
         )
+        since = await self._moments.first(f"whole:{self._one.workload}")
+        while True:
+            share = await patience.ask(f"reading the traffic of {target.workload}", lambda: self._asked(target))
+            if share is not None:
+                verdict = judge_share(share, WHOLE, target)
+                if verdict.outcome is Outcome.PASS:
+                    return None
+                if share.code:
+                    return verdict
+                if share.weight != WHOLE:
+                    words = f"the canary gets {share_words(share)}"
+                    reason = f"stable of {target.workload} still has traffic ({words}): it isn't changed under it"
+                    remedy = "Shift all of the traffic to the canary first"
+                    return Verdict.failed(self._gate, "traffic.not_whole", reason, *verdict.evidence, remedy=remedy)
+                if (clock.now() - since).total_seconds() >= self._bounds.route_timeout_s:
+                    return verdict
+                self._scene.doing(verdict.reason)
+            await clock.sleep_until(clock.now() + timedelta(seconds=POLL_S))
+
+    async def _asked(self, target: TrafficTarget) -> Share:
+        share = await self._cluster.share(target)
+        return share or Share(None, 0.0, False, f"there is no HTTPRoute {target.route} any more", "no_route")
 
     async def _rolled_out(self, stable: Deployment, canary: Deployment | None, generation: int) -> Verdict:
         """An autoscaler may have shrunk an idle stable: it gets what it needs for the traffic that comes."""
@@ -87,7 +103,7 @@ class TakingOver:
 
     async def _pods_of_stable(self, size: int) -> Verdict | None:
         """By pods: stable gets its own first, and the canary keeps what isn't Available there yet. None when all of it is."""
-        name, clock, bounds = self._one.workload, self._scene.ports.clock, self._bounds
+        name, clock, bounds = self._one.workload, self._clock, self._bounds
         target, since = self._one.target(size), await self._moments.first(f"taking:{name}")
         writing, reading = Patience(self._scene), Patience(self._scene)
         troubled: dict[tuple[str, str], datetime] = {}

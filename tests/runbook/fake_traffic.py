@@ -42,8 +42,9 @@ class Write:
 
 @dataclass
 class FakeTraffic(FakeJobs):
-    """start_s: from a pod's creation until it is Available. sick: image -> why its pods never are. grace_s: how long a deleted canary stays.
+    """start_s: from a pod's creation until it is Available. sick: image (or Deployment) -> why its pods never are.
 
+    grace_s: how long a deleted canary stays.
     errors (of FakeJobs): also for `deployment`, `share`, `set_weight`, `start_canary`, `scale`, `remove_canary`, raised in turn.
     """
 
@@ -181,7 +182,12 @@ class FakeTraffic(FakeJobs):
         return self.pods.setdefault(name, [LONG_AGO] * self.deployments[name].replicas)
 
     def _trouble_of(self, found: Deployment) -> PodTrouble | None:
-        return next((self.sick[c.image] for c in found.containers if c.image in self.sick), None)
+        """sick under a Deployment's own name: its next pods, whatever their image."""
+        own = self.sick.get(found.name) if found.name in self.rolled_at or not any(self._ready(found.name)) else None
+        return own or next((self.sick[c.image] for c in found.containers if c.image in self.sick), None)
+
+    def _ready(self, name: str) -> list[bool]:
+        return [ready_at <= self.clock.now() for ready_at in self._pods_of(name)]
 
     def _since(self, moment: datetime) -> float:
         return (self.clock.now() - moment).total_seconds()

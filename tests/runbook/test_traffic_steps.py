@@ -272,6 +272,21 @@ async def test_stable_is_never_changed_while_it_has_traffic(run: Rollout) -> Non
     assert run.cluster.writes == []
 
 
+async def test_a_router_in_doubt_before_taking_over_is_waited_for_and_then_held(run: Rollout) -> None:
+    await run.passes(start(WEB), shift(100, WEB))
+    run.cluster.routes["web"].refusal = "Accepted is False: Pending"
+    result = await run.perform(take_over(WEB))
+    assert (result.outcome, result.verdicts[0].code) == (Outcome.NO_DATA, "traffic.not_accepted")
+    assert run.cluster.writes == []
+
+
+async def test_a_worker_that_restarts_before_taking_over_is_no_failure(run: Rollout) -> None:
+    await run.passes(start(WORKER), shift(100, WORKER))
+    run.cluster.resize("worker-canary", 2)
+    run.cluster.resize("worker-canary", 3)
+    await run.passes(take_over(WORKER))
+
+
 async def test_the_traffic_stays_on_the_canary_until_stable_is_rolled_out(run: Rollout) -> None:
     await run.passes(start(WEB), shift(100, WEB))
     run.cluster.sick[NEW["web"]] = CRASH
