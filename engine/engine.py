@@ -56,7 +56,8 @@ class Engine:
         self._ports = ports
         self.settings = settings
         self.inbox = Inbox(store, ports.clock)
-        self.outbox = Outbox(store, ports.clock, chat, shows, channel, painter=painter, incidents=incidents)
+        self.outbox = Outbox(store, ports.clock, chat, shows, channel, painter=painter, incidents=incidents,
+                             settings=lambda: settings)  # fmt: skip
         self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
         self.prompts = PromptClock(store, ports.clock, settings, self.interpreter.wake)

@@ -19,7 +19,8 @@ from engine.intents import AnswerRenderer, Intent
 from engine.interpreter import Interpreter
 from engine.journal import Turn
 from engine.lifecycle import on_way_back
-from engine.lookups import LOOKUPS, Asking
+from engine.lookups import LOOKUPS as SIMPLE_LOOKUPS
+from engine.lookups import Asking, Lookup
 from engine.naming import no_such_run, no_such_service
 from engine.outbox import Outbox
 from engine.planned import PLANNED, Target, begin, prepare, refusal, target, under_way
@@ -27,6 +28,7 @@ from engine.ports import Ledger, Store
 from engine.prompt_answers import press
 from engine.prompts import BUTTONS as PROMPT_BUTTONS
 from engine.records import Button, Outgoing, Received, Run, RunState, StepRow
+from engine.report import report
 from engine.settings import Settings
 from engine.views import HelpView
 from runbook.authority import may_run
@@ -51,6 +53,9 @@ ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {
     **overrides.ON_RUN,
 }
 """Commands and buttons that concern a run, by name."""
+
+LOOKUPS: Mapping[str, Lookup] = {**SIMPLE_LOOKUPS, "report": report}
+"""Commands that ask the world first, by name."""
 
 AUTHORITY = {"extend": "rollback", "continue": "rollback", "tick": "approve"}
 """Buttons that are no commands, with the command whose roles may press them; a step's own roles are checked where it is carried out."""

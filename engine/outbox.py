@@ -21,6 +21,9 @@ from engine.incidents import thread_of
 from engine.pictures import PICTURE, PICTURES, PRIVATE, PRIVATE_NOTE, Pictures, in_words, is_hopeless
 from engine.ports import Chat, Ledger, Message, Painter, Placed, Renderer, Store
 from engine.records import Outgoing, Posted, Received
+from engine.report import REPORT
+from engine.report_sending import Reports
+from engine.settings import Settings
 from engine.wakes import wait_for_bell
 from runbook.errors import ForgeError, Permanent, StoreUnavailable, Temporary
 from runbook.ports import Clock
@@ -50,9 +53,12 @@ LOOK_BACK = timedelta(minutes=5)
 LANES = {
     "channel": ["view", "note", PICTURE],
     "incidents": [INCIDENT, INCIDENT_NOTE],
+    "reports": [REPORT],
     "answers": ["answer"],
     "private": list(PRIVATE),
 }
+FILES = (*PICTURES, REPORT)
+
 VIEWS = ("view", INCIDENT)
 """Drawn again in place; everything else is posted once."""
 
@@ -74,7 +80,7 @@ class Letter:
 
 class Outbox:
     """Lanes: what the channel sees, strictly in order; incidents, which may have a channel of their own; answers to callers, which overtake
-    both; pictures for one person."""
+    both; reports, which take their time; pictures for one person."""
 
     def __init__(
         self,
@@ -86,6 +92,7 @@ class Outbox:
         *,
         painter: Painter,
         incidents: Callable[[], str] | None = None,
+        settings: Callable[[], Settings],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -95,6 +102,7 @@ class Outbox:
         self._incidents = incidents or channel
         self._lanes: list[asyncio.Task[None]] = []
         self._pictures = Pictures(chat, painter)
+        self._reports = Reports(store, clock, chat, renderer, painter, settings)
         self._bell = {lane: asyncio.Event() for lane in LANES}
         self.trouble = ""
 
@@ -174,7 +182,7 @@ class Outbox:
             ledger.save(replace(current, state="dropped", error="its arrival is doubtful after a restart"))
             return None
         now = self._clock.now()
-        if current.kind in PICTURES:
+        if current.kind in FILES:
             return self._letter(ledger, current, doubtful=doubtful)
         message = self._renderer.render(ledger, current, now)
         if message is not None and current.error.startswith(PLAIN):
@@ -218,6 +226,7 @@ class Outbox:
             log.warning("outbox.in_words", subject=letter.row.subject, code=error.code, cause=error.cause)
             self._pictures.forget(letter.row)
             await self._store.write(lambda ledger: ledger.save(in_words(letter.row, error)))
+            self.ring()  # as a note it stands in another lane
             return None
         if isinstance(error, Permanent):
             return await self._refused(letter, error)
@@ -230,6 +239,10 @@ class Outbox:
         if row.kind in PICTURES:
             thread_ts = letter.thread.ts if letter.thread is not None else ""
             await self._pictures.deliver(row, self._channel(), thread_ts, doubtful=letter.doubtful)
+            return None
+        if row.kind == REPORT:
+            thread_ts = letter.thread.ts if letter.thread is not None else ""
+            await self._reports.deliver(row, self._channel(), thread_ts, doubtful=letter.doubtful)
             return None
         if message is None:
             return None

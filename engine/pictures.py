@@ -71,7 +71,7 @@ def file_name(row: Outgoing) -> str:
 
 def is_hopeless(row: Outgoing, error: ForgeError) -> bool:
     """Whether its words take the picture's place now."""
-    if row.kind not in PICTURES:
+    if row.kind not in (*PICTURES, "report"):
         return False
     if isinstance(error, Permanent):
         return True
@@ -85,8 +85,9 @@ def in_words(row: Outgoing, error: ForgeError) -> Outgoing:
         chart = chart_of(row)
         title, alt = chart.title, chart.alt
     except Permanent:
-        title, alt = "A chart", ""
-    why = f"The picture can't be shown: {error.cause}." + (f" {error.remedy}" if error.remedy else "")
+        title, alt = ("A report", "") if row.kind == "report" else ("A chart", "")
+    what = "report" if row.kind == "report" else "picture"
+    why = f"The {what} can't be shown: {error.cause}." + (f" {error.remedy}" if error.remedy else "")
     note = to_json(Note(tone=Tone.INFO, title=title, text=f"{alt}\n{why}"))
     is_private = row.kind == PRIVATE_PICTURE
     payload = {"note": note, "user": row.payload["user"]} if is_private else note

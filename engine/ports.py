@@ -109,8 +109,19 @@ class Painter(Protocol):
         """PNG."""
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page that stands alone. title: of the file in Slack."""
+
+    title: str
+    html: str
+
+
 class Renderer(Protocol):
     """Turns stored rows into what people see; pure, given the ledger."""
+
+    def page(self, view: Any, pictures: Mapping[int, bytes]) -> Page:
+        """A run's report (`engine.report.ReportView`). pictures: PNG by a chart's place."""
 
     def render(self, ledger: Ledger, outgoing: Outgoing, now: datetime) -> Message | None:
         """None when there is nothing to show any more."""

@@ -9,6 +9,7 @@ from engine.answers import Answer, AnswerKind
 from engine.notes import Note
 from engine.ports import Message
 from engine.questions import ChoiceView, PromptView
+from engine.report import ReportView, summary
 from engine.views import (
     ApprovalView,
     AuditView,
@@ -100,6 +101,8 @@ def view_blocks(view: Any) -> list[Block]:
             return metrics.metrics_blocks(view)
         case RunView():
             return _run_blocks(view)
+        case ReportView():
+            return paragraphs(esc(line, 500) for line in summary(view))
         case IncidentsView():
             return incidents_blocks(view)
         case FreezeView():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from engine import incidents, present
@@ -11,13 +11,15 @@ from engine.checklists import checklist_view
 from engine.journal import Turn, step_of
 from engine.notes import Note
 from engine.overrides import override_view
-from engine.ports import Ledger, Message
+from engine.ports import Ledger, Message, Page
 from engine.questions import choice_view, prompt_view
 from engine.records import Outgoing, Run
+from engine.report import ReportView
 from engine.settings import Settings
 from messages.checklists import checklist_card, override_card
 from messages.incidents import incident_card
 from messages.render import Messages
+from messages.report_page import report_page
 from runbook.plan import from_json
 from runbook.steps.control import Checklist
 
@@ -68,6 +70,11 @@ class Showing:
             card = present.approval_card(turn, run, int(index), int(segment))
             return self._messages.approval_card(card) if card is not None else None
         return self._messages.headline(present.headline(turn, run, self.doing(run.id)))
+
+    def page(self, view: ReportView, pictures: Mapping[int, bytes]) -> Page:
+        run = view.run
+        title = f"Report of {run.id}: {run.service} {run.version} on {run.environment}"
+        return Page(title, report_page(view, pictures))
 
     def _checklist(self, turn: Turn, run: Run, index: int) -> Message | None:
         row = turn.step(run.id, index)
