@@ -18,6 +18,9 @@ from runbook.verdicts import Outcome, Verdict
 
 Continuations = Mapping[str, Continuation]
 
+LEFT_BECAUSE = "left_because"
+"""The fact that says why the run's own procedure was left, the first time: {at, code, reason, verdicts}."""
+
 RETURN = "return_to_previous"
 """The way back where a procedure has none of its own."""
 
@@ -176,6 +179,7 @@ def leave_plan(
         )  # fmt: skip
     close_prompts(turn, run, f"{run.id} has left the plan: {reason}")
     facts = {**run.facts, BEGUN: begun, "decided_at": decided_at or turn.now.isoformat()}
+    facts.setdefault(LEFT_BECAUSE, _because(facts["decided_at"], code, reason, verdicts))
     run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason, facts=facts)
     plan = continuations[name](plan_of(segment), run.facts) if run.first_effect_at is not None else None
     if plan is None:
@@ -193,6 +197,10 @@ def leave_plan(
     turn.note(run, f"left:{run.segment}", note)
     turn.show(run)
     return run
+
+
+def _because(at: str, code: str, reason: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    return {"at": at, "code": code, "reason": reason, "verdicts": [to_json(verdict) for verdict in verdicts]}
 
 
 def on_way_back(turn: Turn, run: Run) -> bool:

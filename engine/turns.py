@@ -12,6 +12,7 @@ from typing import Any
 from engine.approvals import open_approval, settle, standing
 from engine.checklists import open_checklist, settle_checklist
 from engine.choices import looked_at, open_choice, settle_choice
+from engine.incident_updates import update_incident
 from engine.journal import Turn, append_segment, plan_of, segment_of, step_of
 from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of, way_back
 from engine.notes import Note, Tone
@@ -19,7 +20,7 @@ from engine.prompts import WENT_ON, ask_about_step
 from engine.queue import ahead_of, lock_on
 from engine.records import Click, Decision, Ending, Run, RunState, StepRow, StepState
 from runbook.plan import CONTINUE, HOLD, PROMPT, STOP, Result, Step, Work, to_json
-from runbook.steps.control import Announce, Approval, Checklist, Choice, RecordDecision, Replan
+from runbook.steps.control import Announce, Approval, Checklist, Choice, RecordDecision, Replan, UpdateIncident
 from runbook.values import Role
 from runbook.verdicts import Outcome
 
@@ -174,6 +175,9 @@ def _begin_control(turn: Turn, run: Run, row: StepRow, step: Step, continuations
             open_choice(turn, run, row, step)
         case Checklist():
             open_checklist(turn, run, row, step)
+        case UpdateIncident():
+            update_incident(turn, run, step)
+            _done(turn, row)
         case Replan():
             _replan(turn, run, row, step, continuations)
         case _:

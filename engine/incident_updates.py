@@ -1,0 +1,227 @@
+"""What a run's way back tells its incident. Runbook: Rollback Procedure 1 and 6. Rows in, one incident with its words out; it decides nothing.
+
+A rollback never waits for any of this, and a person may have resolved the incident meanwhile: it is told all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from engine.incidents import add_update, open_incident, open_rows
+from engine.journal import Turn
+from engine.lifecycle import LEFT_BECAUSE, verdicts_of
+from engine.notes import Note, Tone
+from engine.prompts import GUARD as ASKED_BY_GUARD
+from engine.records import IncidentRow, Prompt, Run, Segment, StepRow, StepState
+from runbook.aftermath import Aftermath, Moment, Unfinished, next_actions, report_text, timeline_lines
+from runbook.hypothesis import GUARD, Case, Finding, hypothesis
+from runbook.plan import from_json
+from runbook.steps.control import UpdateIncident
+from runbook.verdicts import Outcome, Verdict
+from runbook.wording import duration, shortened
+
+SEVERITY = 2
+"""Of an incident that a rollback opens. Runbook: an active Sev-1/Sev-2 holds releases up."""
+
+OPENED, ROLLED_BACK = "opened", "rolled_back"
+_MOST_WORDS = 6_000
+
+
+def update_incident(turn: Turn, run: Run, step: UpdateIncident) -> None:
+    if step.stage == OPENED:
+        opened(turn, run)
+    else:
+        rolled_back(turn, run)
+
+
+def opened(turn: Turn, run: Run) -> IncidentRow:
+    """Opens an incident for the run, or joins the open one of its service; and says there that the roll-out is frozen."""
+    row = _incident(turn, run) or open_incident(
+        turn, run.environment, run.service, SEVERITY, f"{_name(run)} is being rolled back", run=run.id
+    )
+    title = f"{run.id}: the roll-out of {_name(run)} is frozen and rolled back"
+    text = f"{title}: {run.ending_reason}" if run.ending_reason else title
+    add_update(turn, row, text, note=Note(tone=Tone.BAD, title=title, text=run.ending_reason))
+    said = Note(
+        tone=Tone.INFO, title=f"{run.id} is told in {row.id}", text=f"`/forge incident list` shows it: {row.title}"
+    )
+    turn.note(run, f"incident:{row.id}", said)
+    return row
+
+
+def rolled_back(turn: Turn, run: Run) -> IncidentRow:
+    """What happened, when, the hypothesis with its evidence, and who does what next."""
+    row = _incident(turn, run) or open_incident(
+        turn, run.environment, run.service, SEVERITY, f"{_name(run)} was rolled back", run=run.id
+    )
+    behind = _Behind(turn, run)
+    found = hypothesis(behind.case())
+    after = behind.aftermath(row)
+    actions = next_actions(after, found)
+    left = len(after.unfinished)
+    how = (
+        "was rolled back"
+        if not left
+        else f"was rolled back in part: {left} {'step is' if left == 1 else 'steps are'} left"
+    )
+    because = behind.because.get("reason") or run.ending_reason
+    what = f"{_name(run)} {how}" + (f", because {because}" if because else "")
+    text = shortened(report_text(what, timeline_lines(list(behind.moments())), found, actions), _MOST_WORDS)
+    title = f"{row.id}: {_name(run)} {how}"
+    tone = Tone.ASK if left else Tone.BAD
+    summary = f"{run.id}: {_name(run)} {how}. Hypothesis: {found.text}. Next: {actions[0]}"
+    note = Note(tone=tone, title=title, text=text)
+    row = add_update(turn, row, summary, note=note, broadcast=True)
+    turn.note(run, f"incident:{row.id}:{ROLLED_BACK}", Note(tone=tone, title=title, text=text))
+    return row
+
+
+def _incident(turn: Turn, run: Run) -> IncidentRow | None:
+    """The run's own, resolved or not; else the gravest open one of its service, else of the whole environment."""
+    own = turn.ledger.find(IncidentRow, run=run.id, order="-number", limit=1)
+    if own:
+        return own[0]
+    is_open = open_rows(turn.ledger, environment=run.environment)
+    for service in (run.service, ""):
+        mine = [row for row in is_open if row.service == service]
+        if mine:
+            return mine[0]
+    return None
+
+
+def _name(run: Run) -> str:
+    return f"{run.service} {run.version} on {run.environment}"
+
+
+class _Behind:
+    """What lies behind a way back: the steps before it, why it was left, and how far the way back got."""
+
+    def __init__(self, turn: Turn, run: Run) -> None:
+        self._turn, self._run = turn, run
+        found = run.facts.get(LEFT_BECAUSE)
+        self.because: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        segments = {s.number: s for s in turn.ledger.find(Segment, run=run.id)}
+        rows = turn.steps(run.id)
+        self._forward = [row for row in rows if segments[row.segment].procedure == run.procedure]
+        self._back = [row for row in rows if segments[row.segment].procedure != run.procedure]
+
+    def case(self) -> Case:
+        because, run = self.because, self._run
+        return Case(
+            version=run.version,
+            code=str(because.get("code") or run.ending_code),
+            reason=str(because.get("reason") or run.ending_reason),
+            findings=tuple(self._findings()),
+            migrations=tuple(_migrations(run, "up", "failed")),
+        )
+
+    def _findings(self) -> Iterator[Finding]:
+        """What it was left for comes first; a step's own verdicts keep the kind of their step."""
+        for verdict in verdicts_of(self.because.get("verdicts", ())):
+            row = self._row_of(verdict)
+            yield Finding(GUARD if row is None else row.kind, verdict.gate if row is None else row.title, verdict)
+        for row in self._forward:
+            for verdict in verdicts_of(row.verdicts):
+                yield Finding(row.kind, row.title, verdict)
+
+    def _row_of(self, verdict: Verdict) -> StepRow | None:
+        """The step that found it; None for what a guard found."""
+        same = ((row, stored) for row in self._forward for stored in row.verdicts)
+        return next((row for row, stored in same if from_json(Verdict, stored) == verdict), None)
+
+    # --- the timeline
+
+    def moments(self) -> Iterator[Moment]:
+        run = self._run
+        if run.first_effect_at is not None:
+            yield Moment(run.first_effect_at, f"{run.id} began to change {run.environment}")
+        sign = self._first_sign()
+        if sign is not None:
+            yield sign
+        for prompt in self._turn.ledger.find(Prompt, run=run.id, order="number"):
+            if prompt.kind == ASKED_BY_GUARD or prompt.answered_at is not None:
+                yield Moment(prompt.opened_at, f"on-call was asked: {shortened(prompt.reason, 120)}")
+        decided = _moment(self.because.get("at")) or _moment(run.facts.get("decided_at"))
+        if decided is not None:
+            yield Moment(
+                decided, f"decided to roll back: {shortened(str(self.because.get('reason') or run.ending_reason), 160)}"
+            )
+        yield from self._weights()
+        validated = [row.finished_at for row in self._checked() if row.finished_at is not None]
+        if validated:
+            well = "passed" if self._validated() else "failed"
+            yield Moment(max(validated), f"health endpoints and user journeys {well}")
+
+    def _first_sign(self) -> Moment | None:
+        """When what it was left for began: by the verdict's own time and how long it had lasted, else when the step found it."""
+        signs = []
+        for verdict in verdicts_of(self.because.get("verdicts", ())):
+            if verdict.outcome is not Outcome.FAIL:
+                continue
+            row = self._row_of(verdict)
+            at = row.finished_at if row is not None else None
+            fact = next((fact for fact in verdict.evidence if fact.at is not None), None)
+            if row is None and fact is not None and fact.at is not None:
+                at = datetime.fromtimestamp(fact.at.timestamp() - (fact.window_s or 0.0), fact.at.tzinfo)
+            if at is not None:
+                signs.append(Moment(at, f"first sign: {verdict.gate}"))
+        return min(signs, key=lambda moment: moment.at, default=None)
+
+    def _weights(self) -> Iterator[Moment]:
+        zero = self._run.facts.get("weight_zero")
+        for workload, fact in zero.items() if isinstance(zero, Mapping) else ():
+            at = _moment(fact.get("at")) if isinstance(fact, Mapping) else None
+            if at is not None:
+                seconds = fact.get("seconds")
+                after = f", {duration(seconds)} after the decision" if isinstance(seconds, int | float) else ""
+                yield Moment(at, f"weight 0 accepted for {workload}{after}")
+
+    # --- how far it got
+
+    def aftermath(self, row: IncidentRow) -> Aftermath:
+        run = self._run
+        return Aftermath(
+            run=run.id,
+            incident=row.id,
+            service=run.service,
+            environment=run.environment,
+            version=run.version,
+            unfinished=tuple(self._unfinished()),
+            kept=tuple(_migrations(run, "up", "failed")),
+            taken_back=tuple(_migrations(run, "down")),
+            validated=self._validated(),
+            checklist=any(step.kind == "checklist" for step in self._back),
+        )
+
+    def _unfinished(self) -> Iterator[Unfinished]:
+        for row in self._back:
+            if row.state != StepState.DONE or row.outcome in (Outcome.PASS, None):
+                continue
+            bad = [v for v in verdicts_of(row.verdicts) if v.binding and v.outcome is not Outcome.PASS]
+            remedy = next((v.remedy for v in bad if v.remedy), "")
+            yield Unfinished(row.title, row.reason, remedy)
+
+    def _checked(self) -> list[StepRow]:
+        return [row for row in self._back if row.kind == "smoke_test" and row.state == StepState.DONE]
+
+    def _validated(self) -> bool | None:
+        rows = self._checked()
+        return None if not rows else all(row.outcome == Outcome.PASS for row in rows)
+
+
+def _migrations(run: Run, *states: str) -> list[str]:
+    found = {
+        key.removeprefix("migration:"): fact
+        for key, fact in run.facts.items()
+        if key.startswith("migration:") and isinstance(fact, Mapping)
+    }
+    return [name for name, fact in found.items() if fact.get("state") in states]
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) and text else None
+    except ValueError:
+        return None
