@@ -213,20 +213,37 @@ def _crossed(state: RatioState, limits: RatioLimits) -> RatioState:
     wanted = 1 / limits.alpha
     if state.canary.requests < limits.minimum_requests or _floor(state, limits) < wanted:
         return state
-    logs = [(log(mark.share) + _against(mark, state, limits), mark) for mark in _trusted(state, limits)]
-    best, mark = max(logs, key=lambda pair: pair[0], default=(0.0, None))
-    if mark is not None and best >= log(wanted):
-        since = state.stable.minus(mark.stable).plus(mark.stored)
-        return replace(state, crossed=Crossing(state.canary.minus(mark.canary), since, e_value(state, limits)))
+    if any(_may_cross(mark, state, limits) for mark in state.marks):
+        logs = [(log(mark.share) + _against(mark, state, limits), mark) for mark in _trusted(state, limits)]
+        best, mark = max(logs, key=lambda pair: pair[0], default=(0.0, None))
+        if mark is not None and best >= log(wanted):
+            since = state.stable.minus(mark.stable).plus(mark.stored)
+            return replace(state, crossed=Crossing(state.canary.minus(mark.canary), since, e_value(state, limits)))
     if _side_by_side(state) >= wanted:
         canary, stable = _clearest(state, limits)
         return replace(state, crossed=Crossing(canary, stable, e_value(state, limits)))
     return state
 
 
+def _may_cross(mark: Mark, state: RatioState, limits: RatioLimits) -> bool:
+    """Whether it is worth the arithmetic: most ticks of most roll-outs are far from a decision."""
+    if mark.share <= 0 or mark.stored.requests <= 0:
+        return False
+    spans = _since(mark, state)
+    return e_values.most_against_stored(*spans, limits.ratio, limits.design_effect) >= log(
+        1 / (limits.alpha * mark.share)
+    )
+
+
 def _against(mark: Mark, state: RatioState, limits: RatioLimits) -> float:
-    canary, stable = state.canary.minus(mark.canary), state.stable.minus(mark.stable)
-    return e_values.against_stored(canary.pair, stable.pair, mark.stored.pair, limits.ratio, limits.design_effect)
+    return e_values.against_stored(*_since(mark, state), limits.ratio, limits.design_effect)
+
+
+def _since(mark: Mark, state: RatioState) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+    """Requests and errors since the mark: the canary's, stable's, and those of stable that were stored at it."""
+    canary = state.canary.requests - mark.canary.requests, state.canary.errors - mark.canary.errors
+    stable = state.stable.requests - mark.stable.requests, state.stable.errors - mark.stable.errors
+    return canary, stable, mark.stored.pair
 
 
 def _trusted(state: RatioState, limits: RatioLimits) -> list[Mark]:
