@@ -114,7 +114,7 @@ def _against_stable(p95_s: float, requests: float, found: Latencies, limits: Lat
             window_s=round(length_s, 1), at=at,
         ),
     )  # fmt: skip
-    if p95_s <= limit_s:
+    if p95_s <= limit_s * (1 + 1e-9):
         return Verdict.passed(gate, words, *evidence)
     return _over(gate, "phase.latency_over_stable", words, limit_s, found, phase, limits, *evidence)
 
