@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runbook.hypothesis import Hypothesis
+from runbook.values import Environment
 from runbook.wording import duration, listing, shortened
 
 _LONGEST_REASON = 200
@@ -102,7 +103,8 @@ def _actions(after: Aftermath, found: Hypothesis) -> Iterator[str]:
     if after.checklist:
         yield f"Everybody: the post-incident checklist, `/forge checklist {after.run}`"
     what = f"{after.service} on {after.environment}"
-    yield f"On-call: when {what} is well, `/forge incident resolve {after.incident}`; until then no release of it passes its gate"
+    held = "; until then no release of it passes its gate" if after.environment == Environment.PROD else ""
+    yield f"On-call: when {what} is well, `/forge incident resolve {after.incident}`{held}"
 
 
 def report_text(what: str, timeline: Sequence[str], found: Hypothesis, actions: Sequence[str]) -> str:

@@ -158,6 +158,7 @@ class RatioGuard:
     alpha: float
     minimum_requests: int
     floor: float
+    design_effect: float = 1.0
     action: str = AUTO
     mitigate_s: float = 900.0
     trigger: str = "canary_ratio"

@@ -194,7 +194,8 @@ class TriggersPolicy:
     """What each of the Rollback Triggers does: `auto` rolls back at once, `prompt` asks on-call first. Runbook: Rollback Triggers.
 
     core_success: under this ratio core transactions are a trigger, at once after `core_for_s`. slow_queries, lock_waits: what a migration
-    may at most bring about, for `regression_for_s`. ratio, alpha, floor: the canary's errors against stable's (`rules.canary_ratio`).
+    may at most bring about, for `regression_for_s`. ratio, alpha, floor: the canary's errors against stable's,
+    from minimum_requests of the canary on; design_effect: how many failures one cause brings about (4 where clients try again three times). See `rules.canary_ratio`.
     """
 
     critical_alerts: Literal["auto", "prompt"] = "auto"
@@ -208,7 +209,9 @@ class TriggersPolicy:
     regression_for_s: float = 5 * MINUTE_S
     ratio: float = 2.0
     alpha: float = 0.001
-    floor: float = 0.005
+    floor: float = 0.001
+    minimum_requests: int = 50
+    design_effect: float = 1.0
 
 
 @dataclass(frozen=True)

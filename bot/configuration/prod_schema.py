@@ -60,6 +60,13 @@ class Triggers(Part):
     floor: Ratio = Field(
         default=_TRIGGERS.floor, description="Up to this error rate a canary is never worse, whatever stable's is."
     )
+    minimum_requests: Annotated[int, Field(ge=1)] = Field(
+        default=_TRIGGERS.minimum_requests, description="Fewer requests to the canary never call it worse."
+    )
+    design_effect: Annotated[float, Field(ge=1, le=100)] = Field(
+        default=_TRIGGERS.design_effect,
+        description="How many failures one cause brings about: 4 where each client tries again three times.",
+    )
 
 
 class Burn(Part):
@@ -177,4 +184,6 @@ def _triggers(section: Triggers) -> TriggersPolicy:
         ratio=section.ratio,
         alpha=section.alpha,
         floor=section.floor,
+        minimum_requests=section.minimum_requests,
+        design_effect=section.design_effect,
     )

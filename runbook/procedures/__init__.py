@@ -6,13 +6,27 @@ from collections.abc import Mapping
 
 from runbook.procedures.base import Continuation, Prepared, Procedure, Request
 from runbook.procedures.contract import contract
+from runbook.procedures.production import production
 from runbook.procedures.return_to_previous import return_to_previous
+from runbook.procedures.rollback import DOWN, KEEP, RESTORE, keep_schema, restore, rollback, undo_schema
+from runbook.procedures.rollback_release import rollback_release
 from runbook.procedures.staging import staging
 
-PROCEDURES: Mapping[str, Procedure] = {"staging": staging, "contract": contract}
+PROCEDURES: Mapping[str, Procedure] = {
+    "staging": staging,
+    "contract": contract,
+    "prod": production,
+    "rollback": rollback_release,
+}
 """Entered by a request, by name. `deploy` runs the one that is named as the environment."""
 
-CONTINUATIONS: Mapping[str, Continuation] = {"return_to_previous": return_to_previous}
+CONTINUATIONS: Mapping[str, Continuation] = {
+    "return_to_previous": return_to_previous,
+    "rollback": rollback,
+    KEEP: keep_schema,
+    DOWN: undo_schema,
+    RESTORE: restore,
+}
 """Entered from a running plan, by name."""
 
 WAYS_BACK: Mapping[str, str] = {"prod": "rollback"}

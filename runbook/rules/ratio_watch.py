@@ -68,7 +68,11 @@ class RatioWatch:
 def limits_of(guard: RatioGuard, passing_requests: int | None = None) -> RatioLimits:
     """passing_requests: how many a PASS takes; None for the rule's own number."""
     limits = RatioLimits(
-        ratio=guard.ratio, alpha=guard.alpha, minimum_requests=guard.minimum_requests, floor=guard.floor
+        ratio=guard.ratio,
+        alpha=guard.alpha,
+        minimum_requests=guard.minimum_requests,
+        floor=guard.floor,
+        design_effect=guard.design_effect,
     )
     return limits if passing_requests is None else replace(limits, passing_requests=passing_requests)
 

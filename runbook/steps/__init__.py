@@ -3,7 +3,17 @@
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
 from runbook.steps.canary import CanaryRatio
 from runbook.steps.completion import NoSustainedAlert, PhasesPassed
-from runbook.steps.control import Announce, Approval, Choice, Option, RecordDecision, Replan
+from runbook.steps.control import (
+    Announce,
+    Approval,
+    Checklist,
+    Choice,
+    Item,
+    Option,
+    RecordDecision,
+    Replan,
+    UpdateIncident,
+)
 from runbook.steps.dividing import Divided, TrafficDividable, divided
 from runbook.steps.finals import FinalTag
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
@@ -35,6 +45,7 @@ __all__ = [
     "CanaryRatio",
     "CandidateTag",
     "ChangeWindowOpen",
+    "Checklist",
     "Choice",
     "CiGreen",
     "CleanScan",
@@ -46,6 +57,7 @@ __all__ = [
     "ErrorBudgetBurn",
     "FinalTag",
     "Gate",
+    "Item",
     "JobWork",
     "KeyMetrics",
     "LeftToPeople",
@@ -83,6 +95,7 @@ __all__ = [
     "StopJobs",
     "TakeOver",
     "TrafficDividable",
+    "UpdateIncident",
     "VerifyMigrations",
     "divided",
 ]

@@ -90,7 +90,10 @@ class CanaryRatio:
         )
         tracks = [by_track(answer, self.service, scene.environment.value) for answer in (requests, errors)]
         samples = samples_of(self.guard, *tracks)
-        return [*samples, sample_of(self.guard, {}, {}, now)]  # so that rates that ended long ago are seen to be missing
+        return [
+            *samples,
+            sample_of(self.guard, {}, {}, now),
+        ]  # so that rates that ended long ago are seen to be missing
 
     async def _range(self, scene: Scene, metric: str, begin: datetime, end: datetime) -> list[Series]:
         """Pieces one after another share no moment: a sample that came twice would look like two series."""

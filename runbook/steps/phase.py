@@ -77,10 +77,10 @@ class PhaseErrors:
         )
         return (verdict,), asking.may_pass
 
-    async def charts(self, scene: Scene) -> tuple[Chart, ...]:
+    async def chart(self, scene: Scene) -> Chart | None:
         """The error rate of both tracks; none where it can't be asked: a picture decides nothing."""
         limit = Limit("target", self.max_error_ratio)
-        return await _charts(scene, self, series.ERROR_RATIO, "error rate", "ratio", limit)
+        return await _chart(scene, self, series.ERROR_RATIO, "error rate", "ratio", limit)
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ class PhaseLatency:
         low = Question(phase.gate(latency.GATE), low_query(queries, found.requests, limits.alpha), phase.at)
         return _latencies({**told, **await asking.ask({"low": low})})
 
-    async def charts(self, scene: Scene) -> tuple[Chart, ...]:
+    async def chart(self, scene: Scene) -> Chart | None:
         """The p95 of both tracks; none where it can't be asked."""
         limit = Limit("target", self.max_latency_p95_s)
-        return await _charts(scene, self, series.LATENCY_P95, "API p95 latency", "s", limit)
+        return await _chart(scene, self, series.LATENCY_P95, "API p95 latency", "s", limit)
 
 
 @dataclass(frozen=True)
@@ -267,19 +267,18 @@ def _named(questions: Mapping[tuple[str, str], Question]) -> dict[str, Question]
     return {f"{who} {span}": question for (who, span), question in questions.items()}
 
 
-async def _charts(
+async def _chart(
     scene: Scene, check: PhaseErrors | PhaseLatency, metric: str, what: str, unit: str, limit: Limit
-) -> tuple[Chart, ...]:
+) -> Chart | None:
     phase = phase_here(scene, check.service, check.weight, check.window)
     if isinstance(phase, Verdict):
-        return ()
+        return None
     begin = phase.begun - timedelta(seconds=min(BEFORE_S, phase.length_s))
     query = both_query(metric, check.service, phase.env, check.window)
     step_s = step_of((phase.at - begin).total_seconds())
     try:
         answer = await scene.ports.metrics[scene.environment].query_range(query, begin, phase.at, step_s)
     except ForgeError:
-        return ()
+        return None
     title = f"{check.service}, {what} at {phase.weight} %"
-    chart = phase_chart(title, what, unit, answer, limit, phase.begun)
-    return () if chart is None else (chart,)
+    return phase_chart(title, what, unit, answer, limit, phase.begun)

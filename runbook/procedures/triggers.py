@@ -1,0 +1,91 @@
+"""Runbook: Automatic/Manual Rollback Triggers, as guards with the numbers of the policy."""
+
+from __future__ import annotations
+
+from runbook import series
+from runbook.plan import AUTO, Guard, RatioGuard
+from runbook.policy import Policy
+
+
+def stable_guards(policy: Policy) -> tuple[Guard, ...]:
+    """Critical alerts on what still has most of the traffic: a release may harm the version beside it."""
+    return tuple(_critical(policy, "stable"))
+
+
+def canary_guards(policy: Policy) -> tuple[Guard, ...]:
+    """Critical alerts and core transactions of what is being released."""
+    triggers, prod = policy.prod.triggers, policy.prod
+    core = Guard(
+        name="core transaction success of the canary",
+        metric=series.recorded(series.CORE_SUCCESS, policy.metrics.window),
+        above=False,
+        limit=triggers.core_success,
+        for_s=triggers.core_for_s,
+        track="canary",
+        action=_action(triggers.core_transactions),
+        mitigate_s=prod.mitigate_s,
+        trigger="core_transactions",
+    )
+    return (*_critical(policy, "canary"), core)
+
+
+def regression_guards(policy: Policy) -> tuple[Guard, ...]:
+    """A migration's regression in performance: of the whole database, so on no track of its own; nothing is said where nobody measures it."""
+    triggers = policy.prod.triggers
+    limits = (
+        ("slow queries", series.DB_SLOW_QUERIES, triggers.slow_queries),
+        ("waits for locks", series.DB_LOCK_WAITS, triggers.lock_waits),
+    )
+    return tuple(
+        Guard(
+            name=name,
+            metric=series.recorded(metric, policy.metrics.window),
+            above=True,
+            limit=limit,
+            for_s=triggers.regression_for_s,
+            unit=series.METRICS[metric].unit,
+            action=_action(triggers.migration_regression),
+            mitigate_s=policy.prod.mitigate_s,
+            trigger="migration_regression",
+            optional=True,
+        )
+        for name, metric, limit in limits
+    )
+
+
+def canary_ratio(policy: Policy) -> RatioGuard:
+    """The canary's errors against stable's, by a sequential test over the whole roll-out."""
+    triggers = policy.prod.triggers
+    return RatioGuard(
+        name="canary errors against stable's",
+        requests=series.recorded(series.REQUEST_RATE, policy.metrics.fast),
+        errors=series.recorded(series.ERROR_RATE, policy.metrics.fast),
+        ratio=triggers.ratio,
+        alpha=triggers.alpha,
+        minimum_requests=triggers.minimum_requests,
+        floor=triggers.floor,
+        design_effect=triggers.design_effect,
+        action=_action(triggers.canary_ratio),
+        mitigate_s=policy.prod.mitigate_s,
+    )
+
+
+def _critical(policy: Policy, track: str) -> list[Guard]:
+    return [
+        Guard(
+            name=f"{threshold.name} of {'the canary' if track == 'canary' else 'stable'}",
+            metric=series.recorded(threshold.metric, policy.metrics.window),
+            above=threshold.above,
+            limit=threshold.limit,
+            for_s=threshold.for_s,
+            unit=threshold.unit,
+            track=track,
+            action=_action(policy.prod.triggers.critical_alerts),
+            mitigate_s=policy.prod.mitigate_s,
+        )
+        for threshold in policy.critical
+    ]
+
+
+def _action(word: str) -> str:
+    return AUTO if word == "auto" else word
