@@ -176,13 +176,14 @@ async def test_what_the_service_does_not_have_is_not_asked_at_the_end() -> None:
 
 async def test_charts_show_both_tracks_and_are_left_out_where_there_is_nothing_to_draw() -> None:
     for check, title in ((ERRORS, "shop, error rate at 25 %"), (LATENCY, "shop, API p95 latency at 25 %")):
-        (chart,) = await check.charts(scene(Recorded()))
+        chart = await check.chart(scene(Recorded()))
+        assert chart is not None
         assert chart.title == title
         assert [limit.name for limit in chart.panels[0].limits] == ["target"]
         assert 100 < len(chart.panels[0].lines[0].points) <= 300
-        assert await check.charts(scene(Recorded(lambda _: None))) == ()
-        assert await check.charts(scene(Recorded(lambda _: Temporary("prometheus", "timeout", "slow")))) == ()
-        assert await check.charts(scene(Recorded(), shifted={})) == ()
+        assert await check.chart(scene(Recorded(lambda _: None))) is None
+        assert await check.chart(scene(Recorded(lambda _: Temporary("prometheus", "timeout", "slow")))) is None
+        assert await check.chart(scene(Recorded(), shifted={})) is None
 
 
 # --- pods, phases, triggers -------------------------------------------------------------------------------------------
@@ -237,3 +238,10 @@ def test_the_checks_keep_their_fields_in_a_stored_plan_and_old_gates_their_text(
     plan = Plan(procedure="prod", service="shop", environment=Environment.PROD, version="v1.4.0", nodes=(gate,))
     assert parse(canonical(plan)) == plan
     assert '"record"' not in canonical(replace(plan, nodes=(replace(gate, record=""),)))
+
+
+async def test_a_gate_brings_the_pictures_of_its_checks() -> None:
+    world, asked = World(), scene(Recorded())
+    gate = Gate(title="gate", checks=(ERRORS, SAMPLE, LATENCY))
+    result = await world.finish(gate.perform(asked))
+    assert [chart.title for chart in result.charts] == ["shop, error rate at 25 %", "shop, API p95 latency at 25 %"]
