@@ -77,7 +77,7 @@ def test_a_configurations_windows_thresholds_and_expressions_are_in_the_rules(tm
     assert checked.returncode == 0, checked.stderr
     groups = {group["name"]: group for group in parsed(printed.stdout)["groups"]}
     assert set(groups) == {"forge:5m", "forge:infrastructure:5m", "forge:database:5m", "forge:baseline:12h",
-                           "forge:availability:7d", "forge:alerts:5m"}  # fmt: skip
+                           "forge:availability:7d", "forge:fast:30s", "forge:alerts:5m"}  # fmt: skip
     assert groups["forge:5m"]["interval"] == "30s"
     own = [rule for rule in groups["forge:5m"]["rules"] if rule.get("labels", {}).get("service") == "billing"]
     assert len([rule for rule in own if rule["record"] == "forge:queue_lag_seconds:5m"]) == 1
