@@ -6,6 +6,7 @@ A rollback never waits for any of this, and a person may have resolved the incid
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -38,9 +39,7 @@ def update_incident(turn: Turn, run: Run, step: UpdateIncident) -> None:
 
 def opened(turn: Turn, run: Run) -> IncidentRow:
     """Opens an incident for the run, or joins the open one of its service; and says there that the roll-out is frozen."""
-    row = _incident(turn, run) or open_incident(
-        turn, run.environment, run.service, SEVERITY, f"{_name(run)} is being rolled back", run=run.id
-    )
+    row = _incident(turn, run) or open_incident(turn, run.environment, run.service, SEVERITY, _title(run), run=run.id)
     title = f"{run.id}: the roll-out of {_name(run)} is frozen and rolled back"
     text = f"{title}: {run.ending_reason}" if run.ending_reason else title
     add_update(turn, row, text, note=Note(tone=Tone.BAD, title=title, text=run.ending_reason))
@@ -73,6 +72,8 @@ def rolled_back(turn: Turn, run: Run) -> IncidentRow:
     tone = Tone.ASK if left else Tone.BAD
     summary = f"{run.id}: {_name(run)} {how}. Hypothesis: {found.text}. Next: {actions[0]}"
     note = Note(tone=tone, title=title, text=text)
+    if row.run == run.id and row.title == _title(run):
+        row = replace(row, title=f"{_name(run)} {how}")
     row = add_update(turn, row, summary, note=note, broadcast=True)
     turn.note(run, f"incident:{row.id}:{ROLLED_BACK}", Note(tone=tone, title=title, text=text))
     return row
@@ -89,6 +90,11 @@ def _incident(turn: Turn, run: Run) -> IncidentRow | None:
         if mine:
             return mine[0]
     return None
+
+
+def _title(run: Run) -> str:
+    """Of an incident that a rollback opens, until it is done."""
+    return f"{_name(run)} is being rolled back"
 
 
 def _name(run: Run) -> str:

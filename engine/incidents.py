@@ -84,7 +84,8 @@ def _open(turn: Turn, intent: Intent, actor: Actor) -> Answer:
         return no_such_service(intent.service, turn.setting.services)
     row = open_incident(turn, intent.environment.value, intent.service, severity, intent.reason, actor)
     what = f"{intent.service} on {row.environment}" if intent.service else row.environment
-    effect = f"No release of {what} passes its gate while it is open; rollbacks go on." if severity <= GRAVE else "It holds nothing up."  # fmt: skip
+    held = f"No release of {what} passes its gate while it is open; rollbacks go on."
+    effect = held if holds_releases(row) else "It holds no release up."
     return done(
         "incident.opened",
         f"{row.id} is open: severity {severity}, {what}. {effect} `/forge incident resolve {row.id}` resolves it.",
@@ -230,10 +231,15 @@ def view_of(turn: Turn, row: IncidentRow) -> IncidentView:
         updates=updates,
         resolved_at=row.resolved_at,
         resolved_by_name=updates[-1].by_name if row.resolved_at is not None and updates else "",
-        holds_releases=row.severity <= GRAVE and row.resolved_at is None,
+        holds_releases=holds_releases(row),
         who=turn.members(Role.ON_CALL) if row.severity <= GRAVE and row.resolved_at is None else (),
         permalink=posted.permalink if posted is not None else "",
     )
+
+
+def holds_releases(row: IncidentRow) -> bool:
+    """Production's gate alone asks for incidents."""
+    return row.severity <= GRAVE and row.resolved_at is None and row.environment == Environment.PROD
 
 
 def card(turn: Turn, incident_id: str) -> IncidentView | None:

@@ -65,7 +65,7 @@ async def test_a_failed_step_opens_an_incident_and_ends_in_a_report_with_a_hypot
         "staging",
     )
     assert (incident.run, incident.opened_by) == (run, "forge")
-    assert incident.title == "shop v1.0.0-rc.1 on staging is being rolled back"
+    assert incident.title == "shop v1.0.0-rc.1 on staging was rolled back"
     assert incident.resolved_at is None
     assert "frozen and rolled back" in incident.updates[0]["text"]
     summary = incident.updates[1]["text"]
