@@ -10,6 +10,7 @@ from engine.intents import Intent
 from engine.journal import Turn
 from engine.metrics_lookup import look_up_metrics
 from engine.naming import service_named
+from engine.oncall_lookup import look_up_people
 from engine.ports import Store
 from engine.records import Received
 from runbook.policy import Setting
@@ -55,5 +56,9 @@ async def _metrics(asking: Asking) -> Finish:
     return finish
 
 
-LOOKUPS: Mapping[str, Lookup] = {"metrics": _metrics}
+async def _oncall(asking: Asking) -> Finish:
+    return saying(await look_up_people(asking.ports, asking.setting.policy))
+
+
+LOOKUPS: Mapping[str, Lookup] = {"metrics": _metrics, "oncall": _oncall}
 """By command."""

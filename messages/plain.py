@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from engine.answers import Answer, AnswerKind
+from engine.oncall_lookup import PeopleView
 from engine.views import (
     AuditView,
     FreezeView,
@@ -25,6 +26,7 @@ from engine.views import (
 from messages import incidents, words
 from messages.blocks import plain
 from messages.metrics import metric_tables
+from messages.people import people_tables
 from runbook.metric_report import MetricReport
 from runbook.verdicts import Outcome, Verdict
 
@@ -116,6 +118,9 @@ def _print_view(console: Console, view: Any) -> None:
             _print_help(console, view)
         case MetricReport():
             for part in metric_tables(view):
+                console.print(part)
+        case PeopleView():
+            for part in people_tables(view):
                 console.print(part)
         case RunView():
             _print_run(console, view)

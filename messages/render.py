@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.answers import Answer, AnswerKind
 from engine.notes import Note
+from engine.oncall_lookup import PeopleView
 from engine.ports import Message
 from engine.questions import ChoiceView, PromptView
 from engine.report import ReportView, summary
@@ -21,7 +22,7 @@ from engine.views import (
     RunView,
     StatusView,
 )
-from messages import cards, details, metrics, prompts, words
+from messages import cards, details, metrics, people, prompts, words
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
 from messages.checklists import checklist_lines
 from messages.incidents import freeze_blocks, incidents_blocks
@@ -99,6 +100,8 @@ def view_blocks(view: Any) -> list[Block]:
             return details.help_blocks(view)
         case MetricReport():
             return metrics.metrics_blocks(view)
+        case PeopleView():
+            return people.people_blocks(view)
         case RunView():
             return _run_blocks(view)
         case ReportView():
