@@ -49,7 +49,8 @@ def press(turn: Turn, intent: Intent, actor: Actor, run: Run) -> Answer:
             "authority.slack_only", "The command line can't do this: it takes a person in Slack.", run=run.id
         )
     if prompt.state != OPEN:
-        return refused("prompt.closed", f"This button is dead. {closing_of(prompt)}.", f"`/forge status {run.id}` shows where it is.", run=run.id)  # fmt: skip
+        where = f"`/forge status {run.id}` shows where it is."
+        return refused("prompt.closed", f"This button is dead. {closing_of(prompt)}.", where, run=run.id)
     if run.interrupt is not None:
         return info("prompt.stopping", f"{run.id} is being stopped already.", run=run.id)
     match intent.name:
