@@ -195,7 +195,8 @@ class TriggersPolicy:
 
     core_success: under this ratio core transactions are a trigger, at once after `core_for_s`. slow_queries, lock_waits: what a migration
     may at most bring about, for `regression_for_s`. ratio, alpha, floor: the canary's errors against stable's,
-    from minimum_requests of the canary on; design_effect: how many failures one cause brings about (4 where clients try again three times). See `rules.canary_ratio`.
+    from minimum_requests of the canary on; design_effect: how many failures one cause brings about (4 where clients try again three
+    times). See `rules.canary_ratio`.
     """
 
     critical_alerts: Literal["auto", "prompt"] = "auto"

@@ -22,6 +22,7 @@ from runbook.ports import (
     Incident,
     LintFinding,
     Ports,
+    Released,
     Rollout,
     Sample,
     ScanReport,
@@ -177,6 +178,7 @@ class FakeMemory:
     performance: Mapping[str, float] | None = None
     incidents: tuple[Incident, ...] = ()
     frozen: tuple[Freeze, ...] = ()
+    releases: tuple[Released, ...] = ()
 
     async def first_seen(self, service: str, tag: str) -> tuple[str, str] | None:
         return self.seen.get((service, tag))
@@ -189,6 +191,9 @@ class FakeMemory:
 
     async def go_for(self, service: str, commit: str) -> Release | None:
         return self.go if self.go is not None and self.go.commit == commit else None
+
+    async def released(self, service: str, environment: Environment) -> tuple[Released, ...]:
+        return self.releases
 
     async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
         return self.incidents
