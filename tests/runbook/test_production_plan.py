@@ -255,12 +255,13 @@ async def test_each_answer_goes_on_with_what_was_shown() -> None:
         assert after(way)[:2] == ["Shift traffic back to the last known good version", "Remove the canary"]
         assert after(way)[-1] == "Post-incident checklist"
         assert WAYS not in way.about
-    assert ways[DOWN] is not None
-    downs = [step for step in ways[DOWN].steps() if isinstance(step, Migrate)]
+    down, restored = ways[DOWN], ways[RESTORE]
+    assert down is not None
+    assert restored is not None
+    downs = [step for step in down.steps() if isinstance(step, Migrate)]
     assert [(step.migration, step.direction) for step in downs] == [("0008-rename-total", "down")]
-    assert "Verify the data after the way back" in after(ways[DOWN])
-    assert ways[RESTORE] is not None
-    assert [step for step in ways[RESTORE].steps() if isinstance(step, LeftToPeople)]
+    assert "Verify the data after the way back" in after(down)
+    assert [step for step in restored.steps() if isinstance(step, LeftToPeople)]
 
 
 async def test_every_procedure_that_an_option_names_exists() -> None:
