@@ -38,6 +38,7 @@ from handlers.payloads import CLICK, COMMAND, VIEW, Kept, dedup_key, from_click,
 from handlers.ports import Dialogs, Directory
 from messages.blocks import esc
 from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
+from runbook.commands import BY_NAME
 from runbook.errors import ForgeError, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -306,5 +307,5 @@ def _no_dialog(action: str, error: ForgeError) -> Answer:
     return refused(
         "dialog.failed",
         f"Slack didn't open the dialog ({error.cause}); nothing was done.",
-        f'Click again, or type /forge {action} <run> --reason "why".',
+        f'Click again, or type /forge {action} <run> --reason "why".' if action in BY_NAME else "Click again.",
     )
