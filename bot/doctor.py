@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import machine, programs, scans, series, surroundings, workspace
+from bot.checks import machine, people, programs, scans, series, surroundings, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
 from engine.ports import Painter
@@ -62,10 +62,11 @@ def checks_of(configuration: Configuration, adapters: Adapters, painter: Painter
         "signers": lambda: machine.check_signers(connections),
         "linter": lambda: programs.check_linter(adapters.linter),
         "charts": lambda: programs.check_charts(painter),
-        "slack.token": lambda: workspace.check_bot(adapters, slack),
+        "slack.token": lambda: workspace.check_bot(adapters, slack, by_email=connections.pagerduty is not None),
         "slack.app_token": lambda: workspace.check_second_token(adapters, slack),
         "slack.channel": lambda: workspace.check_channel(adapters, slack),
         "slack.groups": lambda: workspace.check_groups(adapters, setting.roles),
+        "people": lambda: people.check_people(adapters, connections, setting),
         "github": lambda: surroundings.check_code(adapters, setting),
         "registry": lambda: surroundings.check_registry(adapters, setting),
         "scans": lambda: scans.check_scans(adapters, connections, setting.policy),

@@ -17,9 +17,9 @@ _SKEW_WARN_S = 60.0
 _SKEW_FAIL_S = 300.0  # Slack: a signed request is refused when its timestamp is off by more
 
 
-async def check_bot(adapters: Adapters, slack: SlackConnection) -> AsyncIterator[Finding]:
-    """The bot token: whose it is, which scopes it has, and Slack's clock in the same answer."""
-    from integrations.slack.scopes import BOT_SCOPES
+async def check_bot(adapters: Adapters, slack: SlackConnection, *, by_email: bool = True) -> AsyncIterator[Finding]:
+    """The bot token: whose it is, which scopes it has, and Slack's clock in the same answer. by_email: a schedule's people are looked for."""
+    from integrations.slack.scopes import BOT_SCOPES, EMAIL_SCOPE
 
     answer = await _asked(adapters, "auth.test", slack.bot_token.reveal())
     found = answer.data
@@ -30,12 +30,13 @@ async def check_bot(adapters: Adapters, slack: SlackConnection) -> AsyncIterator
     headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
     if "x-oauth-scopes" in headers:
         granted = {scope.strip() for scope in headers["x-oauth-scopes"].split(",")}
-        missing = [scope for scope in BOT_SCOPES if scope not in granted]
+        needed = [scope for scope in BOT_SCOPES if by_email or scope != EMAIL_SCOPE]
+        missing = [scope for scope in needed if scope not in granted]
         if missing:
             remedy = "Add them under OAuth & Permissions, or update the app from manifest.yml, and install it again"
             yield fail("slack.scopes", f"the bot token lacks {', '.join(missing)}", remedy)
         else:
-            yield ok("slack.scopes", f"all {len(BOT_SCOPES)} scopes are granted")
+            yield ok("slack.scopes", f"all {len(needed)} scopes are granted")
     else:
         yield warn("slack.scopes", "Slack didn't say which scopes the token has", "Compare them with manifest.yml")
     if "date" in headers:

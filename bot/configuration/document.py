@@ -41,6 +41,7 @@ touching anything, `forge config schema` prints its JSON schema for editors, and
 | `SLACK_API_URL`, `GITHUB_API_URL` | addresses, where the file names none |
 | `GITHUB_TOKEN`, `PROMETHEUS_TOKEN` | used where the file names no token |
 | `FORGE_CI_TOKEN` | what CI shows to `/webhooks/ci`; without it nothing is taken there |
+| `PAGERDUTY_TOKEN` | read-only API key of PagerDuty, where `integrations.pagerduty` names a schedule |
 | `KUBECONFIG` | used where the file names no kubeconfig |
 """
 

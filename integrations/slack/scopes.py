@@ -17,6 +17,9 @@ class Use:
     why: str
 
 
+EMAIL_SCOPE = "users:read.email"
+"""Needed only where a schedule names people."""
+
 METHODS: Mapping[str, Use] = {
     "auth.test": Use((), "to learn which workspace and which bot the token belongs to"),
     "chat.postMessage": Use(("chat:write",), "to show runs, approvals and notes in the release channel"),
@@ -33,7 +36,7 @@ METHODS: Mapping[str, Use] = {
     "conversations.open": Use(("im:write",), "to show a chart to the one person who asked for it"),
     "users.info": Use(("users:read",), "to check who acts: deactivated users, guests and bots may do nothing"),
     "users.lookupByEmail": Use(
-        ("users:read.email", "users:read"),
+        (EMAIL_SCOPE, "users:read"),
         "to find whom a PagerDuty schedule names: it knows people by their e-mail address",
     ),
     "usergroups.users.list": Use(("usergroups:read",), "to see who is in a user group that holds a role"),
