@@ -281,6 +281,7 @@ def _observe(final: Candidate, policy: Policy, title: str, duration_s: float) ->
         acceptance=policy.health,
         smoke=service.smoke,
         smoke_every_s=policy.prod.smoke_every_s,
+        canary_url=service.canary_urls.get(HERE, ""),
         on_fail=BACK,
     )
 
