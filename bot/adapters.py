@@ -42,10 +42,13 @@ class Adapters:
 
     @cached_property
     def clusters(self) -> dict[Environment, KubernetesCluster]:
-        from integrations.kubernetes import KubernetesCluster
+        from integrations.kubernetes import PRODUCTION_RIGHTS, RIGHTS, KubernetesCluster
 
+        more = {Environment.PROD: PRODUCTION_RIGHTS}
         return {
-            env: self._kept(KubernetesCluster(credentials_of(cluster), cluster.namespace))
+            env: self._kept(
+                KubernetesCluster(credentials_of(cluster), cluster.namespace, rights=(*RIGHTS, *more.get(env, ())))
+            )
             for env, cluster in self._connections.clusters.items()
         }
 

@@ -15,9 +15,11 @@ from runbook.values import Environment
 async def check_cluster(env: Environment, cluster: Cluster, setting: Setting) -> AsyncIterator[Finding]:
     """Reachable, with the rights that forge needs, and every workload as the configuration says."""
     name = f"{env}.kubernetes"
-    missing = await cluster.missing_rights()
+    routed = any(w.traffic == "route" for service in setting.services.values() for w in service.workloads)
+    missing = [right for right in await cluster.missing_rights() if routed or "httproutes" not in right]
     if missing:
-        remedy = f"Apply deploy/environment.yaml in the namespace of {env}"
+        files = "deploy/environment.yaml" + (" and deploy/production.yaml" if env is Environment.PROD else "")
+        remedy = f"Apply {files} in the namespace of {env}"
         yield fail(name, f"forge may not {', '.join(missing)}", remedy)
     else:
         yield ok(name, "the cluster answers, and forge has the rights it needs")

@@ -2,5 +2,14 @@
 
 from integrations.kubernetes.cluster import KubernetesCluster
 from integrations.kubernetes.credentials import Credentials, Direct, InCluster, Kubeconfig
+from integrations.kubernetes.rights import PRODUCTION_RIGHTS, RIGHTS
 
-__all__ = ["Credentials", "Direct", "InCluster", "Kubeconfig", "KubernetesCluster"]
+__all__ = [
+    "PRODUCTION_RIGHTS",
+    "RIGHTS",
+    "Credentials",
+    "Direct",
+    "InCluster",
+    "Kubeconfig",
+    "KubernetesCluster",
+]

@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
-from integrations.kubernetes.rights import RIGHTS
+from integrations.kubernetes.rights import PRODUCTION_RIGHTS, RIGHTS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -22,27 +22,29 @@ def one(name: str, kind: str) -> dict[str, Any]:
     return next(document for document in documents(name) if document["kind"] == kind)
 
 
-@pytest.mark.parametrize("name", ["forge.yaml", "environment.yaml"])
+@pytest.mark.parametrize("name", ["forge.yaml", "environment.yaml", "production.yaml"])
 def test_the_manifests_are_valid(name: str) -> None:
     for document in documents(name):
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_the_role_grants_exactly_what_the_integration_asks_for() -> None:
+@pytest.mark.parametrize(("name", "rights"), [("environment.yaml", RIGHTS), ("production.yaml", PRODUCTION_RIGHTS)])
+def test_the_role_grants_exactly_what_the_integration_asks_for(name: str, rights: tuple[str, ...]) -> None:
     granted = set()
-    for rule in one("environment.yaml", "Role")["rules"]:
+    for rule in one(name, "Role")["rules"]:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 suffix = f".{group}" if group else ""
                 granted |= {f"{verb} {resource}{suffix}" for verb in rule["verbs"]}
-    assert granted == set(RIGHTS)
+    assert granted == set(rights)
 
 
-def test_the_role_is_bound_to_the_bots_account() -> None:
-    binding, account = one("environment.yaml", "RoleBinding"), one("forge.yaml", "ServiceAccount")
+@pytest.mark.parametrize("name", ["environment.yaml", "production.yaml"])
+def test_the_role_is_bound_to_the_bots_account(name: str) -> None:
+    binding, account = one(name, "RoleBinding"), one("forge.yaml", "ServiceAccount")
     subject = binding["subjects"][0]
     assert (subject["name"], subject["namespace"]) == (account["metadata"]["name"], account["metadata"]["namespace"])
-    assert binding["roleRef"]["name"] == one("environment.yaml", "Role")["metadata"]["name"]
+    assert binding["roleRef"]["name"] == one(name, "Role")["metadata"]["name"]
 
 
 def test_one_bot_at_a_time_and_as_nobody() -> None:
