@@ -130,8 +130,13 @@ class Shop(Stand):
             known[name] = route
 
     def route_of(self, env: str, workload: str) -> Route | None:
-        """The route that has a backend of this workload: one that is named so, or whose Service selects its pods."""
-        return next((route for route in self._routes.get(env, {}).values() if _concerns(route, workload)), None)
+        """The route with a backend of this workload (named so, or whose Service selects its pods); of several the one of its name.
+
+        Hostnames are not looked at: an endpoint's address stands for the workload's own.
+        """
+        known = self._routes.get(env, {})
+        names = sorted(known, key=lambda name: (name != workload, name))
+        return next((known[name] for name in names if _concerns(known[name], workload)), None)
 
     def behind(self, env: str, selector: Mapping[str, str]) -> list[ShopPod]:
         """The pods in rotation that a Service selects."""

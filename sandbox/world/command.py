@@ -93,6 +93,7 @@ Try in #releases:
 
 In a terminal:  FORGE_DATA_DIR={world.folder} FORGE_CONFIG={world.config_path} forge status
 The cluster:    kubectl --kubeconfig {world.folder / "kubeconfig"} -n staging get pods,jobs
+                kubectl --kubeconfig {world.folder / "kubeconfig"} -n prod get deployments,httproutes
 The bot's log:  {world.bot.log}
 Ctrl-C stops everything."""
 

@@ -189,6 +189,25 @@ async def test_foreign_rules_keep_their_requests(town: Town) -> None:
     assert await town.ask(2, "/api/other") == {"404": 2}
 
 
+async def test_of_two_routes_the_one_of_the_workloads_name_is_followed(town: Town) -> None:
+    await town.weigh(100, 0)
+    spec = {"parentRefs": [{"name": "edge"}], "hostnames": ["beta.test"], "rules": [rule(0, 100)]}
+    metadata = {"name": "beta", "namespace": "prod"}
+    town.cluster.apply({"apiVersion": GATEWAY_API, "kind": "HTTPRoute", "metadata": metadata, "spec": spec})
+
+    async def followed() -> bool:
+        return ("prod", "beta") in town.cluster.gateway.followed
+
+    await until(followed, 10, "the other route is accepted")
+    assert await town.ask(20) == {"stable": 20}
+    town.cluster.delete("HTTPRoute", "prod", "web")
+
+    async def moved() -> bool:
+        return await town.ask(20) == {"canary": 20}
+
+    await until(moved, 10, "the other route is what is left")
+
+
 async def test_a_version_is_spoilt_in_one_environment_and_on_one_track(town: Town) -> None:
     await town.weigh(50, 50)
     assert town.shop.spoils.version_of(f"x@{BAD}") == "v1.4.0-rc.2", "as what it was first known"
