@@ -16,7 +16,7 @@ from bot.exits import Exit
 from runbook.commands import COMMANDS, Command
 
 WITHOUT_BOT = frozenset({"status", "audit", "help", "lock", "unlock"})
-"""What also works on the database alone, when no bot runs."""
+"""What also works on the database alone, when no bot runs; and `incident list`."""
 
 
 def slash_commands() -> Iterator[click.Command]:
@@ -60,7 +60,7 @@ def send_words(words: list[str], *, as_json: bool) -> NoReturn:
     try:
         answer = send(socket_path(os.environ), words, width=width, color=color)
     except NotRunning as error:
-        if command.name in WITHOUT_BOT:
+        if command.name in WITHOUT_BOT or words[:2] == ["incident", "list"]:
             _on_the_database(words, width=width, color=color, as_json=as_json)
         fail(Exit.NOT_RUNNING, "local.not_running", str(error), as_json=as_json)
     except TimeoutError:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from bot.configuration.loading import load
 from bot.configuration.places import data_dir, database_url
-from engine import controls, present
+from engine import controls, incidents, present
 from engine.answers import Answer, info, refused
 from engine.intents import Intent
 from engine.journal import Turn
@@ -46,6 +46,8 @@ def answer_offline(words: Sequence[str], environ: Mapping[str, str]) -> Answer:
 
 
 def _looked(intent: Intent, turn: Turn) -> Answer:
+    if intent.name == "incident":
+        return incidents.listing(turn, intent)
     if intent.name == "audit":
         return info("audit", "", view=present.audit_view(turn, intent.run))
     if not intent.run:

@@ -65,7 +65,7 @@ def carry_out(turn: Turn, intent: Intent, actor: Actor) -> Answer:
         case "resolve":
             return _resolve(turn, intent, actor)
         case "list":
-            return _list(turn, intent)
+            return listing(turn, intent)
     return refused("incident.verb", "Say what to do: open, update, resolve or list.", BY_NAME["incident"].usage)
 
 
@@ -120,7 +120,8 @@ def _resolve(turn: Turn, intent: Intent, actor: Actor) -> Answer:
     return done("incident.resolved", f"{row.id} is resolved.{left}")
 
 
-def _list(turn: Turn, intent: Intent) -> Answer:
+def listing(turn: Turn, intent: Intent) -> Answer:
+    """What is open, for whoever asks: it changes nothing."""
     where: dict[str, Any] = {} if intent.environment is None else {"environment": intent.environment.value}
     rows = open_rows(turn.ledger, **where)
     if intent.service:

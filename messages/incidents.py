@@ -131,18 +131,18 @@ def freeze_blocks(view: FreezeView) -> list[Block]:
 
 
 def incident_cells(view: IncidentView) -> tuple[str, ...]:
-    """incident, severity, where, title, opened by, since, last update."""
+    """As `INCIDENT_COLUMNS`."""
     last = plain(view.updates[-1].text, 200) if view.updates else ""
-    since = f"{view.opened_at:%Y-%m-%d %H:%M:%S}"
-    return view.id, str(view.severity), _where(view), view.title, view.opened_by_name, since, last
+    opened = f"{view.opened_at:%Y-%m-%d %H:%M} by {view.opened_by_name}"
+    return f"{view.id} ({view.severity})", _where(view), view.title, opened, last
 
 
 def freeze_cells(view: FreezeView) -> tuple[str, ...]:
-    """environment, service, owner, until, reason, undo."""
+    """As `FREEZE_COLUMNS`."""
     until = f"{view.until:%Y-%m-%d %H:%M} UTC" if view.until is not None else "lifted"
     undo = view.undo.removeprefix("/")
     return view.environment, view.service or "every service", view.owner_name, until, view.reason, undo
 
 
-INCIDENT_COLUMNS = ("incident", "severity", "where", "title", "opened by", "since", "last update")
+INCIDENT_COLUMNS = ("incident (severity)", "where", "title", "opened", "last update")
 FREEZE_COLUMNS = ("environment", "service", "owner", "until", "reason", "undo")
