@@ -12,6 +12,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.configuration.connections import PagerdutyConnection
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "kubernetes": ("CONFORMANCE_NAMESPACE", "CONFORMANCE_DEPLOYMENT", "CONFORMANCE_CONTAINER"),
@@ -20,6 +24,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "prometheus": ("CONFORMANCE_PROMETHEUS_URL",),
     "github": ("CONFORMANCE_GITHUB_REPOSITORY", "CONFORMANCE_GITHUB_TAG"),
     "registry": ("CONFORMANCE_IMAGE", "CONFORMANCE_IMAGE_TAG"),
+    "pagerduty": ("CONFORMANCE_PAGERDUTY_TOKEN", "CONFORMANCE_PAGERDUTY_SCHEDULE"),
     "slack": ("CONFORMANCE_SLACK_BOT_TOKEN", "CONFORMANCE_SLACK_APP_TOKEN", "CONFORMANCE_SLACK_CHANNEL"),
 }
 """A contract is tested when all of its variables have a value. `changing`: those Kubernetes contracts that change an image and put it back."""
@@ -63,11 +68,22 @@ def _of_configuration(path: Path, environ: Addresses) -> dict[str, str]:
         "CONFORMANCE_GITHUB_REPOSITORY": service.repository,
         "CONFORMANCE_IMAGE": workload.image,
         "CONFORMANCE_IMAGE_TAG": environ.get("CONFORMANCE_GITHUB_TAG", ""),
+        **_of_pagerduty(connections.pagerduty),
         "CONFORMANCE_SLACK_API_URL": connections.slack.api_url,
         "CONFORMANCE_SLACK_BOT_TOKEN": connections.slack.bot_token.reveal(),
         "CONFORMANCE_SLACK_APP_TOKEN": connections.slack.app_token.reveal(),
     }
     return {name: value for name, value in values.items() if value}
+
+
+def _of_pagerduty(connection: PagerdutyConnection | None) -> dict[str, str]:
+    if connection is None:
+        return {}
+    return {
+        "CONFORMANCE_PAGERDUTY_URL": connection.api_url,
+        "CONFORMANCE_PAGERDUTY_TOKEN": connection.token.reveal(),
+        "CONFORMANCE_PAGERDUTY_SCHEDULE": connection.schedule,
+    }
 
 
 @contextmanager

@@ -10,11 +10,13 @@ import contextlib
 import json
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sandbox.github import LocalGitHub
 from sandbox.kubernetes import LocalKubernetes, ScriptedRuntime
+from sandbox.pagerduty import LocalPagerDuty
 from sandbox.prometheus import LocalPrometheus
 from sandbox.registry import LocalRegistry
 from sandbox.signing import SshSigner
@@ -117,6 +119,20 @@ async def slack(open_: contextlib.AsyncExitStack) -> dict[str, str]:
     }
 
 
+async def pagerduty(open_: contextlib.AsyncExitStack) -> dict[str, str]:
+    local = LocalPagerDuty()
+    await local.start()
+    open_.push_async_callback(local.stop)
+    local.add_user("POLGA", "Olga", "olga@acme.test")
+    local.add_schedule("PSHOP", "Shop primary")
+    local.put_on_call("PSHOP", "POLGA", end=datetime.now(UTC) + timedelta(hours=8))
+    return {
+        "CONFORMANCE_PAGERDUTY_URL": local.url,
+        "CONFORMANCE_PAGERDUTY_TOKEN": local.token,
+        "CONFORMANCE_PAGERDUTY_SCHEDULE": "PSHOP",
+    }
+
+
 async def main(folder: Path) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
@@ -127,6 +143,7 @@ async def main(folder: Path) -> None:
             **await github(open_),
             **await registry(open_),
             **await slack(open_),
+            **await pagerduty(open_),
         }
         sys.stdout.write(json.dumps(addresses) + "\n")
         sys.stdout.flush()

@@ -105,6 +105,12 @@ async def test_a_file_of_a_commit_that_isnt_there_is_refused(github: GitHub, rep
         await github.file(repository, "README.md", "0" * 40)
 
 
+async def test_a_release_is_found_by_its_tag_or_not_at_all(github: GitHub, repository: str, tag: Tag) -> None:
+    notes = await github.release_notes(repository, tag.name)
+    assert notes is None or isinstance(notes, str)
+    assert await github.release_notes(repository, "forge-conformance-no-such-tag") is None
+
+
 async def test_code_scanning_speaks_of_the_very_commit_or_not_at_all(github: GitHub, repository: str, tag: Tag) -> None:
     report = await github.code_scanning(repository, tag.commit)
     if report is not None:
