@@ -51,6 +51,7 @@ class Releases:
         if tag.of:
             self.ci[tag.version] = self.ci[tag.of]
             self._built[tag.version] = tag.of
+            self._github.release(REPOSITORY, tag.version, tag.message)  # its notes, which production asks for
         else:
             self.set_ci(tag.version, tag.ci)
         for workload in self._shop.everything:
