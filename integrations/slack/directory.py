@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 CACHE_S = 30.0
 MAX_USERS = 2_000
 LOOKUP_TIMEOUT_S = 5.0
-MOST_HOLDERS = 40
+MOST_HOLDERS = 25
 """People of one role who are looked at: each costs a call of `users.info`, of which Slack allows about a hundred a minute."""
 _AT_ONCE = 8
 _GROUP_PROBLEMS = frozenset({"slack.plan_upgrade_required", "slack.no_such_subteam", "slack.subteam_not_found"})
