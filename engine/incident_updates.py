@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.incidents import add_update, open_incident, open_rows
-from engine.journal import Turn
+from engine.journal import Turn, plan_of, segment_of
 from engine.lifecycle import LEFT_BECAUSE, verdicts_of
 from engine.notes import Note, Tone
 from engine.prompts import GUARD as ASKED_BY_GUARD
@@ -20,6 +20,7 @@ from runbook.aftermath import Aftermath, Moment, Unfinished, next_actions, repor
 from runbook.hypothesis import GUARD, Case, Finding, hypothesis
 from runbook.plan import from_json
 from runbook.steps.control import UpdateIncident
+from runbook.steps.people import LeftToPeople
 from runbook.verdicts import Outcome, Verdict
 from runbook.wording import duration, shortened
 
@@ -40,9 +41,10 @@ def update_incident(turn: Turn, run: Run, step: UpdateIncident) -> None:
 def opened(turn: Turn, run: Run) -> IncidentRow:
     """Opens an incident for the run, or joins the open one of its service; and says there that the roll-out is frozen."""
     row = _incident(turn, run) or open_incident(turn, run.environment, run.service, SEVERITY, _title(run), run=run.id)
-    title = f"{run.id}: the roll-out of {_name(run)} is frozen and rolled back"
-    text = f"{title}: {run.ending_reason}" if run.ending_reason else title
-    add_update(turn, row, text, note=Note(tone=Tone.BAD, title=title, text=run.ending_reason))
+    left = LEFT_BECAUSE in run.facts
+    title = f"{run.id}: {'the roll-out of ' if left else ''}{_name(run)} is {'frozen and ' if left else 'being '}rolled back"
+    why = run.ending_reason if left else _asked(run)
+    add_update(turn, row, f"{title}: {why}" if why else title, note=Note(tone=Tone.BAD, title=title, text=why))
     said = Note(
         tone=Tone.INFO, title=f"{run.id} is told in {row.id}", text=f"`/forge incident list` shows it: {row.title}"
     )
@@ -65,7 +67,7 @@ def rolled_back(turn: Turn, run: Run) -> IncidentRow:
         if not left
         else f"was rolled back in part: {left} {'step is' if left == 1 else 'steps are'} left"
     )
-    because = behind.because.get("reason") or run.ending_reason
+    because = behind.because["reason"]
     what = f"{_name(run)} {how}" + (f", because {because}" if because else "")
     text = shortened(report_text(what, timeline_lines(list(behind.moments())), found, actions), _MOST_WORDS)
     title = f"{row.id}: {_name(run)} {how}"
@@ -92,6 +94,11 @@ def _incident(turn: Turn, run: Run) -> IncidentRow | None:
     return None
 
 
+def _asked(run: Run) -> str:
+    """Why a rollback that left no roll-out was begun."""
+    return f"{run.requester_name} asked for it" + (f": {run.reason}" if run.reason else "")
+
+
 def _title(run: Run) -> str:
     """Of an incident that a rollback opens, until it is done."""
     return f"{_name(run)} is being rolled back"
@@ -107,20 +114,31 @@ class _Behind:
     def __init__(self, turn: Turn, run: Run) -> None:
         self._turn, self._run = turn, run
         found = run.facts.get(LEFT_BECAUSE)
-        self.because: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-        segments = {s.number: s for s in turn.ledger.find(Segment, run=run.id)}
+        asked = {"at": run.created_at.isoformat(), "code": "rollback.asked", "reason": _asked(run)}
+        self.because: Mapping[str, Any] = found if isinstance(found, Mapping) else asked
+        procedures = {s.number: s.procedure for s in turn.ledger.find(Segment, run=run.id)}
         rows = turn.steps(run.id)
-        self._forward = [row for row in rows if segments[row.segment].procedure == run.procedure]
-        self._back = [row for row in rows if segments[row.segment].procedure != run.procedure]
+        left = self._left()
+        if left is None:
+            self._forward = [row for row in rows if procedures[row.segment] == run.procedure]
+            self._back = [row for row in rows if procedures[row.segment] != run.procedure]
+        else:
+            self._forward, self._back = turn.steps(left.id), rows
+        self._facts = {**(left.facts if left is not None else {}), **run.facts}
+
+    def _left(self) -> Run | None:
+        """The release that is taken back by a run of its own; None where this run leaves its own plan."""
+        name = plan_of(segment_of(self._turn, self._run)).about.get("left_run")
+        return self._turn.run(name) if isinstance(name, str) else None
 
     def case(self) -> Case:
         because, run = self.because, self._run
         return Case(
             version=run.version,
-            code=str(because.get("code") or run.ending_code),
-            reason=str(because.get("reason") or run.ending_reason),
+            code=str(because["code"]),
+            reason=str(because["reason"]),
             findings=tuple(self._findings()),
-            migrations=tuple(_migrations(run, "up", "failed")),
+            migrations=tuple(_migrations(self._facts, "up", "failed")),
         )
 
     def _findings(self) -> Iterator[Finding]:
@@ -195,8 +213,8 @@ class _Behind:
             environment=run.environment,
             version=run.version,
             unfinished=tuple(self._unfinished()),
-            kept=tuple(_migrations(run, "up", "failed")),
-            taken_back=tuple(_migrations(run, "down")),
+            kept=tuple(_migrations(self._facts, "up", "failed")),
+            taken_back=tuple(_migrations(self._facts, "down")),
             validated=self._validated(),
             checklist=any(step.kind == "checklist" for step in self._back),
         )
@@ -207,7 +225,7 @@ class _Behind:
                 continue
             bad = [v for v in verdicts_of(row.verdicts) if v.binding and v.outcome is not Outcome.PASS]
             remedy = next((v.remedy for v in bad if v.remedy), "")
-            yield Unfinished(row.title, row.reason, remedy)
+            yield Unfinished(row.title, row.reason, remedy, by_people=row.kind == LeftToPeople.kind)
 
     def _checked(self) -> list[StepRow]:
         return [row for row in self._back if row.kind == "smoke_test" and row.state == StepState.DONE]
@@ -217,10 +235,10 @@ class _Behind:
         return None if not rows else all(row.outcome == Outcome.PASS for row in rows)
 
 
-def _migrations(run: Run, *states: str) -> list[str]:
+def _migrations(facts: Mapping[str, Any], *states: str) -> list[str]:
     found = {
         key.removeprefix("migration:"): fact
-        for key, fact in run.facts.items()
+        for key, fact in facts.items()
         if key.startswith("migration:") and isinstance(fact, Mapping)
     }
     return [name for name, fact in found.items() if fact.get("state") in states]

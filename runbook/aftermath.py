@@ -23,11 +23,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A step of the way back that did not succeed, with its remedy: the commands a person would type."""
+    """A step of the way back that did not succeed, with its remedy: the commands a person would type. by_people: it never could, and says
+    whose it is."""
 
     title: str
     reason: str
     remedy: str
+    by_people: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,10 @@ def _actions(after: Aftermath, found: Hypothesis) -> Iterator[str]:
             shortened(left.reason, _LONGEST_REASON),
             left.remedy or f"`/forge status {after.run}` says more",
         )
-        yield f"Release Engineer, now: “{left.title}” did not succeed ({reason}). {remedy}"
+        if left.by_people:
+            yield f"By people, now: “{left.title}”: {reason}. {remedy}"
+        else:
+            yield f"Release Engineer, now: “{left.title}” did not succeed ({reason}). {remedy}"
     if after.validated is False:
         yield "On-call, now: health endpoints or user journeys fail after the rollback too; the cause is not the new version alone"
     if after.validated is None:

@@ -11,6 +11,8 @@ import pytest
 
 from engine.records import IncidentRow, Sealed
 from runbook.plan import Plan, Result
+from runbook.policy import Setting
+from runbook.procedures.base import Request
 from runbook.steps.control import Announce, UpdateIncident
 from runbook.values import Actor, Environment, Role
 from runbook.verdicts import Verdict
@@ -156,3 +158,35 @@ async def test_the_moments_of_weight_zero_are_told(here: Bench) -> None:
     await here.ended(run)
     told = next(kept for kept in reversed(here.chat.messages) if kept.channel == "C2")
     assert "weight 0 accepted for web, 400 ms after the decision" in str(told.message.blocks)
+
+
+async def test_a_rollback_after_the_release_tells_what_is_known_of_that_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = harness.plan_for
+
+    def plan_for(request: Request, setting: Setting, world: str, numbers: Mapping[str, Any]) -> Plan:
+        if request.version != "v1.0.0-rc.2":
+            return release(request, setting, world, numbers)
+        return Plan(
+            procedure="staging", service="shop", environment=STAGING, version="v1.0.0-rc.1", about={"left_run": "staging-1"},
+            nodes=(
+                UpdateIncident(title="open", stage="opened", on_fail="continue"),
+                Act(title="return", world=world, on_fail="continue"),
+                UpdateIncident(title="update", stage="rolled_back", on_fail="continue"),
+            ),
+        )  # fmt: skip
+
+    monkeypatch.setattr(harness, "plan_for", plan_for)
+    async with bench(tmp_path) as here:
+        migrated = {"migration:0007-currency": {"state": "up", "backward_compatible": True}}
+        here.outside.results["deploy one"] = lambda: Result((Verdict.passed("deploy one", "up"),), migrated)
+        here.outside.results["deploy two"] = crash
+        await here.ended(await under_way(here))
+        run = await here.deploy("v1.0.0-rc.2", reason="orders fail")
+        await here.ended(run)
+        incident = here.rows(IncidentRow)[0]
+        assert "is being rolled back: Ada asked for it: orders fail" in incident.updates[0]["text"]
+        assert "the new version doesn't start" in incident.updates[1]["text"]
+        report = str([kept.message.blocks for kept in here.chat.messages])
+        assert "0007-currency stays in the schema" in report

@@ -56,6 +56,14 @@ def test_what_the_way_back_left_undone_comes_first_with_its_command() -> None:
     assert told[2].startswith("On-call, now: health endpoints or user journeys fail after the rollback too")
 
 
+def test_what_was_left_to_people_says_whose_it_is() -> None:
+    left = (Unfinished("Restore the database", "forge does not restore", "The Database Owner leads", by_people=True),)
+    assert (
+        actions(unfinished=left)[0]
+        == "By people, now: “Restore the database”: forge does not restore. The Database Owner leads"
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
