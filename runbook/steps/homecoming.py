@@ -27,7 +27,7 @@ from runbook.rules.traffic import (
     usable,
 )
 from runbook.steps.dividing import Divided, remembered_size
-from runbook.steps.moments import Moments
+from runbook.steps.moments import Looking, Moments
 from runbook.steps.moving import TRAFFIC, Patience
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration
@@ -112,7 +112,7 @@ class Homecoming:
         return replace(home, verdict=replace(home.verdict, remedy=remedy))
 
     async def _until_home(self) -> Home:
-        since = self._scene.ports.clock.now()
+        since, looking = self._scene.ports.clock.now(), Looking(self._scene)
         began: datetime | None = None
         while True:
             await self._look()
@@ -120,9 +120,8 @@ class Homecoming:
             if home is not None:
                 return home
             began = began or await self._moments.first(f"back:{self._one.workload}")
-            now = self._scene.ports.clock.now()
-            if (now - began).total_seconds() >= self._timeout_s:
-                return self._too_late((now - began).total_seconds())
+            if looking.is_over(began, self._timeout_s):
+                return self._too_late((self._scene.ports.clock.now() - began).total_seconds())
             await self._pause(since)
 
     async def _pause(self, since: datetime) -> None:

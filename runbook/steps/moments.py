@@ -7,6 +7,9 @@ from datetime import datetime
 
 from runbook.plan import Scene
 
+GRACE_S = 60.0
+"""What forge itself has to do next gets so long after a restart, however long forge was down before."""
+
 
 class Moments:
     """A person's retry begins anew; our own restart doesn't."""
@@ -29,3 +32,17 @@ class Moments:
         self._known[name] = now.isoformat()
         await self._scene.save({"attempt": self._scene.attempt, "moments": dict(self._known)})
         return now
+
+
+class Looking:
+    """How long something is waited for, where each round may have to do something before it goes on."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._clock = scene.ports.clock
+        self._begun = self._clock.now()
+
+    def is_over(self, since: datetime, limit_s: float) -> bool:
+        """limit_s after the first beginning, and not at once after a restart."""
+        now = self._clock.now()
+        grace_s = min(limit_s, GRACE_S)
+        return (now - since).total_seconds() >= limit_s and (now - self._begun).total_seconds() >= grace_s

@@ -23,7 +23,7 @@ from runbook.rules.traffic import (
 )
 from runbook.rules.workloads import judge_rollout
 from runbook.steps.dividing import Divided, remembered_size
-from runbook.steps.moments import Moments
+from runbook.steps.moments import Looking, Moments
 from runbook.steps.rolling_out import CONFLICTS, ERRORS_TOLERATED_S, POLL_S, await_rollout, still_ours, with_duration
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration
@@ -218,26 +218,26 @@ class Move:
 
     async def _by_replicas(self, target: TrafficTarget) -> Moved:
         """Each round goes as far as is safe. The canary's pods take work as soon as they run, so their troubles are looked at all the while."""
-        clock, writing, reading = self._scene.ports.clock, Patience(self._scene), Patience(self._scene)
-        since = await self._moments.first(f"scaled:{target.workload}")
+        clock, looking = self._scene.ports.clock, Looking(self._scene)
+        writing, reading = Patience(self._scene), Patience(self._scene)
         troubled: dict[tuple[str, str], datetime] = {}
         while True:
-            share = await writing.ask(
-                f"scaling {target.canary}", lambda: self._cluster.set_weight(target, self._weight)
-            )
+            what = f"scaling {target.canary}"
+            share = await writing.ask(what, lambda: self._cluster.set_weight(target, self._weight))
             rollout = await reading.ask(f"waiting for {target.canary}", lambda: self._cluster.rollout(target.canary))
             now = clock.now()
             if share is not None and rollout is not None:
-                moved = await self._judged(
-                    target, share, with_duration(rollout, troubled, now), (now - since).total_seconds()
-                )
+                since = await self._moments.first(f"scaled:{target.workload}")
+                moved = await self._judged(target, share, with_duration(rollout, troubled, now), since)
                 if moved is not None:
                     return moved
+                if looking.is_over(since, self._bounds.timeout_s):
+                    return Moved(judge_share(share, self._weight, target))
                 self._say(f"{share.reason or 'waiting for the pods'}; the canary's true share is {share_words(share)}")
             await clock.sleep_until(now + timedelta(seconds=POLL_S))
 
-    async def _judged(self, target: TrafficTarget, share: Share, rollout: Rollout, elapsed_s: float) -> Moved | None:
-        bounds = self._bounds
+    async def _judged(self, target: TrafficTarget, share: Share, rollout: Rollout, since: datetime) -> Moved | None:
+        bounds, elapsed_s = self._bounds, (self._scene.ports.clock.now() - since).total_seconds()
         pods = judge_rollout(target.canary, rollout, elapsed_s, bounds.timeout_s, bounds.trouble_within_s)
         if pods is not None and pods.outcome is not Outcome.PASS:
             return Moved(pods)
@@ -247,7 +247,7 @@ class Move:
                 return Moved(other)
             at = await self._moments.first(f"accepted:{target.workload}")
             return Moved(verdict, entry_of(target, self._weight, share, at))
-        return Moved(verdict) if verdict.outcome is Outcome.FAIL or elapsed_s >= bounds.timeout_s else None
+        return Moved(verdict) if verdict.outcome is Outcome.FAIL else None
 
     def _say(self, text: str) -> None:
         self._scene.doing(text)

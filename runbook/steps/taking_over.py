@@ -14,7 +14,7 @@ from runbook.rules.traffic import REPLICAS, WHOLE, judge_share, share_gate, shar
 from runbook.rules.workloads import judge_rollout
 from runbook.steps.dividing import Divided, remembered_size
 from runbook.steps.homecoming import Home, Homecoming
-from runbook.steps.moments import Moments
+from runbook.steps.moments import Looking, Moments
 from runbook.steps.moving import Bounds, Patience, persistent
 from runbook.steps.rolling_out import POLL_S, await_rollout, set_images, still_ours, with_duration
 from runbook.verdicts import Evidence, Outcome, Verdict
@@ -103,8 +103,8 @@ class TakingOver:
 
     async def _pods_of_stable(self, size: int) -> Verdict | None:
         """By pods: stable gets its own first, and the canary keeps what isn't Available there yet. None when all of it is."""
-        name, clock, bounds = self._one.workload, self._clock, self._bounds
-        target, since = self._one.target(size), await self._moments.first(f"taking:{name}")
+        name, clock, looking = self._one.workload, self._clock, Looking(self._scene)
+        target = self._one.target(size)
         writing, reading = Patience(self._scene), Patience(self._scene)
         troubled: dict[tuple[str, str], datetime] = {}
         while True:
@@ -112,13 +112,11 @@ class TakingOver:
             rollout = await reading.ask(f"waiting for {name}", lambda: self._cluster.rollout(name))
             now = clock.now()
             if share is not None and rollout is not None:
-                elapsed_s = (now - since).total_seconds()
-                verdict = self._judged(with_duration(rollout, troubled, now), elapsed_s)
-                if verdict is not None and verdict.outcome is not Outcome.PASS:
-                    return verdict
-                if verdict is not None and share.weight == 0:
-                    return None
-                if verdict is not None and elapsed_s >= bounds.timeout_s:
+                since = await self._moments.first(f"taking:{name}")
+                verdict = self._judged(with_duration(rollout, troubled, now), (now - since).total_seconds())
+                if verdict is not None and (verdict.outcome is not Outcome.PASS or share.weight == 0):
+                    return None if verdict.outcome is Outcome.PASS else verdict
+                if looking.is_over(since, self._bounds.timeout_s):
                     return judge_share(share, 0, target)
                 self._say(share, rollout)
             await clock.sleep_until(now + timedelta(seconds=POLL_S))
