@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook import series
+from runbook.durations import parse_duration
+from runbook.rules.phases import CANARY
 from runbook.rules.readings import Reading
 from runbook.series import recorded
 from runbook.verdicts import Evidence, Verdict
@@ -43,14 +45,23 @@ class Budget:
         return error_ratio / self.ratio if self.ratio > 0 else float("inf")
 
 
-def track_query(service: str, env: str, track: str, window: str) -> str:
-    return f'{recorded(series.ERROR_RATIO, window)}{{service="{service}",env="{env}",track="{track}"}}'
+def canary_query(service: str, env: str, window: str, budget: Budget, age_s: float | None) -> str:
+    """As it is recorded; over the canary's own life where the window is longer: one that went before it must not speak for it.
+
+    age_s: how long it has had traffic; None where nobody knows.
+    """
+    labels = f'{{service="{service}",env="{env}",track="{CANARY}"}}'
+    if age_s is None or age_s >= parse_duration(window):
+        return f"{recorded(series.ERROR_RATIO, window)}{labels}"
+    return _quotient(labels, f"{max(1, round(age_s))}s", budget)
 
 
 def whole_query(service: str, env: str, window: str, budget: Budget) -> str:
     """Both tracks together: failed requests of all requests within the window."""
-    labels = f'{{service="{service}",env="{env}"}}'
+    return _quotient(f'{{service="{service}",env="{env}"}}', window, budget)
 
+
+def _quotient(labels: str, window: str, budget: Budget) -> str:
     def total(metric: str) -> str:
         return f"sum(sum_over_time({recorded(metric, budget.window)}{labels}[{window}]))"
 

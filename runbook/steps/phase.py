@@ -164,8 +164,10 @@ class ErrorBudgetBurn:
         )
         env, at = scene.environment.value, scene.ports.clock.now()
         spans = (self.long, self.short)
+        first = min((since for since, weight in accepted(scene.facts) if weight > 0), default=None)
+        age_s = None if first is None else (at - first).total_seconds()
         asked = {
-            "the canary": tuple(burn.track_query(self.service, env, CANARY, span) for span in spans),
+            "the canary": tuple(burn.canary_query(self.service, env, span, budget, age_s) for span in spans),
             burn.WHOLE: tuple(burn.whole_query(self.service, env, span, budget) for span in spans),
         }
         questions = {

@@ -192,6 +192,19 @@ async def test_a_burst_that_is_over_burns_no_more(rollout: Rollout) -> None:
     assert decided((await BURN.ask(rollout.scene()))[0]) is Outcome.PASS
 
 
+async def test_a_bad_canary_of_an_earlier_run_does_not_speak_for_this_one(rollout: Rollout) -> None:
+    for window in ("5m", "1h"):
+        await rollout.write(recorded(series.ERROR_RATIO, window), always(0.5))
+    await rollout.write("forge:request_rate:1m", always(2.0))
+    await rollout.write("forge:error_rate:1m", between(20, 4, 1.0))
+    await rollout.traffic(38.0, 0.0, "stable")
+    canary, _ = (await BURN.ask(rollout.scene({5: 3})))[0]
+    assert canary.outcome is Outcome.PASS
+    assert [e.value for e in canary.evidence[:2]] == [0.0, 0.0]
+    canary, _ = (await BURN.ask(rollout.scene({5: 6})))[0]
+    assert canary.outcome is Outcome.FAIL
+
+
 async def test_only_requests_since_the_weight_was_accepted_count(rollout: Rollout) -> None:
     await rollout.write("forge:request_rate:1m", between(120, 10.1, 50.0, 0.2))
     await rollout.write("forge:error_rate:1m", between(120, 10.1, 25.0, 0.0))
