@@ -204,6 +204,7 @@ class Interpreter:
         finally:
             del self._bells[run_id]
             await _let_go(work)
+            self._doing.pop(run_id, None)  # the next step says its own
         await self._write(lambda turn: finish(turn, run_id, row.index, row.attempt, result))
 
     async def _interrupted(self, action: Perform) -> bool:

@@ -11,7 +11,7 @@ from textwrap import indent
 from integrations.prometheus.alerts import alert_rules
 from integrations.prometheus.replacing import Expressions, adapted, recorded_once
 from runbook.policy import Policy, prod_windows
-from runbook.series import Windows
+from runbook.series import ProdWindows, Windows
 
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -30,6 +30,7 @@ def rules_text(
     expressions: Expressions | None = None,
     services: Sequence[str] = (),
     policy: Policy | None = None,
+    beside: tuple[str, str, str] | None = None,
 ) -> str:
     """The rules file, recording and alert rules.
 
@@ -37,19 +38,20 @@ def rules_text(
     as often, at least every two minutes. expressions: service -> metric -> PromQL in place of the shipped rule's. services: the rules
     record these alone; empty: whatever there is. policy: the alerts' thresholds, and the windows that production reads beside those
     (`prod_windows`); the runbook's by default. Windows may be equal: what would be recorded twice is recorded once.
+    beside: fast, short and long in the policy's place.
 
     Raises ValueError for what is no duration, for an unknown metric, and for replacements that would leave a false measure behind.
     """
     policy = policy or Policy()
-    beside = prod_windows(policy)
-    for duration in (window, interval, baseline, month, beside.fast, beside.short, beside.long):
+    extra = prod_windows(policy) if beside is None else ProdWindows(*beside)
+    for duration in (window, interval, baseline, month, extra.fast, extra.short, extra.long):
         if not _DURATION.fullmatch(duration):
             raise ValueError(f"{duration!r} is no duration such as 30s, 1m or 2h")
-    named = {"1m": window, "1d": baseline, "30d": month, "30s": beside.fast, "5m": beside.short, "1h": beside.long}
+    named = {"1m": window, "1d": baseline, "30d": month, "30s": extra.fast, "5m": extra.short, "1h": extra.long}
     text = _WINDOW.sub(lambda found: found[1] + named[found[2]], _SHIPPED.read_text(encoding="utf-8"))
     evaluated = {"15s": interval, "1m": _slower(interval)}
     text = _INTERVAL.sub(lambda found: evaluated[found[1]], text)
-    text = adapted(recorded_once(text), expressions or {}, services, window, beside)
+    text = adapted(recorded_once(text), expressions or {}, services, window, extra)
     return f"{text}\n{alert_rules(policy, Windows(window, baseline, month), interval)}"
 
 

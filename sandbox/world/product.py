@@ -11,10 +11,11 @@ from typing import Any
 class Product:
     """serve: the command line that runs the bot; its configuration is named by FORGE_CONFIG.
 
-    rules: (window, interval), such as `("1m", "15s")` -> the recording rules that are shipped, as YAML.
+    rules: (window, interval, beside=(fast, short, long)), such as `("1m", "15s", beside=("30s", "5m", "1h"))` -> the recording rules that
+    are shipped, as YAML.
     hints: what may be typed after `/forge`: `[{"name", "usage", "help"}]`.
     """
 
     serve: Sequence[str]
-    rules: Callable[[str, str], str]
+    rules: Callable[..., str]
     hints: Sequence[dict[str, Any]] = ()

@@ -49,6 +49,7 @@ class Releases:
         annotated = tag.kind != "lightweight"
         self._github.tag(REPOSITORY, tag.version, sha, annotated=annotated, signer=signer, at=at)
         if tag.of:
+            self._github.release(REPOSITORY, tag.version, f"## {tag.message}\n\nTried as {tag.of} in staging.\n")
             self.ci[tag.version] = self.ci[tag.of]
             self._built[tag.version] = tag.of
             self._github.release(REPOSITORY, tag.version, tag.message)  # its notes, which production asks for

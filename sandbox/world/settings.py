@@ -38,7 +38,7 @@ def forge_yaml(
     return {
         "slack": {"channel": staff.RELEASES, "team": team},
         "roles": {role: list(members) for role, members in staff.ROLES.items()},
-        "services": {"shop": _service(shop, registry, environments) | _validation(tempo)},
+        "services": {"shop": _service(shop, registry, environments, tempo) | _validation(tempo)},
         "environments": {env: {"kubernetes": {"context": env, "namespace": env}} for env in environments},
         "integrations": {
             "kubernetes": {"kubeconfig": "kubeconfig"},
@@ -51,15 +51,17 @@ def forge_yaml(
     }
 
 
-def _service(shop: Shop, registry: str, environments: tuple[str, ...]) -> dict[str, Any]:
+def _service(shop: Shop, registry: str, environments: tuple[str, ...], tempo: Tempo) -> dict[str, Any]:
     order = {"product": 1, "quantity": 1}
     front = shop.workloads[-1]
     return {
         "repository": REPOSITORY,
         "workloads": [
             {"name": workload, "container": workload, "image": f"{registry}/acme/{workload}"}
+            | ({} if workload in shop.workloads else {"traffic": "replicas"})
             for workload in shop.everything
         ],
+        "database": tempo.database,
         "urls": {env: shop.endpoint_url(env, front) for env in environments},
         "required_checks": list(CHECKS),
         "secrets": {"customer": {"env": "SHOP_CUSTOMER_TOKEN"}},

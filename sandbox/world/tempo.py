@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+BESIDE = ("2s", "10s", "1m")
+
 SUITES = ("api", "orders", "schema", "old-queries")
 EVERYTHING = (*SUITES, "load")
 
@@ -19,7 +21,8 @@ class Tempo:
 
     time_scale: real seconds per second of the cluster's own. traffic_per_s, production_per_s: customers' requests in staging and in prod.
     load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
-    things, fewer.
+    things, fewer. beside: windows of the rules that production reads besides: fast, short, long. database: whether the shop is said to have
+    one, without a backup of which nobody may release it.
     """
 
     window: str
@@ -32,16 +35,19 @@ class Tempo:
     suite_timeout: str = "60s"
     start_within: str = "30s"
     validates: Sequence[str] = EVERYTHING
+    beside: tuple[str, str, str] = ("30s", "5m", "1h")
+    database: bool = True
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
-    validates: Sequence[str] = EVERYTHING, production_per_s: float = 30.0,
+    validates: Sequence[str] = EVERYTHING, production_per_s: float = 40.0, phase: str = "8s", watch: str = "12s",
+    database: bool = True,
 ) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded.
 
-    production_per_s: customers' requests in prod; who looks at staging alone may spare them.
+    production_per_s: customers' requests in prod; who looks at staging alone may spare them. phase, watch: of production's roll-out.
     """
     has = {"suites": set(SUITES) <= set(validates), "performance": "load" in validates}
     optional = {"to_staging": "optional", "to_prod": "optional"}
@@ -55,6 +61,8 @@ def short(
         suite_timeout=suite_timeout,
         start_within=start_within,
         validates=validates,
+        beside=BESIDE,
+        database=database,
         policy={
             "staging": {
                 "observation": observation,
@@ -67,7 +75,8 @@ def short(
             },
             "health": {"window": "10s", "interval": "500ms", "p95": "1s"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
-            "metrics": {"window": "5s", "interval": "1s"},
+            "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
+            "prod": _production(phase, watch),
             "scans": {"wait": "5s"},
             "criteria": {name: optional for name, there in has.items() if not there},
             "critical": [
@@ -79,12 +88,36 @@ def short(
     )
 
 
+def _production(phase: str, watch: str) -> dict[str, Any]:
+    """The runbook's roll-out in a minute. The sample is small: a little shop has few customers."""
+    return {
+        "windows": [
+            {"name": "any time", "zone": "UTC", "rrule": "FREQ=DAILY;BYHOUR=0;BYMINUTE=0;BYSECOND=0", "duration": "24h"}
+        ],
+        "phase": phase,
+        "phase_max": "60s",
+        "min_requests": 10,
+        "watch": watch,
+        "quiet": "6s",
+        "mitigate": "20s",
+        "remind_every": "8s",
+        "rollout_timeout": "60s",
+        "trouble_within": "15s",
+        "smoke_every": "2s",
+        "route_timeout": "20s",
+        "max_latency_p95": "1s",
+        "max_over_stable": "100 %",
+        "triggers": {"core_for": "4s", "regression_for": "4s", "minimum_requests": 10},
+        "burn": {"long": BESIDE[2], "short": BESIDE[1]},
+    }
+
+
 RUNBOOK = Tempo(
     window="1m",
     interval="15s",
     time_scale=1.0,
     traffic_per_s=10.0,
-    production_per_s=30.0,
+    production_per_s=40.0,
     load_for="5m",
     suite_timeout="10m",
     start_within="2m",

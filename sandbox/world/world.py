@@ -206,7 +206,7 @@ class World:
             Target(address, path=path) for address, path in map(self.shop.metrics_target, self.environments)
         ]
         targets.append(self.cluster_metrics.url.removeprefix("http://"))
-        rules = self.product.rules(self.tempo.window, self.tempo.interval)
+        rules = self.product.rules(self.tempo.window, self.tempo.interval, beside=self.tempo.beside)
         self.prometheus = LocalPrometheus(
             targets, rules, scrape_interval=self.tempo.interval, evaluation_interval=self.tempo.interval,
             folder=self.folder / "prometheus",
