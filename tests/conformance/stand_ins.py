@@ -56,12 +56,46 @@ def deployment() -> dict[str, Any]:
     }
 
 
+def tracked() -> list[dict[str, Any]]:
+    """A Deployment that is told by its track, its Services, and an HTTPRoute with another rule beside theirs."""
+    shop = deployment()
+    labels = {"app": "shop", "forge/track": "stable"}
+    shop["metadata"]["name"] = "shop"
+    shop["spec"]["selector"] = {"matchLabels": labels}
+    shop["spec"]["template"]["metadata"] = {"labels": labels}
+    place = {"namespace": "conformance"}
+    services = [
+        {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, **place},
+            "spec": {"selector": {"app": "shop", "forge/track": track}, "ports": [{"port": 8080}]},
+        }
+        for name, track in (("shop", "stable"), ("shop-canary", "canary"))
+    ]  # fmt: skip
+    gateway = {
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "edge", **place},
+        "spec": {"gatewayClassName": "sandbox", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+    }  # fmt: skip
+    refs = [{"name": "shop", "port": 8080, "weight": 100}, {"name": "shop-canary", "port": 8080, "weight": 0}]
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "shop", **place},
+        "spec": {
+            "parentRefs": [{"name": "edge"}],
+            "rules": [
+                {"matches": [{"path": {"type": "PathPrefix", "value": "/old"}}], "backendRefs": refs[:1]},
+                {"backendRefs": refs},
+            ],
+        },
+    }  # fmt: skip
+    return [shop, *services, gateway, route]
+
+
 async def kubernetes(open_: contextlib.AsyncExitStack, folder: Path) -> dict[str, str]:
     local = LocalKubernetes(runtime=ScriptedRuntime(), time_scale=0.02, programs=programs)
     await local.start()
     open_.push_async_callback(local.stop)
     path = local.kubeconfig(folder / "kubeconfig", contexts={"conformance": "conformance"})
-    local.apply(deployment())
+    for manifest in (deployment(), *tracked()):
+        local.apply(manifest)
     return {
         "CONFORMANCE_KUBECONFIG": str(path),
         "CONFORMANCE_KUBE_CONTEXT": "conformance",
@@ -70,6 +104,8 @@ async def kubernetes(open_: contextlib.AsyncExitStack, folder: Path) -> dict[str
         "CONFORMANCE_CONTAINER": "web",
         "CONFORMANCE_OTHER_IMAGE": NEW,
         "CONFORMANCE_JOB_IMAGE": TOOLS,
+        "CONFORMANCE_TRACKED": "shop",
+        "CONFORMANCE_ROUTE": "shop",
     }
 
 
