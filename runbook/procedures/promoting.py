@@ -5,7 +5,6 @@ Everything that can refuse it is told at once, while nothing has changed.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
@@ -83,10 +82,15 @@ async def _look_at_proof(ports: Ports, service: Service, version: str) -> _Proof
         return _Proof(sight, None, (sight.verdict,))
     if sight.verdict.outcome == Outcome.PASS and first_seen is None and tag.tag_object is not None:
         await ports.memory.remember_tag(service.name, version, tag.tag_object, tag.commit)
-    go, last = await asyncio.gather(
-        ports.memory.go_for(service.name, tag.commit), ports.memory.last_go(service.name, Environment.STAGING)
-    )
+    go = await ports.memory.go_for(service.name, tag.commit)
+    last = None if go is not None else await _last_good(ports, service.name)
     return _Proof(sight, go, (sight.verdict, *judge_go(go, last, version, tag.commit)))
+
+
+async def _last_good(ports: Ports, service: str) -> Release | None:
+    """The last candidate that got its go in staging, if it still has it."""
+    last = await ports.memory.last_go(service, Environment.STAGING)
+    return None if last is None else await ports.memory.go_for(service, last.commit)
 
 
 async def _look_at_release(

@@ -17,12 +17,13 @@ GO_GATE = "go in staging"
 def judge_go(go: Release | None, last: Release | None, version: str, commit: str) -> tuple[Verdict, ...]:
     """The tag's commit is that of a candidate which got its go in staging and keeps it.
 
-    go: of this commit, None without one. last: the newest go of any commit, to name it. A candidate for another X.Y.Z is told and binds nobody.
+    go: of this commit, None without one. last: the newest candidate that has its go, to name it.
+    A candidate for another X.Y.Z is told and binds nobody.
     """
     if go is None:
         remedy = "Deploy the candidate on this commit to staging and let it get its go"
         if last is not None and last.commit != commit:
-            remedy += f", or tag {last.commit[:12]}, the commit of {last.version}, which has its go"
+            remedy += f", or release {last.version} ({last.commit[:12]}), which has its go, under a version of its own"
         reason = f"no candidate on {commit[:12]}, the commit of {version}, has its go in staging"
         evidence = Evidence(name="commit", value=commit, limit=None if last is None else last.commit, source=version)
         return (Verdict.failed(GO_GATE, "release.no_go", reason, evidence, remedy=remedy),)

@@ -125,6 +125,12 @@ async def test_a_user_group_tells_its_members(web: SlackWeb, addresses: Addresse
         await web.call("usergroups.users.list", usergroup="S0NOSUCHGROUP")
 
 
+async def test_an_address_that_nobody_has_is_said_to_be_nobodys(web: SlackWeb) -> None:
+    with pytest.raises(Permanent) as refused:
+        await web.call("users.lookupByEmail", email="forge-conformance-nobody@example.invalid")
+    assert refused.value.code == "slack.users_not_found"
+
+
 async def test_a_socket_says_hello(addresses: Addresses, api_url: str) -> None:
     opened = await bare_client(api_url).apps_connections_open(app_token=addresses["CONFORMANCE_SLACK_APP_TOKEN"])
     url = str(opened["url"])
