@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import machine, people, programs, scans, series, surroundings, workspace
+from bot.checks import machine, people, programs, scans, series, surroundings, windows, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
 from engine.ports import Painter
@@ -74,6 +75,8 @@ def checks_of(configuration: Configuration, adapters: Adapters, painter: Painter
     for env in connections.clusters:
         checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]
         checks[f"{env}.prometheus"] = lambda env=env: series.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]
+    if windows.has_production(setting):
+        checks[windows.NAME] = lambda: windows.check_windows(setting, datetime.now(UTC))
     return checks
 
 
