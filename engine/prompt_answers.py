@@ -25,6 +25,7 @@ from engine.prompts import (
     closing_of,
     due_at,
     mitigate_s_of,
+    role_of,
     show_prompt,
     waited,
 )
@@ -49,7 +50,9 @@ def press(turn: Turn, intent: Intent, actor: Actor, run: Run) -> Answer:
             "authority.slack_only", "The command line can't do this: it takes a person in Slack.", run=run.id
         )
     if prompt.state != OPEN:
-        where = f"`/forge status {run.id}` shows where it is."
+        where = (
+            f"`/forge status {run.id}` shows where it is; `/forge rollback {run.environment}` rolls back at any time."
+        )
         return refused("prompt.closed", f"This button is dead. {closing_of(prompt)}.", where, run=run.id)
     if run.interrupt is not None:
         return info("prompt.stopping", f"{run.id} is being stopped already.", run=run.id)
@@ -78,7 +81,7 @@ def _extend(turn: Turn, run: Run, prompt: Prompt, actor: Actor) -> Answer:
     deadline = max(prompt.deadline, turn.now + timedelta(seconds=length_s))
     extended = replace(prompt, deadline=deadline, extended=prompt.extended + 1, reminded_at=turn.now)
     turn.ledger.save(extended)
-    turn.audit("prompt.extended", run.id, actor, what=prompt.reason,
+    turn.audit("prompt.extended", run.id, actor, role=role_of(turn, actor), what=prompt.reason,
                evidence={"prompt": prompt.id, "deadline": deadline.isoformat(), "times": extended.extended})  # fmt: skip
     text = f"{actor.name} takes {duration(length_s)} more to mitigate: until {deadline:%H:%M} UTC"
     turn.note(

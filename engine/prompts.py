@@ -97,9 +97,17 @@ def close_prompt(turn: Turn, prompt: Prompt, state: str, reason: str, actor: Act
         prompt, state=state, answered_by=actor.id, answered_by_name=actor.name, answer_reason=reason, answered_at=turn.now
     )  # fmt: skip
     turn.ledger.save(closed)
-    turn.audit(f"prompt.{state}", prompt.run, actor, what=prompt.reason, why=reason, evidence={"prompt": prompt.id})
+    turn.audit(
+        f"prompt.{state}", prompt.run, actor, role=role_of(turn, actor), what=prompt.reason, why=reason,
+        evidence={"prompt": prompt.id},
+    )  # fmt: skip
     show_prompt(turn, closed)
     return closed
+
+
+def role_of(turn: Turn, actor: Actor) -> str:
+    """In which of the roles that may answer somebody does."""
+    return ", ".join(sorted(role.value for role in actor.roles & set(turn.setting.policy.commands.get("rollback", ()))))
 
 
 def close_prompts(turn: Turn, run: Run, reason: str, *, kind: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engine.choices import closing_of as choice_closing
 from engine.journal import Turn, plan_of, segment_of
@@ -26,7 +26,7 @@ MOST_STEPS = 12
 class PromptView:
     """A prompt's card. state: a `Prompt.state`. way_back: what a rollback would do, one sentence a line, while it is open.
 
-    closing: the sentence that takes the buttons' place. mitigate: what *Give me …* gives, in words. who: Slack ids of on-call.
+    since: when the condition began. closing: the sentence that takes the buttons' place. mitigate: what *Give me …* gives, in words. who: Slack ids of on-call.
     """
 
     id: str
@@ -38,6 +38,7 @@ class PromptView:
     trigger: str
     reason: str
     state: str
+    since: datetime
     opened_at: datetime
     deadline: datetime
     mitigate: str
@@ -91,12 +92,21 @@ def prompt_view(turn: Turn, run: Run, number: int) -> PromptView | None:
     buttons = {b.action: b.id for b in turn.ledger.find(Button, run=run.id, index=-number)} if is_open else {}
     return PromptView(
         id=prompt.id, run=run.id, number=number, service=run.service, environment=run.environment, version=run.version,
-        trigger=prompt.trigger, reason=prompt.reason, state=prompt.state, opened_at=prompt.opened_at,
+        trigger=prompt.trigger, reason=prompt.reason, state=prompt.state, since=_since(prompt), opened_at=prompt.opened_at,
         deadline=prompt.deadline, mitigate=duration(mitigate_s_of(turn, run, prompt)),
         verdicts=tuple(verdicts_of(prompt.verdicts)), way_back=tuple(_way_back(turn, run)) if is_open else (),
         extended=prompt.extended, is_held=prompt.kind == "step", recovers=prompt.kind == "guard",
         closing=closing_of(prompt), who=turn.members(Role.ON_CALL), buttons=buttons,
     )  # fmt: skip
+
+
+def _since(prompt: Prompt) -> datetime:
+    """When the condition began, where the evidence says so."""
+    for verdict in verdicts_of(prompt.verdicts):
+        for fact in verdict.evidence:
+            if fact.at is not None and fact.window_s is not None:
+                return fact.at - timedelta(seconds=fact.window_s)
+    return prompt.opened_at
 
 
 def _way_back(turn: Turn, run: Run) -> Iterator[str]:

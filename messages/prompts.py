@@ -72,7 +72,7 @@ def _prompt_lines(view: PromptView, *, is_open: bool) -> list[Markup]:
     lines = [
         esc(view.reason, 1_000),
         join(bold(Markup("Release:")), what),
-        join(bold(Markup("Since:")), moment(view.opened_at)),
+        join(bold(Markup("Since:")), moment(view.since), Markup("– asked"), moment(view.opened_at)),
     ]
     if not is_open:
         return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from runbook.plan import Guard, Plan, Step, to_json
+from runbook.plan import Guard, Plan, RatioGuard, Step, to_json
 from runbook.values import Role
 from runbook.wording import duration, listing, measure, percent, shortened
 
@@ -107,16 +107,21 @@ def _guard_changes(old: Plan, new: Plan) -> Iterator[str]:
         elif other is None:
             yield f"guard removed: {name}"
         elif one != other:
-            if one.limit != other.limit:
-                yield f"guard {name}, limit: {measure(one.limit, one.unit)} → {measure(other.limit, other.unit)}"
             rest_one, rest_other = to_json(one), to_json(other)
-            for fields in (rest_one, rest_other):
-                fields.pop("limit")
+            if isinstance(one, Guard) and isinstance(other, Guard):
+                if one.limit != other.limit:
+                    yield f"guard {name}, limit: {measure(one.limit, one.unit)} → {measure(other.limit, other.unit)}"
+                for fields in (rest_one, rest_other):
+                    fields.pop("limit")
             yield from _differences(f"guard {name}", rest_one, rest_other)
 
 
-def _guards(plan: Plan) -> dict[str, Guard]:
-    return {guard.name: guard for _, _, span in plan.spans() for guard in span.guards}
+def _guards(plan: Plan) -> dict[str, Guard | RatioGuard]:
+    found: dict[str, Guard | RatioGuard] = {}
+    for _, _, span in plan.spans():
+        found.update({guard.name: guard for guard in span.guards})
+        found.update({ratio.name: ratio for ratio in span.ratios})
+    return found
 
 
 def _other(old: Plan, new: Plan) -> Iterator[str]:

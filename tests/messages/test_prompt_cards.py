@@ -32,7 +32,7 @@ def prompt(**changes: Any) -> PromptView:
     return dataclasses.replace(
         PromptView(
             id="prod-12/p1", run="prod-12", number=1, service="shop", environment="prod", version="v1.4.0",
-            trigger="critical_alert", reason=BREACH.reason, state="open", opened_at=NOW,
+            trigger="critical_alert", reason=BREACH.reason, state="open", since=NOW - timedelta(minutes=5), opened_at=NOW,
             deadline=NOW + timedelta(minutes=15), mitigate="15 min", verdicts=(BREACH,),
             way_back=("Traffic goes back to web:v1.3.0", "Migration 0007 stays: the previous version works with it"),
             recovers=True, who=("S0ONCALL",), buttons={"rollback": "b1", "extend": "b2", "continue": "b3"},
@@ -84,7 +84,9 @@ def test_a_prompt_says_what_since_when_until_when_and_what_a_rollback_would_do()
     for part in (
         "Critical alert", "error rate of stable was above 3 % for 5 min, at worst 20 %", "`v1.4.0`",
         "What a rollback would do", "Traffic goes back to web:v1.3.0", "Migration 0007 stays",
-        f"<!date^{int(NOW.timestamp())}^", f"<!date^{int((NOW + timedelta(minutes=15)).timestamp())}^",
+        f"<!date^{int(NOW.timestamp())}^",
+        f"<!date^{int((NOW - timedelta(minutes=5)).timestamp())}^",
+        f"<!date^{int((NOW + timedelta(minutes=15)).timestamp())}^",
     ):  # fmt: skip
         assert part in text
 

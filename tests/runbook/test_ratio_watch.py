@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.plan import RatioGuard
+from runbook.describe import what_changed
+from runbook.plan import Plan, RatioGuard, Span
 from runbook.ports import Sample, Series
 from runbook.rules.canary_ratio import Counts
 from runbook.rules.ratio_watch import (
@@ -28,6 +30,8 @@ from runbook.rules.ratio_watch import (
     weight_at,
     weights_of,
 )
+from runbook.steps.control import Announce
+from runbook.values import Environment
 from runbook.verdicts import Outcome
 from tests.fakes.clock import NOON
 
@@ -141,6 +145,16 @@ def test_the_fact_of_the_traffic_gives_the_weights_the_routers_word_first() -> N
     assert weights_of({"traffic": facts["traffic"][:1]}) == ((at(0), 5),)
     assert weights_of({}) == weights_of({"traffic": None}) == ()
     assert [weight_at(weights_of(facts), at(s)) for s in (9, 10, 599, 600)] == [None, 5, 5, 25]
+
+
+def test_a_ratio_that_the_policy_changed_is_told_by_its_name() -> None:
+    def plan(ratio: RatioGuard) -> Plan:
+        span = Span(
+            guards=(), ratios=(ratio,), on_breach="rollback", steps=(Announce(title="Announce", moment="phase"),)
+        )
+        return Plan(procedure="prod", service="shop", environment=Environment.PROD, version="v1.4.0", nodes=(span,))
+
+    assert what_changed(plan(GUARD), plan(replace(GUARD, ratio=3.0))) == ("guard canary errors, ratio: 2 → 3",)
 
 
 def test_two_series_of_one_track_are_no_number() -> None:
