@@ -20,7 +20,7 @@ GATE = "canary's errors against stable's"
 SIDE_BY_SIDE = 0.18
 """Share of alpha for the ticks in which both tracks had requests, each held against itself: it stands every change of the rate."""
 
-PHASES = (0.25, 0.4, 0.12)
+PHASES = (0.23, 0.42, 0.12)
 """Share of alpha of each weight in turn, for the comparison with what stable did before. At 25 % it helps most, for there stable's requests
 beside the canary's are few. Further weights halve what is left. Where nothing is known from before, the first share goes to `SIDE_BY_SIDE`."""
 
@@ -213,7 +213,7 @@ def _crossed(state: RatioState, limits: RatioLimits) -> RatioState:
     wanted = 1 / limits.alpha
     if state.canary.requests < limits.minimum_requests or _floor(state, limits) < wanted:
         return state
-    if any(_may_cross(mark, state, limits) for mark in state.marks):
+    if _may_cross(state, limits):
         logs = [(log(mark.share) + _against(mark, state, limits), mark) for mark in _trusted(state, limits)]
         best, mark = max(logs, key=lambda pair: pair[0], default=(0.0, None))
         if mark is not None and best >= log(wanted):
@@ -225,14 +225,22 @@ def _crossed(state: RatioState, limits: RatioLimits) -> RatioState:
     return state
 
 
-def _may_cross(mark: Mark, state: RatioState, limits: RatioLimits) -> bool:
-    """Whether it is worth the arithmetic: most ticks of most roll-outs are far from a decision."""
-    if mark.share <= 0 or mark.stored.requests <= 0:
-        return False
-    spans = _since(mark, state)
-    return e_values.most_against_stored(*spans, limits.ratio, limits.design_effect) >= log(
-        1 / (limits.alpha * mark.share)
-    )
+def _may_cross(state: RatioState, limits: RatioLimits) -> bool:
+    """Whether `_against` is worth its arithmetic: most ticks of most roll-outs are far from a decision, and this is asked of every mark.
+
+    No e-value exceeds the likelihood ratio at the best of all alternatives, which is a divergence; that is at most chi-square's.
+    """
+    wanted = limits.design_effect * log(1 / limits.alpha)
+    for mark in state.marks:
+        errors = state.canary.errors - mark.canary.errors
+        share = limits.ratio * (state.canary.requests - mark.canary.requests)
+        others = state.stable.requests - mark.stable.requests + mark.stored.requests
+        every = errors + state.stable.errors - mark.stable.errors + mark.stored.errors + limits.design_effect
+        share = share / (share + others)
+        beyond = errors - every * share
+        if beyond > 0 and share < 1 and beyond * beyond >= wanted * every * share * (1 - share):
+            return True
+    return False
 
 
 def _against(mark: Mark, state: RatioState, limits: RatioLimits) -> float:

@@ -30,7 +30,7 @@ HEALTHY_AT_ZERO = (0.0, 0.0005, 0.001)
 BAD_AT_ZERO = (0.01, 0.03, 0.1)
 FALSE_PER_1000 = 1.0
 TIMES_WALD = 1.5
-BOUNDARY_FACTOR = 5
+BOUNDARY_FACTOR = 3
 """So many times the releases where the true ratio is the limit itself: there a false rollback is likeliest."""
 
 
