@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from engine.guard_answers import Key
 from engine.spans import AnyGuard, Watched
 from runbook.plan import Guard, RatioGuard
 from runbook.rules.guards import GuardState
-from runbook.rules.ratio_watch import BASELINE_S, RatioWatch
+from runbook.rules.ratio_watch import BASELINE_S, CANARY, RatioWatch
 
 LOOK_BACK = timedelta(hours=6)
 """How far back a restarted bot looks at most for what it missed: bounds the answer's size."""
 
 RATIO_LOOK_BACK = timedelta(hours=24)
 """The same for the canary's ratio, whose evidence is that of the whole roll-out."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -82,9 +84,15 @@ class Watch:
 def counts_from(span: Watched, guard: Guard) -> datetime:
     """Readings count from the first window that lies wholly in the spans that have this guard: an earlier one tells of the version before.
 
-    The window is the end of the recorded series' name, such as `1m` of `forge:error_ratio:1m`.
+    The window is the end of the recorded series' name, such as `1m` of `forge:error_ratio:1m`. A canary's count from the first weight on:
+    before it nothing was meant to reach the canary, and there is nothing to miss.
     """
+    since = span.since_of(guard)
+    if guard.track == CANARY and span.ratios:
+        if not span.weights:
+            return NEVER
+        since = max(since, span.weights[0][0])
     window = guard.metric.rpartition(":")[2]
     number, unit = window[:-1], window[-1:]
     window_s = int(number) * _UNITS[unit] if number.isdigit() and unit in _UNITS else 0
-    return span.since_of(guard) + timedelta(seconds=window_s)
+    return since + timedelta(seconds=window_s)

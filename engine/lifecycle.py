@@ -76,6 +76,7 @@ def replace_plan(turn: Turn, run: Run, plan: Plan, changes: Sequence[str]) -> Ru
     for row in turn.steps(run.id):
         if row.kind == "approval" and row.started_at is not None:
             show_view(turn, f"approval:{run.id}:{row.index}:{old.number}", run.id)
+    close_prompts(turn, run, "the plan has changed")
     turn.ledger.remove(StepRow, run=run.id)
     run = append_segment(turn, run, plan, 0)
     run = turn.save_run(run, setting_hash=turn.setting.hash, facts={}, state=RunState.RUNNING)

@@ -21,7 +21,7 @@ from runbook.wording import duration
 
 GUARD, STEP = "guard", "step"
 OPEN, ROLLED_BACK, CONTINUED, CLOSED, OVER = "open", "rolled_back", "continued", "closed", "over"
-"""OVER: on-call let the run go on, and the condition has cleared since: the same guard may ask again."""
+"""OVER: on-call let the run go on, and the condition has cleared since, or the run is over: the same guard may ask again."""
 
 BUTTONS = ("rollback", "extend", "continue")
 
@@ -111,10 +111,12 @@ def role_of(turn: Turn, actor: Actor) -> str:
 
 
 def close_prompts(turn: Turn, run: Run, reason: str, *, kind: str | None = None) -> None:
-    """All open ones of the run: it goes on without an answer. kind: only those."""
+    """All open ones of the run: it goes on without an answer. kind: only those. What was let go on is over with it."""
     conditions: dict[str, Any] = {} if kind is None else {"kind": kind}
     for prompt in open_prompts(turn, run, **conditions):
         close_prompt(turn, prompt, CLOSED, reason)
+    for prompt in turn.ledger.find(Prompt, run=run.id, state=CONTINUED) if kind is None else ():
+        turn.ledger.save(replace(prompt, state=OVER))
 
 
 def open_prompts(turn: Turn, run: Run, **conditions: Any) -> list[Prompt]:

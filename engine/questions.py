@@ -26,7 +26,8 @@ MOST_STEPS = 12
 class PromptView:
     """A prompt's card. state: a `Prompt.state`. way_back: what a rollback would do, one sentence a line, while it is open.
 
-    since: when the condition began. closing: the sentence that takes the buttons' place. mitigate: what *Give me …* gives, in words. who: Slack ids of on-call.
+    since: when the condition began. closing: the sentence that takes the buttons' place. mitigate: what *Give me …* gives, in words.
+    who: Slack ids of on-call. is_held: the run waits for the answer. recovers: it closes by itself once the condition has gone.
     """
 
     id: str

@@ -361,3 +361,18 @@ async def test_the_gate_says_no_data_where_no_traffic_is_on_record_or_too_little
         b.metrics.value = lambda metric, at: [] if at > traffic.shifted[0][0] else traffic(metric, at)
         await b.clock.advance(120.0)
         assert [v.code for v in (await check.ask(scene_of(b, run)))[0]] == ["metrics.absent"]
+
+
+async def test_before_the_first_weight_nothing_of_the_canary_is_missed(tmp_path: Path, use: Any) -> None:
+    """Its pods may take minutes to start: that is no blindness."""
+    use(rolling_out(5, guards=(CORE,)))
+    async with bench(tmp_path) as b:
+        traffic = Traffic(b.clock, b.outside, 5)
+        b.metrics.value = traffic
+        b.outside.takes_s["shift 5"] = 540.0
+        run = await b.deploy()
+        await b.clock.advance(500.0)
+        assert not any("no data" in text for text in notes(b))
+        await shifted(b, traffic, 5)
+        await b.clock.advance(200.0)
+        assert watch_of(b, run).states[CORE.name].value == 1.0
