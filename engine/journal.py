@@ -15,7 +15,7 @@ from runbook.plan import Plan, Step, canonical, hash_of, parse, to_json
 from runbook.policy import Setting
 from runbook.values import FORGE, Actor, Role
 
-RUN_BUTTONS = ("pause", "resume", "abort", "retry", "cancel")
+RUN_BUTTONS = ("pause", "resume", "abort", "retry", "cancel", "override")
 
 
 @dataclass(frozen=True)

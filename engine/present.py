@@ -167,6 +167,9 @@ def _buttons(turn: Turn, run: Run) -> dict[str, str]:
         wanted.add("resume" if run.paused_at is not None else "pause")
     if run.state == RunState.HELD:
         wanted.add("retry")
+        row = turn.step(run.id, run.position)
+        if row is not None and row.kind == "gate":
+            wanted.add("override")
     if segment_of(turn, run).procedure != run.procedure:
         wanted &= {"retry"}
     found = {b.action: b.id for b in turn.ledger.find(Button, run=run.id, index=None)}

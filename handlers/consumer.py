@@ -20,14 +20,17 @@ from runbook.errors import ForgeError, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-ACTIONS = ("approve", "reject", "withdraw", "pause", "resume", "abort", "retry", "cancel")
+ACTIONS = ("approve", "reject", "withdraw", "pause", "resume", "abort", "retry", "cancel", "override")
 """The buttons' `action_id`s that this version answers."""
 
-WITH_DIALOG = ("reject", "abort")
+WITH_DIALOG = ("reject", "abort", "override")
 """Those that ask for a reason in a dialog first; the dialog's `callback_id` is the same name."""
 
 ON_PROMPTS = ("rollback", "extend", "continue")
 """The buttons with which on-call answers a prompt."""
+
+ON_CHECKLISTS = ("tick",)
+"""One button for each open line."""
 
 PROMPTS_WITH_DIALOG = ("continue",)
 
@@ -83,7 +86,7 @@ def asks_for_a_reason(action: str) -> bool:
 def _is_answered(kind: str, action: str) -> bool:
     if kind == VIEW:
         return asks_for_a_reason(action)
-    known = action in (*ACTIONS, *ON_PROMPTS) or CHOICE.fullmatch(action) is not None
+    known = action in (*ACTIONS, *ON_PROMPTS, *ON_CHECKLISTS) or CHOICE.fullmatch(action) is not None
     return kind == CLICK and known and not asks_for_a_reason(action)
 
 

@@ -92,6 +92,12 @@ def first_action(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def matter_named_by(body: Mapping[str, Any]) -> str:
+    """What beside the run the clicked button's block names, such as `override`: for a dialog's words only."""
+    parts = _text(first_action(body), "block_id").split(":")
+    return parts[2][:40] if len(parts) > 2 and parts[0] == "run" else ""
+
+
 def run_named_by(body: Mapping[str, Any]) -> str:
     """The run that the clicked button's block names: for a dialog's words only, never for what is done."""
     name, _, rest = _text(first_action(body), "block_id").partition(":")

@@ -27,6 +27,7 @@ from engine.intents import AnswerRenderer, Operations
 from handlers.consumer import (
     ACTIONS,
     CHOICE,
+    ON_CHECKLISTS,
     ON_PROMPTS,
     asks_for_a_reason,
     intent_of,
@@ -34,7 +35,18 @@ from handlers.consumer import (
     retired_button,
     unknown_person,
 )
-from handlers.payloads import CLICK, COMMAND, VIEW, Kept, dedup_key, from_click, from_command, from_view, run_named_by
+from handlers.payloads import (
+    CLICK,
+    COMMAND,
+    VIEW,
+    Kept,
+    dedup_key,
+    from_click,
+    from_command,
+    from_view,
+    matter_named_by,
+    run_named_by,
+)
 from handlers.ports import Dialogs, Directory
 from messages.blocks import esc
 from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
@@ -109,7 +121,7 @@ class SlackListeners:
         """
         kept = from_click(body)
         memory = DialogMemory(kept.button, kept.response_url, kept.channel)
-        view = reason_dialog(kept.action, run_named_by(body), memory)
+        view = reason_dialog(kept.action, run_named_by(body), memory, matter_named_by(body))
         try:
             await self._dialogs.open_dialog(kept.trigger_id, view, timeout_s=DIALOG_S)
         except ForgeError as error:
@@ -261,7 +273,7 @@ def build_app(
         return await listeners.on_error(error, body)
 
     app.command(command)(_listener(listeners.on_command))
-    for action in (*ACTIONS, *ON_PROMPTS):
+    for action in (*ACTIONS, *ON_CHECKLISTS, *ON_PROMPTS):
         if asks_for_a_reason(action):
             app.action(action)(_listener(listeners.on_dialog_click))
             app.view(action)(_listener(listeners.on_view))

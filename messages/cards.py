@@ -33,8 +33,14 @@ from messages.blocks import (
 from messages.details import verdict_lines
 from runbook.values import FrozenImage
 
-_ORDER = ("approve", "reject", "withdraw", "retry", "resume", "pause", "cancel", "abort")
-_LABELS = {"approve": "Approve", "reject": "Reject …", "withdraw": "Withdraw", "abort": "Abort …"}
+_ORDER = ("approve", "reject", "withdraw", "retry", "resume", "pause", "override", "cancel", "abort")
+_LABELS = {
+    "approve": "Approve",
+    "reject": "Reject …",
+    "withdraw": "Withdraw",
+    "abort": "Abort …",
+    "override": "Override …",
+}
 _STYLES = {"approve": "primary", "reject": "danger", "abort": "danger", "cancel": "danger"}
 
 

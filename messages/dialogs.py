@@ -12,15 +12,20 @@ from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs, plain
 REASON_BLOCK = "reason"
 REASON_INPUT = "text"
 MAX_REASON = 500
+REFUSAL = "reject an override"
+"""The words for a `reject` beneath an override: the run doesn't end by it."""
+
 MAX_PRIVATE = 3_000
 
-_TITLES = {"abort": "Abort", "reject": "Reject", "continue": "Continue"}
-_REQUIRED = ("abort", "continue")
+_TITLES = {"abort": "Abort", "reject": "Reject", "continue": "Continue", "override": "Override", REFUSAL: "Refuse"}
+_REQUIRED = ("abort", "continue", "override")
 """Those whose reason is part of the record, and can't be left out."""
 
 _SAID = {
     "abort": "{run} stops now and returns to the previous state. Everyone sees the reason in its thread.",
     "continue": "{run} goes on in spite of what on-call was asked about. Everyone sees the reason in its thread.",
+    "override": "A second person has to agree before {run} goes on in spite of the gate. Both names and the reason stay on record.",
+    REFUSAL: "{run} stays held by its gate. Everyone sees the reason.",
     "reject": "{run} ends without going on; what it changed already is returned. Everyone sees the reason in its thread.",
 }
 
@@ -57,10 +62,11 @@ def _text(text: str, limit: int) -> Block:
     return {"type": "plain_text", "text": plain(text, limit) or "–"}
 
 
-def reason_dialog(action: str, run: str, memory: DialogMemory) -> dict[str, Any]:
-    """Asks why. run: for the words only. The submission's `callback_id` is the action."""
+def reason_dialog(action: str, run: str, memory: DialogMemory, about: str = "") -> dict[str, Any]:
+    """Asks why. run, about: for the words only; about: what beside the run, such as `override`. The submission's `callback_id` is the action."""
     named = run or "The run"
-    word = _TITLES.get(action, action.capitalize())
+    said = REFUSAL if (action, about) == ("reject", "override") else action
+    word = _TITLES.get(said, said.capitalize())
     is_optional = action not in _REQUIRED
     return {
         "type": "modal",
@@ -70,7 +76,7 @@ def reason_dialog(action: str, run: str, memory: DialogMemory) -> dict[str, Any]
         "submit": _text(word, MAX_MODAL_TITLE),
         "close": _text("Go back", MAX_MODAL_TITLE),
         "blocks": [
-            *paragraphs([esc(_SAID.get(action, "{run}").format(run=named))]),
+            *paragraphs([esc(_SAID.get(said, "{run}").format(run=named))]),
             {
                 "type": "input",
                 "block_id": REASON_BLOCK,
