@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from runbook import series
+from runbook.durations import parse_duration
 from runbook.plan import Guard
 from runbook.policy import MINUTE_S, Threshold
 from runbook.ports import Sample, Series
@@ -149,9 +150,13 @@ def _of_threshold(threshold: Threshold, severity: str, quiet: Quiet) -> Alert:
 
 
 def _oom_loop(quiet: Quiet) -> Alert:
-    """The recorded kills of one window, summed over the runbook's ten minutes."""
-    window = quiet.windows.window
-    query = f"sum_over_time({quiet.selector(series.OOM_KILLS)}[{round(OOM_WITHIN_S)}s:{window}])"
+    """Kills are recorded as how many within a window: summed at steps, each counts once. `round` undoes the extrapolation of `increase`."""
+    step_s = max(1, round(quiet.step_s))
+    each = step_s / parse_duration(quiet.windows.window)
+    # A second less: Prometheus 2 counts the samples at both ends of a range, which would be one too many.
+    query = (
+        f"round(sum_over_time({quiet.selector(series.OOM_KILLS)}[{round(OOM_WITHIN_S) - 1}s:{step_s}s]) * {each:.6g})"
+    )
     guard = Guard("OOM restart loop", query, True, float(OOM_RESTARTS), 0.0, "count")
     return Alert(guard, query, "critical")
 
