@@ -19,7 +19,6 @@ from engine.settings import Settings
 from messages.checklists import checklist_card, override_card
 from messages.incidents import incident_card
 from messages.render import Messages
-from messages.report_page import report_page
 from runbook.plan import from_json
 from runbook.steps.control import Checklist
 
@@ -72,6 +71,8 @@ class Showing:
         return self._messages.headline(present.headline(turn, run, self.doing(run.id)))
 
     def page(self, view: ReportView, pictures: Mapping[int, bytes]) -> Page:
+        from messages.report_page import report_page  # its template engine is loaded when somebody wants a report
+
         run = view.run
         title = f"Report of {run.id}: {run.service} {run.version} on {run.environment}"
         return Page(title, report_page(view, pictures))
