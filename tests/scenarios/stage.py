@@ -126,7 +126,7 @@ class Measured:
 GO = 15
 """The place of the go among the steps of a release without migrations."""
 
-JUDGED = ("request_rate", "error_rate", "error_ratio", "duration_seconds", "latency_p", "readiness")
+JUDGED = ("request_rate", "error_rate", "error_ratio", "request_duration", "latency_p", "readiness")
 
 
 def healthy(expression: str, at: datetime) -> float:
