@@ -25,12 +25,12 @@ def guard_chart(guard: Guard, where: str, samples: Iterable[Sample], at: datetim
         return None
     worst = max(values) if guard.above else min(values)
     alt = (
-        f"{where}, {guard.name}: at worst {measure(worst, guard.unit)}, now {measure(values[-1], guard.unit)}; "
+        f"{where}, {guard.name}: at worst {_told(worst, guard)}, {_told(values[-1], guard)} at {at:%H:%M} UTC; "
         f"watched for: {watch_words(guard)}"
     )
     limit = Limit("limit", guard.limit, guard.above)
-    panel = Panel(guard.name, guard.unit, (Line(guard.name, points),), limits=(limit,))
-    return Chart(f"{where}: {guard.name}, until {at:%H:%M} UTC", alt, (panel,))
+    panel = Panel(guard.name[:1].upper() + guard.name[1:], guard.unit, (Line(guard.name, points),), limits=(limit,))
+    return Chart(f"{where}: {guard.name}", alt, (panel,))
 
 
 def ratio_chart(guard: RatioGuard, where: str, samples: Sequence[RatioSample], at: datetime) -> Chart | None:
@@ -48,9 +48,13 @@ def ratio_chart(guard: RatioGuard, where: str, samples: Sequence[RatioSample], a
     told = [f"{line.name} {percent(round(line.points[-1][1], 4))}" for line in lines]
     baseline = _mean([s.stable for s in samples])
     limits = () if baseline is None else (Limit("limit", max(guard.ratio * baseline, guard.floor)),)
-    alt = f"{where}, error rate: {' and '.join(told)}; the canary may fail at most {guard.ratio:g} times as often as stable"
+    alt = f"{where}, error rate at {at:%H:%M} UTC: {' and '.join(told)}; the canary may fail at most {guard.ratio:g} times as often as stable"
     panel = Panel("Error rate of canary and stable", "ratio", lines, limits=limits)
-    return Chart(f"{where}: canary against stable, until {at:%H:%M} UTC", alt, (panel,))
+    return Chart(f"{where}: canary against stable", alt, (panel,))
+
+
+def _told(value: float, guard: Guard) -> str:
+    return measure(round(value, 4), guard.unit)
 
 
 def _ratios(rates: Iterable[tuple[datetime, Rates]]) -> Points:
