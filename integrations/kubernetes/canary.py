@@ -17,7 +17,8 @@ from runbook.errors import Conflict, Permanent
 from runbook.ports import CanaryOrder
 from runbook.rules.traffic import CANARY, STABLE
 
-_ATTEMPTS = 5
+_ATTEMPTS = 8
+"""A Deployment's controller writes its status all the while: each attempt reads anew and takes milliseconds."""
 _COPIED = ("minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "strategy")
 """Of the spec, beside selector and template. Not `paused`: a canary is to run. Source: kubernetes.io, API reference, DeploymentSpec."""
 
@@ -46,12 +47,24 @@ class KubernetesCanaries:
                 return
 
     async def scale(self, name: str, replicas: int) -> None:
-        """See the port. Raises Permanent("not_found") without such a Deployment."""
-        found = await self._deployments.read(name)
-        if found is None:
-            raise self._deployments.missing(name)
-        if shaped(lambda: _replicas(found)) != replicas:
-            await self._deployments.patch(name, {"spec": {"replicas": replicas}})
+        """See the port. Bound to the version that was read, so that a write that comes late can't undo a newer one.
+
+        Raises Permanent("not_found") without such a Deployment, and Conflict where others changed it each time.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            found = await self._deployments.read(name)
+            if found is None:
+                raise self._deployments.missing(name)
+            if shaped(lambda found=found: _replicas(found)) == replicas:  # type: ignore[misc]
+                return
+            version = {"resourceVersion": shaped(lambda found=found: found["metadata"]["resourceVersion"])}  # type: ignore[misc]
+            try:
+                await self._deployments.patch(name, {"metadata": version, "spec": {"replicas": replicas}})
+            except Conflict:
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
 
     async def remove(self, name: str, run: str, prefix: str) -> None:
         """See the port. Its pods end in their own time; until then the Deployment is there, marked as going."""

@@ -60,7 +60,7 @@ def share_of(route: Json, target: TrafficTarget, namespace: str) -> Share:
     """See `runbook.ports.Share`. Codes: `no_backend`, `ambiguous`."""
     code, reason, remedy = _obstacle(route, target, namespace)
     if code:
-        return Share(None, 0.0, False, reason, code, remedy)
+        return Share(None, _reach(route, target, namespace), False, reason, code, remedy)
     both = pairs(route, target, namespace)
     objections = "; ".join(unaccepted(route, namespace))
     weight = _common_weight(both)
@@ -148,6 +148,17 @@ def _obstacle(route: Json, target: TrafficTarget, namespace: str) -> tuple[str, 
     )
     reason = f"no rule of the HTTPRoute {target.route} has the backends {names}"
     return "no_backend", reason, f"Add to a rule's `backendRefs`: `{lines}"
+
+
+def _reach(route: Json, target: TrafficTarget, namespace: str) -> float:
+    """The largest part of a rule's requests that goes to the canary, where there is no pair: 0 when none leads there."""
+    found = [0.0]
+    for rule in route["spec"].get("rules") or ():
+        refs = rule.get("backendRefs") or ()
+        total = sum(_weight(ref) for ref in refs)
+        ours = sum(_weight(refs[at]) for at in _places(refs, target.canary_backend, namespace))
+        found.append(ours / total if total else 0.0)
+    return max(found)
 
 
 def _places(refs: Any, service: str, namespace: str) -> list[int]:

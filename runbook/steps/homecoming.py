@@ -35,6 +35,11 @@ from runbook.wording import duration
 QUICK_S, QUICK_FOR_S, SLOW_S = 0.1, 5.0, 1.0
 """How often is looked: the seconds from decision to weight 0 are published."""
 
+SURE_S = 1.0
+"""For how long weight 0 must stand: a shift that was interrupted may have a write under way, which may still land where none came after it."""
+
+NO_BACKEND = "no_backend"
+
 LATER = "traffic.later"
 """The code of what is left to a later step: stable doesn't run the version that the traffic is to come back to."""
 
@@ -84,6 +89,8 @@ class Homecoming:
         self._canary: Deployment | None = None
         self._looked = False
         self._share: Share | None = None
+        self._stood_since: datetime | None = None
+        self._zeros = 0
 
     async def _look(self) -> None:
         """The one question before the write: what stable runs, and how much of it is Available."""
@@ -128,6 +135,8 @@ class Homecoming:
         clock = self._scene.ports.clock
         waited_s = (clock.now() - since).total_seconds()
         pause_s = QUICK_S if waited_s < QUICK_FOR_S else SLOW_S
+        if self._stood_since is not None:
+            pause_s = SURE_S
         await clock.sleep_until(clock.now() + timedelta(seconds=pause_s))
 
     async def _round(self) -> Home | None:
@@ -144,7 +153,14 @@ class Homecoming:
         if share is None:
             return None
         self._share = share
+        if share.code and not share.true_ratio:
+            evidence = Evidence(
+                name="canary's true share", value=0, unit="ratio", source=f"httproute/{self._one.route}"
+            )
+            reason = f"no rule of the HTTPRoute {self._one.route} leads to {self._one.canary_backend} any more"
+            return await self._stood(Verdict.passed(self._gate, reason, evidence))
         if share.weight != 0 or share.code:
+            self._stood_since = None
             self._say(share)
             return None
         return await self._accepted(share)
@@ -166,7 +182,12 @@ class Homecoming:
                 if weight and weight >= current:
                     await self._strengthen(stable, target)
                     return share
-        share = await self._cluster.set_weight(target, weight)
+        try:
+            share = await self._cluster.set_weight(target, weight)
+        except Permanent as error:
+            share = await self._cluster.share(target) if error.code == f"kubernetes.{NO_BACKEND}" else None
+            if share is None or share.true_ratio:
+                raise
         await self._strengthen(stable, target)
         return share
 
@@ -179,8 +200,8 @@ class Homecoming:
         """Weight 0 is set. By route its acceptance has a time-out of its own."""
         verdict = judge_share(share, 0, self._target())
         if verdict.outcome is Outcome.PASS:
-            at = await self._moments.first(f"zero:{self._one.workload}")
-            return self._home(verdict, at)
+            return await self._stood(verdict)
+        self._stood_since = None
         if verdict.outcome is Outcome.FAIL:
             return self._home(verdict)
         set_at = await self._moments.first(f"set:{self._one.workload}")
@@ -189,6 +210,17 @@ class Homecoming:
             return self._home(verdict)
         self._scene.doing(f"{verdict.reason}, for {duration(round(waited_s))}")
         return None
+
+    async def _stood(self, verdict: Verdict) -> Home | None:
+        """The moment that counts is the first at which it was accepted; it must stand for a while after it."""
+        now = self._scene.ports.clock.now()
+        if self._stood_since is None:
+            self._stood_since = now
+            self._zeros += 1
+        at = await self._moments.first(f"zero:{self._one.workload}:{self._zeros}")
+        if (now - self._stood_since).total_seconds() < SURE_S:
+            return None
+        return self._home(verdict, at)
 
     # --- another version --------------------------------------------------------------------------------------------
 
@@ -200,7 +232,7 @@ class Homecoming:
                 return found or "nothing"
         return ""
 
-    async def _not_yet(self, runs: str) -> Home:
+    async def _not_yet(self, runs: str) -> Home | None:
         """Where the canary has nothing any more there is nothing to move, whatever stable runs."""
         target = self._target()
         share = self._share = await self._cluster.share(target)
@@ -208,7 +240,7 @@ class Homecoming:
             name="image", value=runs, limit=next(iter(self._images.values())), source=f"deployment/{target.workload}"
         )
         if share is not None and share.weight == 0 and not share.code:
-            return self._home(judge_share(share, 0, target), await self._moments.first(f"zero:{target.workload}"))
+            return await self._accepted(share)
         reason = f"{target.workload} runs {runs}, not the previous image: its traffic stays on the canary until it does"
         if self._may_be_later:
             return self._home(Verdict.passed(self._gate, reason, evidence, code=LATER))

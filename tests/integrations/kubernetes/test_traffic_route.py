@@ -233,21 +233,26 @@ async def test_a_route_without_a_gateway_is_in_force_nowhere(
 
 
 @pytest.mark.parametrize(
-    ("refs", "code", "line"),
+    ("refs", "code", "line", "ratio"),
     [
-        ([{"name": "web", "port": 8080}], "no_backend", "- {name: web-canary, port: 8080, weight: 0}"),
-        ([{"name": "web-canary", "port": 9090}], "no_backend", "- {name: web, port: 9090, weight: 100}"),
-        ([{"name": "admin", "port": 8080}], "no_backend", "- {name: web-canary, port: …, weight: 0}"),
-        ([*backends(), *backends()[1:]], "ambiguous", "one backendRef for each"),
+        ([{"name": "web", "port": 8080}], "no_backend", "- {name: web-canary, port: 8080, weight: 0}", 0),
+        ([{"name": "web-canary", "port": 9090}], "no_backend", "- {name: web, port: 9090, weight: 100}", 1),
+        ([{"name": "admin", "port": 8080}], "no_backend", "- {name: web-canary, port: …, weight: 0}", 0),
+        ([*backends(50, 25), *backends(50, 25)[1:]], "ambiguous", "one backendRef for each", 0.5),
     ],
 )
 async def test_a_backend_that_is_missing_is_told_with_the_line_to_write(
-    kubernetes: LocalKubernetes, cluster: KubernetesCluster, refs: list[dict[str, Any]], code: str, line: str
+    kubernetes: LocalKubernetes,
+    cluster: KubernetesCluster,
+    refs: list[dict[str, Any]],
+    code: str,
+    line: str,
+    ratio: float,
 ) -> None:
     kubernetes.apply(route({"backendRefs": refs}))
     share = await cluster.share(WEB)
     assert share is not None
-    assert (share.code, share.accepted) == (code, False)
+    assert (share.code, share.accepted, share.true_ratio) == (code, False, ratio)
     assert line in share.remedy
     error = await refusal(cluster.set_weight(WEB, 5))
     assert isinstance(error, Permanent)
