@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.prometheus.process import ProcessFailed
 from sandbox.world.bot_process import BotEnded
-from sandbox.world.production import GATEWAY_STATES
+from sandbox.world.production import DATABASE_STATES, GATEWAY_STATES
 from sandbox.world.releases import CONCLUSIONS
 from sandbox.world.tags import CANDIDATES, FINALS
 from sandbox.world.ways import SPOILS
@@ -33,6 +33,7 @@ class Controls:
             "version": self._spoil,
             "prod": self._spoil_in_production,
             "gateway": self._set_gateway,
+            "database": self._set_database,
             "shrink": self._shrink,
             "ci": self._set_ci,
             "move": self._move_tag,
@@ -113,10 +114,12 @@ class Controls:
             _select(f"prod {tag.version}", tag.version, spoilt.get(tag.version, "good"), options) | {"help": tag.about}
             for tag in RELEASABLE
         ]
-        states = [{"value": state, "label": words} for state, words in GATEWAY_STATES.items()]
+        gateways = [{"value": state, "label": words} for state, words in GATEWAY_STATES.items()]
+        databases = [{"value": state, "label": words} for state, words in DATABASE_STATES.items()]
         front = self._world.shop.workloads[-1]
         others: list[Json] = [
-            _select("gateway", "The gateway", self._world.production.gateway, states),
+            _select("gateway", "The gateway", self._world.production.gateway, gateways),
+            _select("database", "The database", self._world.production.database, databases),
             {
                 "id": f"shrink {front}",
                 "kind": "button",
@@ -173,6 +176,12 @@ class Controls:
             raise ValueError(f"no state of the gateway: {state!r}")
         self._world.production.set_gateway(state)
         return f"The gateway {GATEWAY_STATES[state]}"
+
+    async def _set_database(self, _: str, state: Any) -> str:
+        if state not in DATABASE_STATES:
+            raise ValueError(f"no state of the database: {state!r}")
+        self._world.production.set_database(state)
+        return f"The database of {PRODUCTION}: {DATABASE_STATES[state]}"
 
     async def _shrink(self, workload: str, _: Any) -> str:
         self._world.production.shrink(workload)

@@ -79,7 +79,7 @@ class World:
             programs=lambda image: self.releases.programs(image),
         )
         self.cluster.on_route(self.shop.follow)
-        self.production = Production(self.cluster, self.tempo.time_scale)
+        self.production = Production(self.cluster, self.shop, self.tempo.time_scale)
         self.cluster_metrics = ClusterMetrics(
             lambda: self.cluster.list("Deployment"), pods=lambda: self.cluster.list("Pod"), usage=self.shop.usage
         )
@@ -338,9 +338,9 @@ class World:
             self.cluster.apply(manifest)
 
     def heal(self) -> None:
-        """Every version is good again, and so is the gateway."""
+        """Every version is good again, and so is what surrounds production."""
         self.shop.heal()
-        self.production.set_gateway("accepts")
+        self.production.heal()
         for version in self.releases.commits:
             self.spoil(version, "good")
 

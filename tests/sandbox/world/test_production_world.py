@@ -225,13 +225,22 @@ async def test_all_of_it_is_done_from_the_panel(prod: World) -> None:
         async with session.get("/_control/state") as answer:
             groups = {group["title"]: group for group in (await answer.json())["panel"]}
         shown = groups["Production"]
-        assert [each["id"] for each in shown["controls"]] == ["prod v1.4.0", "prod v1.4.2", "gateway", "shrink web"]
+        assert [each["id"] for each in shown["controls"]] == [
+            "prod v1.4.0", "prod v1.4.2", "gateway", "database", "shrink web",
+        ]  # fmt: skip
+
         assert "v1.5.0 (was never a candidate)" in shown["help"]
         assert await use("prod v1.4.0", "crash loop") == "v1.4.0 in prod: crashes again and again"
         assert prod.shop.spoils.of(prod.releases.image("web", "v1.4.0"), "prod").crash_loop
         assert await use("prod v1.4.0", "good") == "v1.4.0 in prod: good"
         assert await use("gateway", "late") == "The gateway accepts after 10 s"
         assert await use("gateway", "accepts") == "The gateway accepts"
+        assert await use("database", "locks") == "The database of prod: sessions wait for locks"
+        await until_measured(prod, "postgres_lock_waits", lambda value: value > 10, "they wait")
+        assert await use("database", "slow") == "The database of prod: slow queries"
+        await until_measured(prod, "postgres_slow_queries", lambda value: value > 10, "they are slow")
+        prod.heal()
+        await until_measured(prod, "postgres_slow_queries", lambda value: value == 0, "it is calm")
         assert await use("shrink web") == "The autoscaler has shrunk web to 1 pod"
     await controls.close()
 
