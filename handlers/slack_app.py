@@ -62,7 +62,7 @@ DIALOG_S = 2.0
 """Time limits, in seconds, that together leave room within Slack's three."""
 
 RECENT_VIEWS = 200
-_SLOW_STARTERS = ("deploy", "metrics")
+_SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics")
 Json = dict[str, Any]
 
 

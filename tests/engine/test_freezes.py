@@ -36,7 +36,7 @@ async def gate(here: Bench, service: str = "shop", environment: Environment = PR
 async def test_a_freeze_is_kept_audited_told_and_says_what_lifts_it(here: Bench) -> None:
     answer = await here.act("freeze", ADA, environment=PROD, reason="end of year", options={"until": "2d"})
     assert (answer.kind, answer.code) == (AnswerKind.DONE, "freeze.set")
-    assert "no release starts there. Rollbacks go on." in answer.text
+    assert "no release passes its gate there. Rollbacks go on." in answer.text
     assert "`/forge unfreeze prod` lifts it" in answer.text
     assert isinstance(answer.view, FreezeView)
     assert answer.view.until == here.clock.now() + timedelta(days=2)

@@ -23,7 +23,7 @@ STAGING = Environment.STAGING
 OPS = Actor("T1:UOPS", "Olga", frozenset({Role.OPERATIONS}))
 
 
-def _back(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
+def back_with_incident(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
     first = next(iter(left.steps()))
     assert isinstance(first, Act)
     return Plan(
@@ -39,7 +39,7 @@ def _back(left: Plan, facts: Mapping[str, Any]) -> Plan | None:
 
 @pytest.fixture
 async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setitem(harness.CONTINUATIONS, "return_to_previous", _back)
+    monkeypatch.setitem(harness.CONTINUATIONS, "return_to_previous", back_with_incident)
     async with bench(tmp_path) as one:
         yield one
 
