@@ -158,21 +158,17 @@ def due_at(prompt: Prompt, remind_every_s: float) -> datetime:
     return min(prompt.deadline, (prompt.reminded_at or prompt.opened_at) + timedelta(seconds=remind_every_s))
 
 
-def closing_of(prompt: Prompt) -> str:
-    """Why its buttons are dead, with who decided."""
-    at = f"{prompt.answered_at:%H:%M} UTC" if prompt.answered_at is not None else ""
-    who = prompt.answered_by_name if prompt.answered_by != FORGE.id else ""
+def closing_of(prompt: Prompt, *, timed: bool = True) -> str:
+    """Why its buttons are dead, with who decided. timed: with the moment in UTC; a card shows it in the reader's own time."""
+    at = f" at {prompt.answered_at:%H:%M} UTC" if timed and prompt.answered_at is not None else ""
+    by = f" by {prompt.answered_by_name}" if prompt.answered_by != FORGE.id else ""
     match prompt.state:
         case "rolled_back":
-            return (
-                f"Rolled back by {who} at {at}: {prompt.answer_reason}"
-                if who
-                else f"Rolled back at {at}: {prompt.answer_reason}"
-            )
+            return f"Rolled back{by}{at}: {prompt.answer_reason}"
         case "continued" | "over":
-            return f"{who} let it go on at {at}: {prompt.answer_reason}"
+            return f"{prompt.answered_by_name} let it go on{at}: {prompt.answer_reason}"
         case "closed":
-            return f"Closed at {at}: {prompt.answer_reason}"
+            return f"Closed{at}: {prompt.answer_reason}"
     return ""
 
 

@@ -49,6 +49,7 @@ class PromptView:
     is_held: bool = False
     recovers: bool = False
     closing: str = ""
+    answered_at: datetime | None = None
     who: tuple[str, ...] = ()
     buttons: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,7 +98,7 @@ def prompt_view(turn: Turn, run: Run, number: int) -> PromptView | None:
         deadline=prompt.deadline, mitigate=duration(mitigate_s_of(turn, run, prompt)),
         verdicts=tuple(verdicts_of(prompt.verdicts)), way_back=tuple(_way_back(turn, run)) if is_open else (),
         extended=prompt.extended, is_held=prompt.kind == "step", recovers=prompt.kind == "guard",
-        closing=closing_of(prompt), who=turn.members(Role.ON_CALL), buttons=buttons,
+        closing=closing_of(prompt, timed=False), answered_at=prompt.answered_at, who=turn.members(Role.ON_CALL), buttons=buttons,
     )  # fmt: skip
 
 

@@ -87,7 +87,8 @@ def _prompt_lines(view: PromptView, *, is_open: bool) -> list[Markup]:
 
 def _prompt_end(view: PromptView, *, is_open: bool) -> list[Block]:
     if not is_open:
-        return [section(bold(esc(view.closing, 1_000)))]
+        at = moment(view.answered_at) if view.answered_at is not None else ""
+        return [section(join(bold(esc(view.closing, 1_000)), at))]
     tail = [section(join(_mentions(view.who), "– your decision."))] if view.who else []
     return [*tail, _prompt_buttons(view)] if view.buttons else tail
 

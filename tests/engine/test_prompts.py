@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from engine.records import Outgoing, Sealed
-from runbook.plan import PROMPT
+from runbook.errors import StoreUnavailable
+from runbook.plan import PROMPT, Result
+from runbook.verdicts import Verdict
 from tests.engine import harness
 from tests.engine.asking import (
     ASKING,
@@ -459,3 +462,51 @@ async def test_a_question_is_one_card_however_often_it_changes(tmp_path: Path, u
         await b.ended(run)
         await b.clock.run_until(lambda: not b.rows(Outgoing, state=["pending", "sending"]))
         assert card(b).edits >= 2
+
+
+async def test_a_deadline_that_comes_while_the_store_is_in_trouble_is_kept_when_it_is_back(
+    tmp_path: Path, use: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(watched_by(ASKING))
+    async with bench(tmp_path) as b:
+        run = await breached(b)
+        store, faults = b.engine.prompts._store, [StoreUnavailable("full", "the disk is full", "")] * 5
+        write = store.write
+
+        async def troubled(change: Any) -> Any:
+            if faults and not prompts(b, run, state="rolled_back") and b.clock.now() >= deadline:
+                raise faults.pop()
+            return await write(change)
+
+        deadline = open_prompt(b, run).deadline
+        monkeypatch.setattr(store, "write", troubled)
+        ended = await b.ended(run)
+        assert ended.ending_code == "prompt.unanswered"
+        assert faults == []
+
+
+async def test_two_guards_ask_on_two_cards_and_the_first_deadline_closes_the_other(tmp_path: Path, use: Any) -> None:
+    late = replace(ASKING, name="errors for long", for_s=420.0)
+    use(watched_by(ASKING, late))
+    async with bench(tmp_path) as b:
+        run = await breached(b)
+        await b.clock.run_until(lambda: len(prompts(b, run)) == 2)
+        await b.clock.settle()
+        assert offered(b, 1) == offered(b, 2) == ["rollback", "extend", "continue"]
+        await b.ended(run)
+        assert [p.state for p in prompts(b, run)] == ["rolled_back", "closed"]
+        await b.clock.settle()
+        assert offered(b, 1) == offered(b, 2) == []
+        assert "has left the plan" in prompts(b, run)[1].answer_reason
+
+
+async def test_what_a_rollback_would_do_is_on_the_card(tmp_path: Path, use: Any) -> None:
+    use(watched_by(ASKING))
+    async with bench(tmp_path) as b:
+        b.outside.results["look"] = lambda: Result(
+            (Verdict.passed("look", "fine"),), {"previous": {"web": {"web": "r.test/shop@sha256:" + "ab" * 32}}}
+        )
+        await breached(b)
+        text = str(card(b).message.blocks)
+        assert "What a rollback would do" in text
+        assert "Traffic goes back to shop@sha256:abababababab" in text
