@@ -22,6 +22,7 @@ _WORDS = {
     "required": "required checks",
     "requests": "smoke requests",
     "smoke": "smoke requests",
+    "targets": "workloads whose traffic moves",
 }
 
 
@@ -92,6 +93,8 @@ def _about_itself(step: Step, told: Collection[str]) -> dict[str, Any]:
     for key in ("image", "down_image"):
         if isinstance(fields.get(key), Mapping) or fields.get(key) in told:
             fields.pop(key)
+    if _all_mappings(fields.get("images")):
+        fields.pop("images")
     for check in fields.get("checks", ()):
         for key in ("release", "commit", "images"):
             check.pop(key, None)
@@ -162,7 +165,10 @@ def _value(value: Any, key: str) -> str:
     if key == "roles" and isinstance(value, list):
         return listing(Role(role).value.replace("_", " ") for role in value) or "nobody"
     if isinstance(value, list):
-        return listing(_shown(v.get("name", v) if isinstance(v, Mapping) else v) for v in value) or "none"
+        return (
+            listing(_shown(v.get("name") or v.get("workload", v) if isinstance(v, Mapping) else v) for v in value)
+            or "none"
+        )
     return _shown(value)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from runbook.describe import what_changed
 from runbook.errors import Conflict, Permanent, Temporary
-from runbook.plan import Plan, canonical, parse
+from runbook.plan import Plan, Step, canonical, parse
 from runbook.policy import Workload
 from runbook.steps import Gate, RememberSizes, TrafficDividable, divided
 from runbook.steps.dividing import Divided
@@ -57,6 +61,17 @@ def test_the_steps_come_back_from_a_stored_plan() -> None:
     nodes = (gate, sizes, start(), shift(5), back(), take_over(), remove())
     plan = Plan(procedure="prod", service="shop", environment=Environment.PROD, version="v1.4.0", nodes=nodes)
     assert parse(canonical(plan)) == plan
+
+
+def test_what_changed_in_a_plan_is_told_in_words() -> None:
+    def plan(*nodes: Step) -> Plan:
+        return Plan(procedure="prod", service="shop", environment=Environment.PROD, version="v1.4.0", nodes=nodes)
+
+    other = replace(start(), images=start().images[:1], weight=10, targets=(WEB,))
+    assert what_changed(plan(start()), plan(other)) == (
+        "Start, workloads whose traffic moves: web and worker → web",
+        "Start, weight: 5 → 10",
+    )
 
 
 async def test_the_gate_asks_about_every_workload(run: Rollout) -> None:
@@ -206,6 +221,39 @@ async def test_a_weight_that_somebody_else_set_is_never_overwritten(run: Rollout
     result = await run.perform(shift(25))
     assert (result.outcome, result.verdicts[0].code) == (Outcome.FAIL, "traffic.foreign_weights")
     assert run.cluster.routes["web"].weight == 40
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    standing=st.integers(0, 100),
+    before=st.sampled_from([0, 5, 25]),
+    wanted=st.sampled_from([5, 25, 100]),
+    size=st.integers(1, 12),
+    ready=st.booleans(),
+)
+def test_a_shift_sets_exactly_its_own_weight_or_none(
+    standing: int, before: int, wanted: int, size: int, ready: bool
+) -> None:
+    async def story() -> None:
+        run = Rollout()
+        run.facts["sizes"] = {"web": 3}
+        await run.passes(start(WEB), *([shift(before, WEB)] if before else []))
+        run.cluster.moved.clear()
+        run.cluster.resize("web", size)
+        run.cluster.routes["web"] = FakeRoute(100 - standing, standing)
+        if not ready:
+            run.cluster.sick["web-canary"] = CRASH
+        result = await run.perform(shift(wanted, WEB))
+        known = standing in (before, wanted)
+        assert known or result.verdicts[0].code == "traffic.foreign_weights"
+        assert run.moved("weight web") in ([], [wanted])
+        if not known:
+            assert run.cluster.moved == []
+        if result.outcome is Outcome.PASS:
+            assert run.cluster.routes["web"].weight == wanted
+            assert run.replicas()["web-canary"] * 100 >= wanted * max(3, size)
+
+    asyncio.run(story())
 
 
 async def test_a_canary_that_somebody_else_replaced_gets_nothing(run: Rollout) -> None:
