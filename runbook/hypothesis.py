@@ -125,21 +125,25 @@ def _made(code: str, text: str, case: Case, rests_on: Sequence[Finding], *agains
 
 
 def _not_started(case: Case) -> Hypothesis | None:
-    found = _coded(_bad(case), "rollout.")
+    found = _coded(_bad(case), "rollout.", "endpoints.")
     if not found:
         return None
-    kind = found[0].verdict.code.removeprefix("rollout.")
+    when, _, kind = found[0].verdict.code.partition(".")
     own = _own_words(found[0].verdict)
     texts = {
         "image_pull": ("start.image", f"the image of {case.version} can't be pulled: {own}; the version itself never ran"),
         "config": ("start.config", f"{case.version} lacks a secret or a configuration that it needs here: {own}"),
         "unschedulable": ("start.room", f"the cluster has no room for {case.version}: {own}; that says nothing of the version"),
-        "overwritten": ("start.foreign", f"somebody else changed the Deployment meanwhile: {own}"),
+        **dict.fromkeys(
+            ("overwritten", "missing", "no_pods", "no_replicas"),
+            ("start.foreign", f"somebody else changed the Deployment meanwhile: {own}"),
+        ),
     }  # fmt: skip
     if kind in texts:
         code, text = texts[kind]
     elif kind in _NO_START:
-        code, text = "start.version", f"the new version doesn't start: {own}"
+        what = "doesn't start" if when == "rollout" else "starts, but doesn't stay up"
+        code, text = "start.version", f"the new version {what}: {own}"
     else:
         return None
     started = _value(found[0].verdict, "available")

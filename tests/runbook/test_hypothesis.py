@@ -36,6 +36,10 @@ def failed(kind: str, title: str, code: str, reason: str, *facts: Evidence) -> F
     return Finding(kind, title, Verdict.failed(title, code, reason, *facts))
 
 
+ENDPOINTS = failed(
+    "gate", "Canary gate", "endpoints.crash_loop", "1 of 2 pods of web-canary are Available",
+    Evidence(name="crash_loop", value="OOMKilled"), Evidence(name="last lines of the log", value="cache full"),
+)  # fmt: skip
 DEPENDENCY = failed(
     "gate", "Canary gate", "dependencies.timeouts", "time-outs of payments rose to 12 %",
     Evidence(name="payments", value=0.12, limit=0.02, unit="ratio", source="forge:dependency_timeout_ratio:1m"),
@@ -53,6 +57,9 @@ SLOW = failed("gate", "Canary gate", "phase.latency_p95", "p95 is 900 ms, the li
         ([rollout("image_pull", "ErrImagePull: not found")], (), "start.image", ("can't be pulled", "never ran"), ""),
         ([rollout("config", "secret shop not found")], (), "start.config", ("lacks a secret", "secret shop"), ""),
         ([rollout("unschedulable", "0/3 nodes")], (), "start.room", ("no room", "says nothing of the version"), ""),
+        ([ENDPOINTS], (), "start.version", ("starts, but doesn't stay up", "OOMKilled", "cache full"), ""),
+        ([failed("gate", "Canary gate", "endpoints.missing", "the Deployment web-canary is gone")], (), "start.foreign",
+         ("somebody else changed the Deployment", "is gone"), ""),
         ([ratio()], (), "version.errors", ("the new version itself", "4.1 times stable's", "4.1 % against 1 %"), "stable's own error rate was 1 %"),
         ([ratio(0.2, 0.0)], (), "version.errors", ("its error rate is 20 %", "stable's is zero"), ""),
         ([ratio(0.2, 0.002)], (), "version.errors", ("100 times stable's",), ""),
