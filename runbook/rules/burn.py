@@ -6,6 +6,7 @@ The long window says that it matters, the short one that it goes on: one alone d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from runbook import series
 from runbook.durations import parse_duration
@@ -13,7 +14,7 @@ from runbook.rules.phases import CANARY
 from runbook.rules.readings import Reading
 from runbook.series import recorded
 from runbook.verdicts import Evidence, Verdict
-from runbook.wording import listing, percent
+from runbook.wording import duration, listing, percent
 
 GATE = "error budget burn"
 WHOLE = "the service as a whole"
@@ -75,12 +76,19 @@ def left_query(service: str, env: str, budget: Budget) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Burning:
-    """One subject's error ratios. who: in words. queries: as they were asked, long then short."""
+    """One subject's error ratios. who: in words. queries: as they were asked, long then short, at that moment. lived_s: how long it has
+    had traffic, where that may be less than a window."""
 
     who: str
     long: Reading
     short: Reading
     queries: tuple[str, str]
+    at: datetime | None = None
+    lived_s: float | None = None
+
+    def covered_s(self, window: str) -> float:
+        length_s = parse_duration(window)
+        return length_s if self.lived_s is None else min(length_s, self.lived_s)
 
 
 def judge_burn(burning: Burning, availability: Reading, budget: Budget) -> Verdict:
@@ -94,11 +102,13 @@ def judge_burn(burning: Burning, availability: Reading, budget: Budget) -> Verdi
         if isinstance(reading, Verdict):
             return reading
     paces = {window: budget.pace(ratio) for window, ratio in told.items() if not isinstance(ratio, Verdict)}
-    evidence = (*_windows(burning, told, budget), _left(availability, budget))
+    evidence = (*_windows(burning, told, budget), _left(availability, budget, burning.at))
     seen = listing(f"{pace:.3g} times over {window}" for window, pace in paces.items())
     reason = (
         f"{burning.who} burns the error budget at its own pace {seen}; too fast is over {budget.rate:g} times in both"
     )
+    if burning.lived_s is not None and burning.lived_s < parse_duration(budget.long):
+        reason += f"; it has had traffic for {duration(burning.lived_s)}"
     reason += _left_words(availability, budget)
     if all(pace > budget.rate for pace in paces.values()):
         return Verdict.failed(gate, "burn.too_fast", reason, *evidence)
@@ -108,10 +118,13 @@ def judge_burn(burning: Burning, availability: Reading, budget: Budget) -> Verdi
 def _windows(burning: Burning, told: dict[str, Reading], budget: Budget) -> list[Evidence]:
     limit = round(budget.rate * budget.ratio, 6)
     return [
-        Evidence(name=f"error ratio over {window}", value=round(ratio, 6), limit=limit, unit="ratio", source=query)
+        Evidence(
+            name=f"error ratio over {window}", value=round(ratio, 6), limit=limit, unit="ratio", source=query,
+            window_s=round(burning.covered_s(window), 1), at=burning.at,
+        )
         for (window, ratio), query in zip(told.items(), burning.queries, strict=False)
         if not isinstance(ratio, Verdict)
-    ]
+    ]  # fmt: skip
 
 
 def budget_left(availability: float, budget: Budget) -> float:
@@ -119,9 +132,10 @@ def budget_left(availability: float, budget: Budget) -> float:
     return 1.0 - budget.pace(1.0 - availability)
 
 
-def _left(availability: Reading, budget: Budget) -> Evidence:
+def _left(availability: Reading, budget: Budget, at: datetime | None) -> Evidence:
     value = None if isinstance(availability, Verdict) else round(max(budget_left(availability, budget), -1e6), 4)
-    return Evidence(name="error budget left this month", value=value, unit="ratio", source=budget.month)
+    source = recorded(series.AVAILABILITY, budget.month)
+    return Evidence(name="error budget left this month", value=value, unit="ratio", source=source, at=at)
 
 
 def _left_words(availability: Reading, budget: Budget) -> str:

@@ -166,22 +166,21 @@ class ErrorBudgetBurn:
         spans = (self.long, self.short)
         first = min((since for since, weight in accepted(scene.facts) if weight > 0), default=None)
         age_s = None if first is None else (at - first).total_seconds()
-        asked = {
-            "the canary": tuple(burn.canary_query(self.service, env, span, budget, age_s) for span in spans),
-            burn.WHOLE: tuple(burn.whole_query(self.service, env, span, budget) for span in spans),
+        left = burn.left_query(self.service, env, budget)
+        subjects = {
+            "the canary": ([burn.canary_query(self.service, env, span, budget, age_s) for span in spans], age_s),
+            burn.WHOLE: ([burn.whole_query(self.service, env, span, budget) for span in spans], None),
         }
         questions = {
-            (who, span): Question(f"{burn.GATE} of {who}", query, at)
-            for who, queries in asked.items()
-            for span, query in zip(spans, queries, strict=True)
+            query: Question(f"{burn.GATE} of {who}", query, at)
+            for who, (queries, _) in subjects.items()
+            for query in queries
         }
-        questions["", ""] = Question(burn.GATE, burn.left_query(self.service, env, budget), at)
         asking = Questions(scene.ports.metrics[scene.environment])
-        found = dict(zip(questions, (await asking.ask(_named(questions))).values(), strict=True))
-        availability = found.pop(("", ""))
+        found = await asking.ask({**questions, left: Question(burn.GATE, left, at)})
         verdicts = tuple(
-            judge_burn(Burning(who, found[who, spans[0]], found[who, spans[1]], (q[0], q[1])), availability, budget)
-            for who, q in asked.items()
+            judge_burn(Burning(who, found[long], found[short], (long, short), at, lived_s), found[left], budget)
+            for who, ((long, short), lived_s) in subjects.items()
         )
         return verdicts, asking.may_pass
 
@@ -263,10 +262,6 @@ def _latencies(told: Mapping[str, Reading]) -> Latencies:
         stable_p95_s=told.get("stable p95"),
         low_s=told.get("low"),
     )
-
-
-def _named(questions: Mapping[tuple[str, str], Question]) -> dict[str, Question]:
-    return {f"{who} {span}": question for (who, span), question in questions.items()}
 
 
 async def _chart(
