@@ -127,7 +127,8 @@ _BODIES = {
     "chat.update": "json",
     "views.open": "json",
     "conversations.open": "json",
-    # A form's body rather than the query string, which proxies write down: it holds the alt text.
+    # A form's body rather than the query string, which proxies write down: it holds the alt text, or somebody's address.
+    "users.lookupByEmail": "data",
     "files.getUploadURLExternal": "data",
     "files.completeUploadExternal": "data",
 }

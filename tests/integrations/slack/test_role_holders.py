@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp.web import Request, Response, json_response, post
 
 from integrations.slack import directory as module
 from integrations.slack.directory import SlackDirectory
@@ -17,6 +18,7 @@ from runbook.policy import Policy
 from runbook.ports import Shift
 from runbook.values import Role
 from sandbox.faults import Fault
+from sandbox.serving import listen
 from sandbox.slack import LocalSlack
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -157,6 +159,22 @@ async def test_the_schedule_says_who_is_on_call_in_place_of_the_configuration(
     assert Role.ON_CALL in (await directory.actor("T0FORGE", "U0OLGA")).roles
     assert Role.ON_CALL not in (await directory.actor("T0FORGE", "U0ALICE")).roles
     assert await directory_of(web, times).on_call_ids() is None
+
+
+async def test_nobodys_address_stands_in_a_request_line(times: Times, calendar: Calendar) -> None:
+    """Proxies write request lines down."""
+    seen: list[tuple[str, object]] = []
+
+    async def answer(request: Request) -> Response:
+        seen.append((request.query_string, (await request.post()).get("email")))
+        return json_response({"ok": True, "user": {"id": "U0OLGA", "team_id": "T0FORGE", "name": "olga"}})
+
+    runner, url = await listen([post("/api/users.lookupByEmail", answer)], [], "127.0.0.1", 0)
+    async with SlackWeb("xoxb-1", api_url=f"{url}/api/") as there:
+        (olga,) = await directory_of(there, times, calendar).holders(Role.ON_CALL)
+    await runner.cleanup()
+    assert olga.reachable
+    assert seen == [("", "Olga@acme.test")]
 
 
 @pytest.mark.parametrize(
