@@ -18,7 +18,7 @@ import structlog
 from runbook.errors import ForgeError, Temporary
 from runbook.plan import Guard, RatioGuard
 from runbook.ports import Metrics, Series
-from runbook.rules.ratio_watch import Rates, RatioSample, sample_of
+from runbook.rules.ratio_watch import RatioSample, sample_of
 from runbook.rules.readings import Reading, read_error, read_single
 from runbook.values import Environment
 
@@ -67,11 +67,7 @@ def tracks_of(series: BySubject, service: str) -> dict[str, list[Series]]:
 
 
 def ratio_sample(guard: RatioGuard, requests: Answer, errors: Answer, service: str, now: datetime) -> RatioSample:
-    """Both tracks' newest rates. Where one metric could not be asked there are none."""
-    error = requests.error or errors.error
-    if error is not None:
-        nothing = read_error(guard.name, error, guard.requests)
-        return RatioSample(now, Rates(nothing, nothing), Rates(nothing, nothing))
+    """Both tracks' newest rates, of answers without an error."""
     at = max((found for track in ("stable", "canary") if (found := requests.at(service, track))), default=now)
     return sample_of(guard, requests.tracks(service), errors.tracks(service), at)
 

@@ -10,7 +10,7 @@ from engine.guard_answers import Key
 from engine.spans import AnyGuard, Watched
 from runbook.plan import Guard, RatioGuard
 from runbook.rules.guards import GuardState
-from runbook.rules.ratio_watch import BASELINE_S, CANARY, RatioWatch
+from runbook.rules.ratio_watch import BASELINE_S, CANARY, RatioWatch, is_late
 
 LOOK_BACK = timedelta(hours=6)
 """How far back a restarted bot looks at most for what it missed: bounds the answer's size."""
@@ -25,13 +25,15 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass
 class Watch:
-    """One run's guards and where each of them stands. filled: what was missed has been asked for."""
+    """One run's guards and where each of them stands. filled: what was missed has been asked for. refilled: by a ratio's name, the newest
+    sample that it knew when a gap after it was asked for."""
 
     span: Watched
     states: dict[str, GuardState] = field(default_factory=dict)
     ratios: dict[str, RatioWatch] = field(default_factory=dict)
     filled: bool = False
     fill_tries: int = 0
+    refilled: dict[str, datetime] = field(default_factory=dict)
     breached: bool = False
     blind_since: datetime | None = None
     told: int = 0
@@ -63,6 +65,17 @@ class Watch:
             self._ratio_from(guard, now) if isinstance(guard, RatioGuard) else self._from(guard, now, mark, interval_s)
         )
         return begin if (now - begin).total_seconds() > interval_s else None
+
+    def asks_again(self, guard: RatioGuard, now: datetime, interval_s: float) -> bool:
+        """True where samples were missed because nobody could ask: the next round asks for them first, once for each such gap."""
+        known = self.ratios.get(guard.name)
+        if known is None or known.at is None or not is_late(known, now, interval_s):
+            return False
+        if self.refilled.get(guard.name) == known.at:
+            return False
+        self.refilled[guard.name] = known.at
+        self.filled, self.fill_tries = False, 0
+        return True
 
     def _ratio_from(self, guard: RatioGuard, now: datetime) -> datetime:
         """All of the roll-out's samples count, and before it stable's own."""

@@ -31,7 +31,8 @@ from runbook.errors import StoreUnavailable
 from runbook.plan import PROMPT, Guard, RatioGuard
 from runbook.ports import Ports
 from runbook.rules.guards import GuardState, clear_for_s, judge_guard, next_guard, rearmed, was_seen
-from runbook.rules.ratio_watch import RatioWatch, judge_watch, limits_of, next_watch, on_grid
+from runbook.rules.ratio_watch import RatioWatch, is_late, judge_watch, limits_of, next_watch, on_grid
+from runbook.rules.readings import read_error
 from runbook.verdicts import Outcome, Verdict
 
 __all__ = ["LOOK_BACK", "MARK", "GuardEvaluator", "Watch"]
@@ -191,13 +192,16 @@ class GuardEvaluator:
     def _look_at_ratio(
         self, watch: Watch, guard: RatioGuard, answers: dict[Key, Answer], now: datetime
     ) -> Verdict | None:
-        span, limits = watch.span, limits_of(guard)
+        span, limits, interval_s = watch.span, limits_of(guard), self._interval_s
         requests, errors = (answers[span.environment, metric] for metric in (guard.requests, guard.errors))
-        sample = ratio_sample(guard, requests, errors, span.service, now)
         known = watch.ratios.get(guard.name, RatioWatch())
-        state = next_watch(known, sample, guard, span.weights, self._interval_s, limits)
-        watch.ratios[guard.name] = state
-        return judge_watch(state, guard, limits, self._interval_s) if span.weights else None
+        error = requests.error or errors.error
+        if error is not None and span.weights and is_late(known, now, interval_s):
+            return read_error(guard.name, error, guard.requests)
+        if error is None and not watch.asks_again(guard, now, interval_s):
+            sample = ratio_sample(guard, requests, errors, span.service, now)
+            known = watch.ratios[guard.name] = next_watch(known, sample, guard, span.weights, interval_s, limits)
+        return judge_watch(known, guard, limits, interval_s) if span.weights else None
 
     # --- what follows ---------------------------------------------------------------------------------------------
 

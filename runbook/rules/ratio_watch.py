@@ -15,7 +15,7 @@ from runbook.ports import Series
 from runbook.rules.canary_ratio import START, Counts, RatioLimits, RatioState, judge_ratio, next_ratio
 from runbook.rules.guards import GAP_INTERVALS
 from runbook.rules.readings import Reading, read_single
-from runbook.verdicts import Evidence, Outcome, Verdict
+from runbook.verdicts import Outcome, Verdict
 
 CANARY, STABLE = "canary", "stable"
 
@@ -120,6 +120,11 @@ def judge_watch(watch: RatioWatch, guard: RatioGuard, limits: RatioLimits, inter
     return watch.missing if silent_s > GAP_INTERVALS * interval_s else verdict
 
 
+def is_late(watch: RatioWatch, now: datetime, interval_s: float) -> bool:
+    """Whether more than one scrape has been missed since the newest sample, or there never was one."""
+    return watch.at is None or (now - watch.at).total_seconds() > GAP_INTERVALS * interval_s
+
+
 def sample_of(
     guard: RatioGuard, requests: Mapping[str, Sequence[Series]], errors: Mapping[str, Sequence[Series]], at: datetime
 ) -> RatioSample:
@@ -195,9 +200,3 @@ def _by_moment(found: Mapping[str, Sequence[Series]]) -> dict[datetime, dict[str
             for sample in one.samples:
                 moments.setdefault(sample.at, {}).setdefault(track, []).append(Series(one.labels, (sample,)))
     return moments
-
-
-def unasked(guard: RatioGuard, verdict: Verdict) -> Verdict:
-    """The error of a question that got no answer, as this guard's own."""
-    evidence = Evidence(name="asked", value=None, source=guard.requests)
-    return Verdict(guard.name, verdict.outcome, verdict.code, verdict.reason, (evidence,), verdict.remedy)

@@ -11,6 +11,7 @@ import pytest
 
 from engine.guard_watches import Watch
 from engine.records import Sealed
+from runbook.errors import Temporary
 from runbook.plan import PROMPT, Guard, Plan, RatioGuard, Result, Scene, Span
 from runbook.policy import Setting
 from runbook.ports import Ports, Series
@@ -376,3 +377,33 @@ async def test_before_the_first_weight_nothing_of_the_canary_is_missed(tmp_path:
         await shifted(b, traffic, 5)
         await b.clock.advance(200.0)
         assert watch_of(b, run).states[CORE.name].value == 1.0
+
+
+async def test_samples_that_could_not_be_asked_for_are_filled_in_when_prometheus_answers_again(
+    tmp_path: Path, use: Any
+) -> None:
+    use(rolling_out(5))
+    states = []
+    for troubled in (False, True):
+        path = tmp_path / str(troubled)
+        path.mkdir()
+        async with bench(path) as b:
+            traffic = Traffic(b.clock, b.outside, 5)
+            b.metrics.value = traffic
+            run = await b.deploy()
+            await shifted(b, traffic, 5)
+            await b.clock.advance(90.0)
+            if troubled:
+
+                def down(metric: str, at: datetime) -> list[Series]:
+                    raise Temporary("prometheus", "timeout", "no answer within 5 s")
+
+                b.metrics.value = down
+            await b.clock.advance(240.0)
+            if troubled:
+                (told,) = [m for m in b.chat.messages if "guards have no data" in m.message.text]
+                assert "canary errors" in str(told.message.blocks)
+            b.metrics.value = traffic
+            await b.clock.advance(60.0)
+            states.append(ratio_of(b, run))
+    assert states[0].state == states[1].state
