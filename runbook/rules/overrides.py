@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from runbook.rules.finals import GO_GATE
-from runbook.rules.tags import IMAGES_GATE, TAG_GATE
+from runbook.rules.tags import FINAL_TAG_GATE, IMAGES_GATE, TAG_GATE
 from runbook.verdicts import Outcome, Verdict
 
-NEVER = (TAG_GATE, IMAGES_GATE, GO_GATE)
+NEVER = (TAG_GATE, FINAL_TAG_GATE, IMAGES_GATE, GO_GATE)
 """A moved tag, a bad signature, other digests, no go: what would be released isn't what was tested."""
 
 FACT = "overrides"

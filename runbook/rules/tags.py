@@ -11,6 +11,7 @@ from runbook.verdicts import Evidence, Verdict
 from runbook.wording import listing
 
 TAG_GATE = "candidate tag"
+FINAL_TAG_GATE = "release tag"
 IMAGES_GATE = "image digests"
 
 _SIGN_AGAIN = "Tag the next candidate with a configured key (git tag -s) and push it"
@@ -34,30 +35,31 @@ def judge_tag(
     check: of the tag's signature, None when it wasn't checked. first_seen: (tag object, commit), None when never. known_tags: the nearest
     of the same kind are named when there is no such tag.
     """
+    gate = FINAL_TAG_GATE if _is_final(version) else TAG_GATE
     if tag is None:
         remedy = tag_remedy(version, known_tags)
-        return Verdict.failed(TAG_GATE, "tag.missing", f"there is no tag {version}", remedy=remedy)
+        return Verdict.failed(gate, "tag.missing", f"there is no tag {version}", remedy=remedy)
     sign_again = _SIGN_FINAL if _is_final(version) else _SIGN_AGAIN
     evidence = _tag_evidence(tag)
     if first_seen is not None and first_seen != (tag.tag_object, tag.commit):
         return _moved(tag, first_seen, version, evidence)
     if tag.tag_object is None:
         reason = f"{version} is a lightweight tag on {tag.commit[:12]}: it carries no signature and no author"
-        return Verdict.failed(TAG_GATE, "tag.lightweight", reason, *evidence, remedy=sign_again)
+        return Verdict.failed(gate, "tag.lightweight", reason, *evidence, remedy=sign_again)
     if tag.signature is None:
         reason = f"{version} is annotated but not signed"
-        return Verdict.failed(TAG_GATE, "tag.unsigned", reason, *evidence, remedy=sign_again)
+        return Verdict.failed(gate, "tag.unsigned", reason, *evidence, remedy=sign_again)
     if check is None:
-        return Verdict.no_data(TAG_GATE, "tag.not_verified", f"the signature of {version} was not verified", *evidence)
+        return Verdict.no_data(gate, "tag.not_verified", f"the signature of {version} was not verified", *evidence)
     if not check.valid:
         code = _CODES.get(check.code, "tag.bad_signature")
         reason = f"the signature of {version} doesn't count: {check.reason or check.code}"
-        return Verdict.failed(TAG_GATE, code, reason, *evidence, remedy=sign_again)
+        return Verdict.failed(gate, code, reason, *evidence, remedy=sign_again)
     if differences := _payload_differences(tag, version):
         reason = f"the signed words are not about {version} at {tag.commit[:12]}: {listing(differences)}"
-        return Verdict.failed(TAG_GATE, "tag.payload_mismatch", reason, *evidence, remedy=sign_again)
+        return Verdict.failed(gate, "tag.payload_mismatch", reason, *evidence, remedy=sign_again)
     signer = Evidence(name="signer", value=check.signer)
-    return Verdict.passed(TAG_GATE, f"{version} is signed by {check.signer} on {tag.commit[:12]}", *evidence, signer)
+    return Verdict.passed(gate, f"{version} is signed by {check.signer} on {tag.commit[:12]}", *evidence, signer)
 
 
 def _is_final(version: str) -> bool:
@@ -84,9 +86,11 @@ def _moved(tag: Tag, first_seen: tuple[str, str], version: str, evidence: tuple[
         Evidence(name="first commit", value=was_commit, source=tag.name),
     )
     remedy = "A candidate never moves: tag the next one (rc.N+1), and find out who moved this one"
+    gate = TAG_GATE
     if _is_final(version):
+        gate = FINAL_TAG_GATE
         remedy = "A release's tag never moves: tag the next version, and find out who moved this one"
-    return Verdict.failed(TAG_GATE, "tag.moved", reason, *evidence, *before, remedy=remedy)
+    return Verdict.failed(gate, "tag.moved", reason, *evidence, *before, remedy=remedy)
 
 
 def _payload_differences(tag: Tag, version: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 from runbook.artifacts import look_at_final_images, look_at_tag
 from runbook.plan import Scene
 from runbook.rules.finals import GO_GATE, judge_same_go
-from runbook.rules.tags import IMAGES_GATE, TAG_GATE
+from runbook.rules.tags import FINAL_TAG_GATE, IMAGES_GATE
 from runbook.steps.asking import Verdicts, all_asked
 from runbook.values import Release
 
@@ -27,7 +27,7 @@ class FinalTag:
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         return await all_asked(
-            (TAG_GATE, self._tag(scene)), (IMAGES_GATE, self._images(scene)), (GO_GATE, self._go(scene))
+            (FINAL_TAG_GATE, self._tag(scene)), (IMAGES_GATE, self._images(scene)), (GO_GATE, self._go(scene))
         )
 
     async def _tag(self, scene: Scene) -> Verdicts:

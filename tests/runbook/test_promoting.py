@@ -13,6 +13,7 @@ from runbook.ports import Ports, SignatureCheck
 from runbook.procedures.base import Request
 from runbook.procedures.preparing import Candidate
 from runbook.procedures.promoting import look_at_final
+from runbook.rules.overrides import may_override
 from runbook.steps import FinalTag, Gate
 from runbook.values import Environment, Release
 from runbook.verdicts import Outcome, Verdict
@@ -278,7 +279,10 @@ async def test_the_gate_sees_a_moved_tag_a_changed_digest_and_a_lost_go_at_once(
     stage.code.tags[FINAL] = signed_tag(FINAL, tag_object="9" * 40)
     stage.registry.tags[RELEASE.images[0].repository, FINAL] = digest("9")
     stage.memory.go = None
-    assert set(await asked(stage)) == {"tag.moved", "image.digest_changed", "release.go_lost"}
+    found = await asked(stage)
+    assert set(found) == {"tag.moved", "image.digest_changed", "release.go_lost"}
+    assert found["tag.moved"].gate == "release tag"
+    assert all(may_override(verdict).code == "override.never" for verdict in found.values())
 
 
 async def test_a_newer_go_with_the_same_images_is_as_good_and_one_with_others_is_not(stage: Stage) -> None:
@@ -293,4 +297,5 @@ async def test_one_systems_outage_hides_no_other_answer(stage: Stage) -> None:
     stage.memory.go = None
     found = await asked(stage)
     assert found["registry.timeout"].outcome == Outcome.ERROR
+    assert may_override(found["registry.timeout"]).code == "override.never"
     assert "release.go_lost" in found
