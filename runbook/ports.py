@@ -211,6 +211,9 @@ class Traffic(Protocol):
         By `replicas` each call goes as far as is safe (stable goes once the canary's pods are Available, the canary once stable's are):
         it is repeated until it is accepted."""
 
+    async def selectors(self, target: TrafficTarget) -> tuple[Mapping[str, str] | None, Mapping[str, str] | None]:
+        """Which pods stable's and the canary's Service choose, by `route`; None for a Service that isn't there, and by `replicas`."""
+
 
 @dataclass(frozen=True, slots=True)
 class CanaryOrder:

@@ -164,6 +164,10 @@ class KubernetesCluster:
         """See the port."""
         return await self._traffic.set_weight(target, weight)
 
+    async def selectors(self, target: TrafficTarget) -> tuple[Mapping[str, str] | None, Mapping[str, str] | None]:
+        """See the port."""
+        return await self._traffic.selectors(target)
+
     async def start_canary(self, order: CanaryOrder) -> None:
         """See the port."""
         await self._canaries.start(order)

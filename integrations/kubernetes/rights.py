@@ -30,6 +30,7 @@ PRODUCTION_RIGHTS = (
     "delete deployments.apps",
     "get httproutes.gateway.networking.k8s.io",
     "patch httproutes.gateway.networking.k8s.io",
+    "get services",
 )
 """Beside those, where canaries are made and traffic is moved; `deploy/production.yaml` grants exactly these. Replicas are set by the right to
 patch Deployments."""

@@ -5,10 +5,13 @@ It must never write anything of a route but the weights of the two backends that
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from integrations.kubernetes.calls import SYSTEM, Json, KubernetesCalls
 from integrations.kubernetes.deployments import shaped
+from integrations.kubernetes.pods import core
 from integrations.kubernetes.replicas import ReplicaTraffic
 from integrations.kubernetes.route import pairs, patch, share_of
 from runbook.errors import Conflict, Permanent
@@ -17,6 +20,8 @@ from runbook.rules.traffic import REPLICAS
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient, CustomObjectsApi
+
+Selector = Mapping[str, str] | None
 
 GROUP, VERSION, PLURAL = "gateway.networking.k8s.io", "v1", "httproutes"
 JSON_PATCH = "application/json-patch+json"
@@ -40,6 +45,10 @@ class KubernetesTraffic:
         if not 0 <= weight <= 100:
             raise Permanent(SYSTEM, "bad_weight", f"{weight} is no weight: it is a percentage from 0 to 100")
         return await self._driver(target).set_weight(target, weight)
+
+    async def selectors(self, target: TrafficTarget) -> tuple[Selector, Selector]:
+        """See the port."""
+        return (None, None) if target.driver == REPLICAS else await self._routes.selectors(target)
 
     def _driver(self, target: TrafficTarget) -> RouteTraffic | ReplicaTraffic:
         return self._replicas if target.driver == REPLICAS else self._routes
@@ -76,7 +85,34 @@ class RouteTraffic:
             except Conflict:
                 if attempt == _ATTEMPTS:
                     raise
+            except Permanent as error:
+                # Rules that went make the patch unfit (422) before its version is compared: a conflict by another name.
+                if error.code != "kubernetes.invalid" or attempt == _ATTEMPTS or not await self._changed(target, found):
+                    raise
         raise AssertionError("the last attempt raises or returns")
+
+    async def selectors(self, target: TrafficTarget) -> tuple[Selector, Selector]:
+        """See the port."""
+        stable, canary = await asyncio.gather(
+            self._selector(target.stable_backend), self._selector(target.canary_backend)
+        )
+        return stable, canary
+
+    async def _selector(self, service: str) -> Selector:
+        try:
+            found = await self._calls.json(
+                "get services",
+                lambda client: core(client).read_namespaced_service(service, self._namespace, **self._calls.options),
+            )
+        except Permanent as error:
+            if error.code == "kubernetes.not_found":
+                return None
+            raise
+        return shaped(lambda: dict(found["spec"].get("selector") or {}), "Service")
+
+    async def _changed(self, target: TrafficTarget, since: Json) -> bool:
+        now = await self._read(target.route)
+        return now is None or now["metadata"]["resourceVersion"] != since["metadata"]["resourceVersion"]
 
     async def _read(self, name: str) -> Json | None:
         try:

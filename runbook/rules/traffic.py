@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runbook.ports import Deployment, Rollout, Share, TrafficTarget
@@ -198,7 +198,8 @@ def by_hand(kubectl: str, target: TrafficTarget, weight: int, places: Sequence[S
 class Beginning:
     """What stands before a roll-out. stable, canary: the Deployments, None where there is none. share: None without a route.
 
-    prefix: of forge's labels. run: the run that asks. kubectl: how a person reaches the place.
+    selectors: of stable's and the canary's Service, None where there is none. prefix: of forge's labels. run: the run that asks.
+    kubectl: how a person reaches the place.
     """
 
     target: TrafficTarget
@@ -208,11 +209,17 @@ class Beginning:
     prefix: str
     run: str
     kubectl: str
+    selectors: tuple[Mapping[str, str] | None, Mapping[str, str] | None] = (None, None)
 
 
 def check_canary_ready_to_begin(found: Beginning) -> tuple[Verdict, ...]:
     """Every obstacle is a verdict of its own; without one, a single PASS that names the true share at 5 %."""
-    obstacles = (*_stable_obstacles(found), *_canary_obstacles(found), *_route_obstacles(found))
+    obstacles = (
+        *_stable_obstacles(found),
+        *_canary_obstacles(found),
+        *_service_obstacles(found),
+        *_route_obstacles(found),
+    )
     if obstacles:
         return obstacles
     target = found.target
@@ -279,6 +286,28 @@ def _canary_obstacles(found: Beginning) -> Iterator[Verdict]:
         Evidence(name=f"{found.prefix}/run", value=owner, limit=found.run, source=source),
         remedy=f"If nobody needs it: `{found.kubectl} delete {shlex.quote(source)}`",
     )
+
+
+def _service_obstacles(found: Beginning) -> Iterator[Verdict]:
+    """A Service that chooses the pods of both tracks would give the canary more than its weight, and nobody would see it."""
+    target, track = found.target, f"{found.prefix}/track"
+    if target.driver != ROUTE:
+        return
+    gate, names = share_gate(target.workload), (target.stable_backend, target.canary_backend)
+    for name, selector, wanted in zip(names, found.selectors, (STABLE, CANARY), strict=True):
+        value = None if selector is None else selector.get(track)
+        evidence = Evidence(name=f"{track} in the selector", value=value, limit=wanted, source=f"service/{name}")
+        if selector is None:
+            reason, remedy = (
+                f"there is no Service {name}",
+                f"Apply a Service {name} whose selector has `{track}: {wanted}`",
+            )
+            yield Verdict.failed(gate, "traffic.no_service", reason, evidence, remedy=remedy)
+        elif value != wanted:
+            patch = json.dumps({"spec": {"selector": {track: wanted}}}, separators=(",", ":"))
+            reason = f"the Service {name} doesn't choose pods by {track}: {wanted}, so that weights would not be what they say"
+            remedy = f"`{found.kubectl} patch service {shlex.quote(name)} -p {shlex.quote(patch)}`"
+            yield Verdict.failed(gate, "traffic.service_without_track", reason, evidence, remedy=remedy)
 
 
 def _route_obstacles(found: Beginning) -> Iterator[Verdict]:

@@ -74,12 +74,14 @@ class TrafficDividable:
 
     async def _workload(self, scene: Scene, one: Divided) -> Verdicts:
         cluster = scene.ports.clusters[scene.environment]
-        stable, canary, share = await asyncio.gather(
+        stable, canary, share, selectors = await asyncio.gather(
             cluster.deployment(one.workload),
             cluster.deployment(one.canary),
             cluster.share(one.target(1)),
+            cluster.selectors(one.target(1)),
         )
         target = one.target(0 if stable is None else stable.replicas)
+        prefix, kubectl = scene.annotation_prefix, cluster.kubectl
         return check_canary_ready_to_begin(
-            Beginning(target, stable, canary, share, scene.annotation_prefix, scene.run, cluster.kubectl)
+            Beginning(target, stable, canary, share, prefix, scene.run, kubectl, selectors)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -50,6 +51,15 @@ class FakeTraffic(FakeJobs):
 
     deployments: dict[str, Deployment] = field(default_factory=dict)
     routes: dict[str, FakeRoute] = field(default_factory=lambda: {"web": FakeRoute()})
+    services: dict[str, Mapping[str, str]] = field(
+        default_factory=lambda: {
+            name: {
+                "app": name.removesuffix("-canary"),
+                "forge/track": "canary" if name.endswith("-canary") else "stable",
+            }
+            for name in ("web", "web-canary", "worker", "worker-canary")
+        }
+    )
     start_s: float = 5.0
     grace_s: float = 2.0
     sick: dict[str, PodTrouble] = field(default_factory=dict)
@@ -86,6 +96,12 @@ class FakeTraffic(FakeJobs):
             available = self.live(target.workload).available if target.workload in self.deployments else 0
             self.moved.append(Write(self.clock.now(), f"weight {target.workload}", weight, available))
         return self._by_weights(route)
+
+    async def selectors(self, target: TrafficTarget) -> tuple[Mapping[str, str] | None, Mapping[str, str] | None]:
+        self._fail("selectors")
+        if target.driver == REPLICAS:
+            return None, None
+        return self.services.get(target.stable_backend), self.services.get(target.canary_backend)
 
     async def start_canary(self, order: CanaryOrder) -> None:
         self._fail("start_canary")

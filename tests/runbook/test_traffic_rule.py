@@ -179,11 +179,12 @@ def test_the_true_share_is_shown_beside_a_weight_that_is_another_number() -> Non
 # --- before anything is changed ---------------------------------------------------------------------------------------
 
 
+SELECTORS = ({"app": "web", "forge/track": "stable"}, {"app": "web", "forge/track": "canary"})
 AT_REST = Share(0, 0.0, True, places=PLACES)
 
 
 def beginning(target: TrafficTarget = WEB, share: Share | None = AT_REST, **changes: object) -> Beginning:
-    found = Beginning(target, deployment("web"), None, share, "forge", "prod-7", KUBECTL)
+    found = Beginning(target, deployment("web"), None, share, "forge", "prod-7", KUBECTL, SELECTORS)
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
@@ -231,6 +232,16 @@ def test_a_route_that_gives_the_canary_something_already_is_put_to_rest_by_one_c
     (verdict,) = check_canary_ready_to_begin(beginning(share=Share(50, 0.5, True, places=PLACES)))
     assert verdict.code == "traffic.not_at_rest"
     assert by_hand(KUBECTL, WEB, 0, PLACES) in verdict.remedy
+
+
+def test_a_service_that_chooses_both_tracks_would_make_the_weights_lie() -> None:
+    (verdict,) = check_canary_ready_to_begin(beginning(selectors=({"app": "web"}, SELECTORS[1])))
+    assert verdict.code == "traffic.service_without_track"
+    assert verdict.remedy == (
+        f'`{KUBECTL} patch service web -p \'{{"spec":{{"selector":{{"forge/track":"stable"}}}}}}\'`'
+    )
+    assert codes(beginning(selectors=(SELECTORS[0], None))) == ["traffic.no_service"]
+    assert codes(beginning(WORKER, None, selectors=(None, None))) == ["ok"]
 
 
 def test_every_obstacle_is_told_at_once() -> None:

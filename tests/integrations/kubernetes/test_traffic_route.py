@@ -320,6 +320,49 @@ async def test_writers_beside_us_lose_nothing(kubernetes: LocalKubernetes, clust
     assert there(kubernetes)["spec"]["hostnames"] != ["shop.example"]
 
 
+async def test_a_rule_that_went_meanwhile_is_a_conflict_and_no_bad_patch(
+    kubernetes: LocalKubernetes, cluster: KubernetesCluster
+) -> None:
+    """The patch doesn't fit any more, which the server says before it compares versions."""
+    kubernetes.apply(route())
+
+    async def somebody() -> None:
+        async with asyncio.timeout(10):
+            while not kubernetes.requests:  # noqa: ASYNC110 - requests are looked at, nobody rings
+                await asyncio.sleep(0)
+            while kubernetes.requests[-1].method != "PATCH":  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        kubernetes.apply(route({"backendRefs": backends()}))
+
+    kubernetes.faults.add(Fault(kind="delay", method="PATCH", path=ROUTES, delay_s=0.2))
+    share, _ = await asyncio.gather(cluster.set_weight(WEB, 5), somebody())
+    assert share.weight == 5
+    assert [ref["weight"] for ref in there(kubernetes)["spec"]["rules"][0]["backendRefs"]] == [95, 5]
+
+
+async def test_a_patch_that_is_refused_as_such_is_told(kubernetes: LocalKubernetes, cluster: KubernetesCluster) -> None:
+    kubernetes.apply(route())
+    await eventually(cluster, lambda share: share.accepted)
+    kubernetes.faults.add(Fault(method="PATCH", path=ROUTES, status=422, times=-1))
+    kubernetes.forget_requests()
+    assert (await refusal(cluster.set_weight(WEB, 5))).code == "kubernetes.invalid"
+    assert len([r for r in kubernetes.requests if r.method == "PATCH"]) == 1
+
+
+async def test_the_pods_that_both_services_choose_are_told(
+    kubernetes: LocalKubernetes, cluster: KubernetesCluster
+) -> None:
+    assert await cluster.selectors(WEB) == (
+        {"app": "web", "forge/track": "stable"},
+        {"app": "web", "forge/track": "canary"},
+    )
+    kubernetes.delete("Service", "shop", "web-canary")
+    assert (await cluster.selectors(WEB))[1] is None
+    assert await cluster.selectors(WORKER) == (None, None)
+    kubernetes.faults.add(Fault(path="/services/", status=403, times=-1))
+    assert "`get services`" in (await refusal(cluster.selectors(WEB))).remedy
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
     [
