@@ -24,9 +24,9 @@ from messages.showing import Showing
 from runbook.criteria import Weight
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.policy import Policy, Service, Setting, StagingPolicy
-from runbook.ports import Sample, Series
+from runbook.ports import Metrics, Sample, Series
 from runbook.procedures import CONTINUATIONS, PROCEDURES
-from runbook.values import Actor, Role
+from runbook.values import Actor, Environment, Role
 from state.store import SqlStore, open_store
 from tests.engine.harness import Counted, KeepingChat, KeptMessage, QuickPainter
 from tests.runbook.fakes import GOOD_METRICS, SERVICE, World
@@ -42,6 +42,7 @@ PEOPLE = {
     "owen": Actor("T1:UOWEN", "Owen", frozenset({Role.RELEASE_ENGINEER, Role.SERVICE_OWNER})),
     "dora": Actor("T1:UDORA", "Dora", frozenset({Role.DATABASE_OWNER})),
     "olly": Actor("T1:UOLLY", "Olly", frozenset({Role.ON_CALL})),
+    "opal": Actor("T1:UOPAL", "Opal", frozenset({Role.OPERATIONS})),
     "max": Actor("T1:UMAX", "Max"),
     "gus": Actor("T1:UGUS", "Gus", refusal="guests can't use forge"),
     "old": Actor("T1:UOLD", "Old", frozenset({Role.SERVICE_OWNER}), refusal="this account is deactivated"),
@@ -52,7 +53,7 @@ PEOPLE = {
 ROLES = {
     Role.RELEASE_ENGINEER: ("UADA", "UROB", "UOWEN"), Role.SERVICE_OWNER: ("USAM", "USUE", "UBO", "UOWEN"),
     Role.PRODUCT: ("UPIA", "UBO"), Role.ON_CALL: ("SONCALL",),
-    Role.DATABASE_OWNER: ("UDORA",),
+    Role.DATABASE_OWNER: ("UDORA",), Role.OPERATIONS: ("UOPAL",),
 }  # fmt: skip
 
 
@@ -166,6 +167,8 @@ class Stage:
     chat: KeepingChat
     directory: PeopleDirectory
     consumer: SlackConsumer
+    first: str = "staging-1"
+    """The run that is meant where none is named."""
 
     @property
     def clock(self) -> Any:
@@ -207,15 +210,15 @@ class Stage:
     def rows(self, kind: Any, /, **equals: Any) -> list[Any]:
         return self.store.read_now(lambda ledger: ledger.find(kind, **equals))
 
-    def run(self, run_id: str = "staging-1") -> Run:
-        found = self.store.read_now(lambda ledger: ledger.get(Run, run_id))
+    def run(self, run_id: str = "") -> Run:
+        found = self.store.read_now(lambda ledger: ledger.get(Run, run_id or self.first))
         assert found is not None
         return found
 
-    def steps(self, run_id: str = "staging-1") -> list[StepRow]:
-        return self.rows(StepRow, run=run_id, order="index")
+    def steps(self, run_id: str = "") -> list[StepRow]:
+        return self.rows(StepRow, run=run_id or self.first, order="index")
 
-    def at(self, run_id: str = "staging-1") -> str:
+    def at(self, run_id: str = "") -> str:
         """The title of the step that the run is at."""
         run = self.run(run_id)
         return next((s.title for s in self.steps(run_id) if s.index == run.position), "")
@@ -223,11 +226,11 @@ class Stage:
     async def until(self, condition: Callable[[], bool]) -> None:
         await self.clock.run_until(condition)
 
-    async def until_state(self, *states: str, run_id: str = "staging-1") -> Run:
+    async def until_state(self, *states: str, run_id: str = "") -> Run:
         await self.until(lambda: self.run(run_id).state in states)
         return self.run(run_id)
 
-    async def until_at(self, title: str, run_id: str = "staging-1") -> None:
+    async def until_at(self, title: str, run_id: str = "") -> None:
         await self.until(lambda: self.at(run_id) == title)
 
     async def really(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
@@ -330,9 +333,9 @@ class TroubledStore(Counted):
 async def stage(
     path: Path, *, world: World | None = None, chat: KeepingChat | None = None, policy: Policy = SHORT,
     url: str = "", fate: Any = None, metrics: Measured | None = None, directory: PeopleDirectory | None = None,
-    trouble: StoreTrouble | None = None, service: Service = SERVICE,
+    trouble: StoreTrouble | None = None, service: Service = SERVICE, recorded: Mapping[Environment, Metrics] | None = None,
 ) -> AsyncIterator[Stage]:  # fmt: skip
-    """One life of the program; call it again with the same path, world and chat for the next."""
+    """One life of the program; call it again with the same path, world and chat for the next. recorded: in place of `metrics`."""
     store = open_store(url, data_dir=path, ballast_bytes=64 * 1024)
     counted = TroubledStore(store, trouble or StoreTrouble())
     if fate is not None:
@@ -341,13 +344,15 @@ async def stage(
     world.clock._busy = lambda: counted.under_way > 0
     metrics, directory = metrics or Measured(world, SERVICE.name), directory or PeopleDirectory()
     ports = replace(
-        world.ports, metrics=dict.fromkeys(world.ports.metrics, metrics), memory=LedgerMemory(counted, world.clock)
-    )
+        world.ports, metrics={**dict.fromkeys(world.ports.metrics, metrics), **(recorded or {})},
+        memory=LedgerMemory(counted, world.clock),
+    )  # fmt: skip
     settings = Settings(setting_of(policy, service=service))
     showing = Showing(settings)
     engine = Engine(
-        counted, ports, settings, chat, showing, lambda: "C1", PROCEDURES.get, CONTINUATIONS, painter=QuickPainter()
-    )
+        counted, ports, settings, chat, showing, lambda: "C1", PROCEDURES.get, CONTINUATIONS, painter=QuickPainter(),
+        incidents=lambda: "C2",
+    )  # fmt: skip
     showing.doing = engine.interpreter.doing
     consumer = SlackConsumer(engine.desk, directory)
     try:
