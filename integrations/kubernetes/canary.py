@@ -129,7 +129,8 @@ class KubernetesCanaries:
 
 def manifest(stable: Json, order: CanaryOrder, namespace: str) -> Json:
     """The canary's Deployment, made of stable's spec: template with probes, resources, volumes and account, and whatever else a template has
-    now or later. Of stable's own metadata nothing is taken but the namespace."""
+    now or later. Of stable's own metadata only the namespace is taken and the labels that the recording rules know a Deployment by (`forge/service`,
+    `forge/env`): a GitOps controller knows what is its own by other labels, and would delete what it doesn't find in its repository."""
     spec, track = stable["spec"], f"{order.prefix}/track"
     template: Json = copy.deepcopy(spec["template"])
     about = template.setdefault("metadata", {})
@@ -140,7 +141,8 @@ def manifest(stable: Json, order: CanaryOrder, namespace: str) -> Json:
         container["image"] = order.images.get(container["name"], container["image"])
     selector: Json = copy.deepcopy(spec["selector"])
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), track: CANARY}
-    marks = {track: CANARY, f"{order.prefix}/run": order.run, "app.kubernetes.io/managed-by": "forge"}
+    mine = {key: value for key, value in (stable["metadata"].get("labels") or {}).items() if key.startswith("forge/")}
+    marks = {**mine, track: CANARY, f"{order.prefix}/run": order.run, "app.kubernetes.io/managed-by": "forge"}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

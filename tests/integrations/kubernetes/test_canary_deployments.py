@@ -139,6 +139,15 @@ def test_the_manifest_is_valid_and_leaves_stable_as_it_was() -> None:
     assert "status" not in made
 
 
+def test_the_recording_rules_know_the_canarys_deployment_and_a_gitops_controller_doesnt() -> None:
+    stable = deployment()
+    known = {"forge/service": "shop", "forge/env": "prod", "forge/track": "stable"}
+    stable["metadata"]["labels"] = known | {"app.kubernetes.io/instance": "shop"}
+    labels = manifest(stable, order(), "shop")["metadata"]["labels"]
+    assert (labels["forge/service"], labels["forge/env"], labels["forge/track"]) == ("shop", "prod", "canary")
+    assert "app.kubernetes.io/instance" not in labels
+
+
 def test_another_prefix_labels_everything() -> None:
     stable = deployment()
     made = manifest(stable, order(prefix="acme.example"), "shop")
