@@ -10,12 +10,12 @@ from runbook.errors import Permanent, Temporary
 from runbook.plan import Scene
 from runbook.ports import Share
 from runbook.rules.readings import read_error
-from runbook.rules.traffic import REPLICAS, by_hand, share_gate, share_words, strength
+from runbook.rules.traffic import REPLICAS, by_hand, judge_share, share_gate, share_words, strength
 from runbook.steps.dividing import Divided, remembered_size
-from runbook.steps.moments import Moments
+from runbook.steps.moments import Looking, Moments
 from runbook.steps.moving import Patience, persistent
 from runbook.steps.rolling_out import POLL_S
-from runbook.verdicts import Evidence, Verdict
+from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration
 
 
@@ -30,7 +30,7 @@ async def removed(scene: Scene, one: Divided, moments: Moments, timeout_s: float
 
 
 async def _until_gone(scene: Scene, one: Divided, moments: Moments, timeout_s: float) -> Verdict:
-    cluster, clock, prefix = scene.ports.clusters[scene.environment], scene.ports.clock, scene.annotation_prefix
+    clock, prefix, looking = scene.ports.clock, scene.annotation_prefix, Looking(scene)
     gate, patience = share_gate(one.workload), Patience(scene)
     source, absent = f"deployment/{one.canary}", False
     while True:
@@ -43,18 +43,30 @@ async def _until_gone(scene: Scene, one: Divided, moments: Moments, timeout_s: f
             return Verdict.passed(gate, words, evidence)
         elif owner is not None:
             absent = False
-            if refused := await _refused(scene, one):
-                return refused
-            await persistent(scene, lambda: cluster.remove_canary(one.canary, scene.run, prefix))
-            since = await moments.first(f"removed:{one.workload}")
-            waited_s = (clock.now() - since).total_seconds()
-            if waited_s >= timeout_s:
-                evidence = Evidence(name="deployment", value=one.canary, source=source)
-                reason = f"{one.canary} was deleted {duration(round(waited_s))} ago and still has pods"
-                remedy = f"See what keeps them: `{cluster.kubectl} describe {shlex.quote(source)}`"
-                return Verdict.failed(gate, "traffic.canary_stays", reason, evidence, remedy=remedy)
-            scene.doing(f"waiting until {one.canary} is gone")
+            if verdict := await _next(scene, one, moments, looking, timeout_s):
+                return verdict
         await clock.sleep_until(clock.now() + timedelta(seconds=POLL_S))
+
+
+async def _next(scene: Scene, one: Divided, moments: Moments, looking: Looking, timeout_s: float) -> Verdict | None:
+    """Deletes it once nothing goes to it any more. None: go on looking. What was deleted once isn't asked about its traffic again."""
+    cluster = scene.ports.clusters[scene.environment]
+    if moments.known(f"removed:{one.workload}") is None and (refused := await _refused(scene, one)):
+        asked = await moments.first(f"asked:{one.workload}")
+        if refused.outcome is Outcome.FAIL or looking.is_over(asked, timeout_s):
+            return refused
+        scene.doing(refused.reason)
+        return None
+    await persistent(scene, lambda: cluster.remove_canary(one.canary, scene.run, scene.annotation_prefix))
+    since = await moments.first(f"removed:{one.workload}")
+    if not looking.is_over(since, timeout_s):
+        scene.doing(f"waiting until {one.canary} is gone")
+        return None
+    source, waited_s = f"deployment/{one.canary}", (scene.ports.clock.now() - since).total_seconds()
+    evidence = Evidence(name="deployment", value=one.canary, source=source)
+    reason = f"{one.canary} was deleted {duration(round(waited_s))} ago and still has pods"
+    remedy = f"See what keeps them: `{cluster.kubectl} describe {shlex.quote(source)}`"
+    return Verdict.failed(share_gate(one.workload), "traffic.canary_stays", reason, evidence, remedy=remedy)
 
 
 async def _owner(scene: Scene, one: Divided) -> str:
@@ -66,15 +78,16 @@ async def _owner(scene: Scene, one: Divided) -> str:
 
 
 async def _refused(scene: Scene, one: Divided) -> Verdict | None:
-    """None where nothing goes to the canary, or nothing could: there is no route."""
+    """None where nothing goes to the canary, or nothing could: there is no route. NO_DATA: the router hasn't accepted that yet."""
     cluster = scene.ports.clusters[scene.environment]
     target = one.target(strength(remembered_size(scene.facts, one.workload)))
     share: Share | None = await cluster.share(target)
-    if share is None or share.weight == 0:
+    if share is None or (share.code and not share.true_ratio):
         return None
-    if one.driver == REPLICAS or share.true_ratio > 0:
-        evidence = Evidence(name="canary's true share", value=round(share.true_ratio, 4), limit=0, unit="ratio")
-        reason = f"{one.canary} still gets {share_words(share)} of the traffic: it stays"
-        remedy = f"`{by_hand(cluster.kubectl, target, 0, share.places)}`, then retry"
-        return Verdict.failed(share_gate(one.workload), "traffic.still_on_canary", reason, evidence, remedy=remedy)
-    return None
+    if share.weight == 0:
+        is_so = share.accepted or one.driver == REPLICAS
+        return None if is_so else judge_share(share, 0, target)
+    evidence = Evidence(name="canary's true share", value=round(share.true_ratio, 4), limit=0, unit="ratio")
+    reason = f"{one.canary} still gets {share_words(share)} of the traffic: it stays"
+    remedy = f"`{by_hand(cluster.kubectl, target, 0, share.places)}`, then retry"
+    return Verdict.failed(share_gate(one.workload), "traffic.still_on_canary", reason, evidence, remedy=remedy)

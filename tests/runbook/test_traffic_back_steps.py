@@ -352,6 +352,17 @@ async def test_a_canary_that_still_has_traffic_stays(run: Rollout) -> None:
     assert {"web-canary", "worker-canary"} <= set(run.replicas())
 
 
+async def test_a_canary_stays_until_the_router_has_accepted_that_it_has_nothing(run: Rollout) -> None:
+    run.cluster.routes["web"].refusal = "Accepted is False: Pending"
+    await run.perform(back(WEB))
+    result = await run.perform(remove(WEB))
+    assert (result.outcome, result.verdicts[0].code) == (Outcome.NO_DATA, "traffic.not_accepted")
+    assert "web-canary" in run.cluster.deployments
+    run.cluster.routes["web"].refusal = ""
+    await run.passes(remove(WEB))
+    assert "web-canary" not in run.cluster.deployments
+
+
 async def test_a_canary_of_another_run_stays(run: Rollout) -> None:
     await run.passes(back())
     run.cluster.deployments["web-canary"] = deployment("web-canary", marks={"forge/run": "prod-9"})
