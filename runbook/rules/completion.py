@@ -196,7 +196,8 @@ def _judge_track(
         times = f"from {state.breached_from:%H:%M:%S} to {state.breached_at:%H:%M:%S} UTC at least, {_whose(track)}"
         return Verdict.failed(gate, "completion.sustained", f"{judged.reason}, {times}", *judged.evidence)
     if carries and (hole := _hole(alert.guard, samples, quiet)) is not None:
-        reason = f"not recorded for {duration(hole)} of the last {duration(_length_s(quiet))}: an alert may have been sustained unseen"
+        hidden = f"for {duration(hole)} of the last {duration(_length_s(quiet))}"
+        reason = f"{alert.guard.name} was not recorded {hidden}: an alert may have been sustained unseen"
         return Verdict.no_data(gate, "completion.gap", reason, _evidence(alert, own, quiet))
     reason = f"not sustained in the last {duration(_length_s(quiet))}; {_worst_words(alert.guard, own)}"
     return Verdict.passed(gate, reason, _evidence(alert, own, quiet))
@@ -233,7 +234,7 @@ def _nothing(gate: str, alert: Alert, track: str, silent: bool, quiet: Quiet) ->
         reason = f"no traffic in the last {lasting}: nothing to judge by"
         return Verdict.no_data(gate, "completion.no_traffic", reason, evidence, remedy=remedy)
     remedy = "Load the rules that `forge rules` prints and let Prometheus scrape what they are made of"
-    reason = f"not recorded in the last {lasting}, {_whose(track)}"
+    reason = f"{alert.guard.name} was not recorded in the last {lasting}, {_whose(track)}"
     return Verdict.no_data(gate, "completion.not_recorded", reason, evidence, remedy=remedy)
 
 
