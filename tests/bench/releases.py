@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 from typing import Any
 
 import numpy as np
 
-from runbook.rules.canary_ratio import START, Counts, RatioLimits, RatioState, next_ratio, started_with
+from runbook.rules.canary_ratio import Counts, RatioLimits, next_ratio, started_with
+from tests.bench import screen
 
 TICK_S = 15
 PHASE_S = 30 * 60
@@ -18,8 +18,10 @@ BEFORE_S = 5 * 60
 
 WEIGHTS = (5, 25, 100)
 
-Array = np.ndarray[Any, Any]
-Phases = list[tuple[int, Array]]
+Array = screen.Array
+
+TOGETHER = 250
+"""Releases that are simulated in one go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,39 +84,45 @@ def _poisson(p: float, q: float) -> float:
 
 def decisions(story: Story, limits: RatioLimits, releases: int, seed: int) -> list[float | None]:
     """Seconds of the phase after which each release was rolled back; None: not within the story. 0: already under the weight before."""
-    return [_decided(story, limits, *release) for release in _releases(story, releases, np.random.default_rng(seed))]
+    rng, found = np.random.default_rng(seed), list[float | None]()
+    while len(found) < releases:
+        history, parts = _releases(story, min(TOGETHER, releases - len(found)), rng)
+        judged = screen.may_be_rolled_back(history, parts, limits)
+        found += [
+            _decided(story, limits, history[i].tolist(), [part[i] for part in parts]) if judged[i] else None
+            for i in range(len(history))
+        ]
+    return found
 
 
-def _decided(story: Story, limits: RatioLimits, state: RatioState, before: Phases, phase: Array) -> float | None:
-    for weight, ticks in before:
-        for row in ticks.tolist():
-            state = next_ratio(state, Counts(*row[:2]), Counts(*row[2:]), limits, weight=weight)
+def _decided(story: Story, limits: RatioLimits, history: list[float], parts: list[Array]) -> float | None:
+    """history: stable's requests and errors before the canary. parts: the ticks of each weight, the story's last."""
+    state = started_with(Counts(*history))
+    for weight, part in zip(_weights(story), parts, strict=True):
+        for tick, row in enumerate(part.tolist(), start=1):
+            stable = Counts(*row[2:]) if weight < 100 else None
+            state = next_ratio(state, Counts(*row[:2]), stable, limits, weight=weight)
             if state.crossed is not None:
-                return 0.0
-    for tick, row in enumerate(phase.tolist(), start=1):
-        stable = Counts(*row[2:]) if story.weight < 100 else None
-        state = next_ratio(state, Counts(*row[:2]), stable, limits, weight=story.weight)
-        if state.crossed is not None:
-            return float(tick * TICK_S)
+                return float(tick * TICK_S) if weight == story.weight else 0.0
     return None
 
 
-def _releases(story: Story, count: int, rng: np.random.Generator) -> Iterator[tuple[RatioState, Phases, Array]]:
-    """(state at the canary's start, ticks at the lower weights, ticks of the phase); rows of canary's requests and errors, stable's requests
-    and errors.
+def _releases(story: Story, count: int, rng: np.random.Generator) -> tuple[Array, list[Array]]:
+    """Stable's (requests, errors) before each release; for each weight releases by ticks by (canary's requests and errors, stable's).
 
     A healthy ratio is the canary's from the start; a bad canary shows its fault only from the story's weight on.
     """
     bad = story.canary > limit_of(story.stable, RatioLimits())
     earlier = np.full(BEFORE_S // TICK_S, story.stable)
     own = earlier if bad else np.full(len(earlier), story.canary)
-    for _ in range(count):
-        state = START
-        if story.history_s:
-            requests = rng.poisson(story.total * story.history_s)
-            state = started_with(Counts(float(requests), float(_failed(rng, requests, story.stable, story.burst))))
-        before = [(weight, _ticks(story, rng, weight, own, earlier)) for weight in WEIGHTS if weight < story.weight]
-        yield state, before, _ticks(story, rng, story.weight, *rates(story))
+    requests = rng.poisson(story.total * story.history_s, count)
+    history = np.stack([requests, _failed(rng, requests, story.stable, story.burst)], axis=1).astype(float)
+    parts = [_ticks(story, count, rng, weight, own, earlier) for weight in _weights(story)[:-1]]
+    return history, [*parts, _ticks(story, count, rng, story.weight, *rates(story))]
+
+
+def _weights(story: Story) -> list[int]:
+    return [weight for weight in WEIGHTS if weight <= story.weight]
 
 
 def rates(story: Story) -> tuple[Array, Array]:
@@ -129,12 +137,12 @@ def rates(story: Story) -> tuple[Array, Array]:
     return canary, stable
 
 
-def _ticks(story: Story, rng: np.random.Generator, weight: int, canary: Array, stable: Array) -> Array:
+def _ticks(story: Story, count: int, rng: np.random.Generator, weight: int, canary: Array, stable: Array) -> Array:
     columns: list[Array] = []
     for share, rate in ((weight / 100, canary), (1 - weight / 100, stable)):
-        requests = rng.poisson(story.total * share * TICK_S, len(rate))
+        requests = rng.poisson(story.total * share * TICK_S, (count, len(rate)))
         columns += [requests, _failed(rng, requests, rate, story.burst)]
-    return _seen(np.stack(columns, axis=1).astype(float), story, rng)
+    return _seen(np.stack(columns, axis=2).astype(float), story, rng)
 
 
 def _failed(rng: np.random.Generator, requests: Any, rate: Any, burst: int) -> Any:
@@ -143,9 +151,10 @@ def _failed(rng: np.random.Generator, requests: Any, rate: Any, burst: int) -> A
 
 def _seen(ticks: Array, story: Story, rng: np.random.Generator) -> Array:
     """What the recorded rates make of the counters: each tick the mean of the last scrapes, now and then of one scrape too early."""
-    padded = np.concatenate([np.zeros((story.window, ticks.shape[1])), ticks])
-    means = np.stack([padded[i + 1 : i + 1 + story.window].mean(axis=0) for i in range(len(ticks))])
+    count, length, columns = ticks.shape
+    padded = np.concatenate([np.zeros((count, story.window - 1, columns)), ticks], axis=1)
+    means: Array = np.mean([padded[:, i : i + length] for i in range(story.window)], axis=0)
     if story.slips:
-        early = rng.random(len(ticks)) < story.slips
-        means = np.where(early[:, None], np.concatenate([means[:1], means[:-1]]), means)
+        early = rng.random((count, length, 1)) < story.slips
+        means = np.where(early, np.concatenate([means[:, :1], means[:, :-1]], axis=1), means)
     return means

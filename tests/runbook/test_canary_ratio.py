@@ -23,6 +23,7 @@ from runbook.rules.canary_ratio import (
     started_with,
 )
 from runbook.verdicts import Outcome, Verdict
+from tests.bench import screen
 from tests.bench.releases import Story, decisions, wald_s
 from tests.bench.verdicts import PAGE, TABLES
 from tests.fakes.clock import NOON
@@ -301,6 +302,15 @@ def test_rates_over_two_scrapes_hold_the_decision_up_by_about_a_tick_only() -> N
     story = Story(stable=0.01, canary=0.05, rate=20, weight=25, seconds=900)
     plain, smooth = (decisions(replace(story, window=window), LIMITS, 60, seed=7) for window in (1, 2))
     assert float(np.median([at or 0.0 for at in smooth])) <= float(np.median([at or 0.0 for at in plain])) + 15
+
+
+def test_the_simulation_leaves_out_no_release_that_the_rule_would_roll_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story(stable=0.01, canary=0.026, rate=20, weight=25, seconds=900, surge=(300, 1.5))
+    quick = decisions(story, LIMITS, 40, seed=3)
+    monkeypatch.setattr(screen, "may_be_rolled_back", lambda history, *_: np.ones(len(history), bool))
+    assert decisions(story, LIMITS, 40, seed=3) == quick
+    assert None in quick
+    assert any(quick)
 
 
 def test_the_page_has_a_place_for_every_table() -> None:
