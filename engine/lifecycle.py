@@ -24,6 +24,9 @@ LEFT_BECAUSE = "left_because"
 RETURN = "return_to_previous"
 """The way back where a procedure has none of its own."""
 
+ROLLBACK = "rollback"
+"""The procedure of a run that is nothing but a way back: what was released goes back."""
+
 
 def way_back(run: Run) -> str:
     """The continuation that leads back from what this run does."""
@@ -205,8 +208,8 @@ def _because(at: str, code: str, reason: str, verdicts: Sequence[Verdict]) -> di
 
 
 def on_way_back(turn: Turn, run: Run) -> bool:
-    """True once the run has left its first procedure."""
-    return segment_of(turn, run).procedure != run.procedure
+    """True once the run has left its first procedure, and of a run that is a rollback from its beginning: nothing stops it half way."""
+    return run.procedure == ROLLBACK or segment_of(turn, run).procedure != run.procedure
 
 
 def close_plan(turn: Turn, run: Run) -> Run:
@@ -215,7 +218,12 @@ def close_plan(turn: Turn, run: Run) -> Run:
         return end_run(turn, run, Ending.COMPLETED, "completed", f"{run.version} is on {run.environment}")
     rows = [row for row in turn.steps(run.id) if row.segment == run.segment]
     whole = all(row.outcome in (Outcome.PASS, None) for row in rows)
-    return end_run(turn, run, Ending.RETURNED if whole else Ending.INCOMPLETE)
+    code, reason = ("rollback.asked", _asked(run)) if run.procedure == ROLLBACK and not run.ending_reason else ("", "")
+    return end_run(turn, run, Ending.RETURNED if whole else Ending.INCOMPLETE, code, reason)
+
+
+def _asked(run: Run) -> str:
+    return f"{run.requester_name} asked for it" + (f": {run.reason}" if run.reason else "")
 
 
 def verdicts_of(stored: Sequence[Any]) -> list[Verdict]:
