@@ -7,6 +7,7 @@ Expand migrations run before any traffic moves; contract migrations are a run of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from runbook.criteria import Promotion, criterion
@@ -352,10 +353,17 @@ def _completion(final: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
 
 
 def _taken_over(final: Candidate, policy: Policy) -> Span:
-    """Stable takes the new image and the traffic, and the canary goes; then the users' journeys once more."""
+    """Stable takes the new image and the traffic, and the canary goes; then the users' journeys once more.
+
+    One of the two has the traffic, and the other may have none: both are watched anew, and neither is missed while it has none.
+    """
     service = final.service
+    changing = tuple(
+        replace(guard, name=f"{guard.name}, while stable takes over", optional=True)
+        for guard in (*stable_guards(policy), *canary_guards(policy))
+    )
     return Span(
-        guards=regression_guards(policy),
+        guards=(*changing, *regression_guards(policy)),
         on_breach=ROLLBACK,
         steps=(
             TakeOver(

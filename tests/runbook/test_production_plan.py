@@ -143,6 +143,14 @@ async def test_at_full_weight_stable_has_no_traffic_and_is_not_watched_for_it() 
     assert all(guard.track == "canary" or guard.optional for guard in full.guards)
 
 
+async def test_both_tracks_are_watched_while_stable_takes_over_and_neither_is_missed_without_traffic() -> None:
+    spans = [node for node in (await planned()).nodes if isinstance(node, Span)]
+    last = spans[-1]
+    assert any(isinstance(step, TakeOver) for step in last.steps)
+    assert {guard.track for guard in last.guards} == {"stable", "canary"}
+    assert all(guard.optional for guard in last.guards)
+
+
 async def test_a_migrations_regression_asks_first_and_policy_may_say_otherwise() -> None:
     plan = await planned(release_file=RELEASE_FILE)
     [verify] = [step for step in plan.steps() if isinstance(step, VerifyMigrations)]
