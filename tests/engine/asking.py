@@ -56,17 +56,14 @@ def watched_by(*guards: Guard, ratios: Sequence[RatioGuard] = (), on_fail: str =
     return plan
 
 
-def following(*phases: tuple[tuple[Guard, ...], float], ratios: Sequence[RatioGuard] = ()) -> Planner:
+def following(*phases: tuple[Guard, ...]) -> Planner:
     """Spans one after another, each with its guards and a step."""
 
     def plan(request: Request, setting: Setting, world: str, numbers: Mapping[str, Any]) -> Plan:
         spans = tuple(
-            Span(
-                guards=guards, ratios=tuple(ratios), on_breach="return_to_previous",
-                steps=(Act(title=f"phase {place}", world=world),),
-            )
-            for place, (guards, _) in enumerate(phases, start=1)
-        )  # fmt: skip
+            Span(guards=guards, on_breach="return_to_previous", steps=(Act(title=f"phase {place}", world=world),))
+            for place, guards in enumerate(phases, start=1)
+        )
         return Plan(
             procedure="staging", service=request.service, environment=request.environment, version=request.version,
             nodes=(Look(title="look", world=world), *spans),
