@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from engine import controls, present
 from engine.answers import Answer, done, info, refused
+from engine.freezes import freezes_for
 from engine.intents import Intent
 from engine.journal import Turn
 from engine.lifecycle import open_run
@@ -19,6 +20,7 @@ from runbook.plan import canonical, hash_of
 from runbook.policy import Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Procedure, Request
+from runbook.rules.calm import check_no_freeze
 from runbook.values import Actor, Environment, Version
 from runbook.verdicts import Outcome
 
@@ -114,6 +116,8 @@ def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: 
         return refusal(turn, intent, actor, answer)
     if intent.name == "plan":
         return info("plan", "", view=present.plan_view(prepared, plan, hash_of(canonical(plan))))
+    if (frozen := _frozen(turn, intent, request)) is not None:
+        return refusal(turn, intent, actor, frozen)
     request = replace(request, version=request.version or plan.version)
     same = [r for r in turn.ledger.find(Run, service=request.service, environment=request.environment.value,
                                         version=request.version) if r.state != RunState.ENDED]  # fmt: skip
@@ -127,6 +131,17 @@ def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: 
     if lock is not None or ahead is not None:
         return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
     return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
+
+
+def _frozen(turn: Turn, intent: Intent, request: Request) -> Answer | None:
+    """In production a gate asks it at the last moment, and two people may override it; elsewhere nothing new begins."""
+    if request.environment is Environment.PROD or intent.name == "rollback":
+        return None
+    found = freezes_for(turn.ledger, turn.now, request.service, request.environment)
+    if not found:
+        return None
+    verdict = check_no_freeze(found)
+    return refused("deploy.frozen", f"{verdict.reason}. Nothing was started.", verdict.remedy)
 
 
 def refusal(turn: Turn, intent: Intent, actor: Actor, answer: Answer) -> Answer:

@@ -76,7 +76,7 @@ async def test_an_environment_named_productoin_is_answered_with_did_you_mean_pro
 async def test_production_is_an_accepted_alias_of_prod(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         answers = [await s.says("ada", f"plan {name} v1.4.0") for name in ("prod", "production", "Production")]
-        assert "forge can't deploy to prod yet" in answers[0]
+        assert "has no prod in the configuration" in answers[0]
         assert answers[1] == answers[2] == answers[0]
         assert s.chat.messages == []
 
