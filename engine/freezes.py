@@ -68,7 +68,7 @@ def freeze(turn: Turn, intent: Intent, actor: Actor) -> Answer:
     turn.audit(action, f"{environment}/{service}", actor, what=ends, why=intent.reason, evidence=evidence)
     what, verb = _named(environment, service), "stays frozen" if held is not None else "is frozen"
     _tell(turn, row, Note(tone=Tone.WARN, title=f"{what} {verb} {ends}", text=_because(actor, intent.reason)))
-    text = f"{what} {verb} {ends}: no release passes its gate there. Rollbacks go on.{_under_way(turn, environment, service)}"
+    text = f"{what} {verb} {ends}: nothing is released there. Rollbacks go on.{_under_way(turn, environment, service)}"
     return done(action, f"{text} {lift_command(environment, service)} lifts it.", view=view_of(row))
 
 

@@ -36,7 +36,7 @@ async def gate(here: Bench, service: str = "shop", environment: Environment = PR
 async def test_a_freeze_is_kept_audited_told_and_says_what_lifts_it(here: Bench) -> None:
     answer = await here.act("freeze", ADA, environment=PROD, reason="end of year", options={"until": "2d"})
     assert (answer.kind, answer.code) == (AnswerKind.DONE, "freeze.set")
-    assert "no release passes its gate there. Rollbacks go on." in answer.text
+    assert "nothing is released there. Rollbacks go on." in answer.text
     assert "`/forge unfreeze prod` lifts it" in answer.text
     assert isinstance(answer.view, FreezeView)
     assert answer.view.until == here.clock.now() + timedelta(days=2)
@@ -54,6 +54,15 @@ async def test_the_gate_sees_the_freezes_of_its_service_and_of_the_whole_environ
     assert await gate(here, "shop") == ["prod/*"]
     assert sorted(await gate(here, "desk")) == ["prod/*", "prod/desk"]
     assert await gate(here, "shop", STAGING) == []
+
+
+async def test_outside_of_production_a_freeze_lets_no_deployment_begin(here: Bench) -> None:
+    await here.act("freeze", ADA, environment=STAGING, reason="load test")
+    refused = await here.act("deploy", ADA, environment=STAGING, version="v1.0.0-rc.1", service="shop")
+    assert refused.code == "deploy.frozen"
+    assert "load test" in refused.text
+    await here.act("unfreeze", ADA, environment=STAGING)
+    assert (await here.deploy()).startswith("staging-")
 
 
 async def test_a_freeze_ends_by_itself(here: Bench) -> None:
