@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
-from bot.configuration.units import ratio_text
-from engine.present import slot_words
-from runbook.criteria import Promotion, Weight
+from bot.runbook_lines import CHECKS, guard_words, step_lines, trigger_words
+from runbook.criteria import Promotion
 from runbook.durations import duration_text
 from runbook.jobs import JobTemplate, Migration, Migrations, Stage
-from runbook.plan import Guard, Plan, Span, Step
-from runbook.policy import Service, Setting
+from runbook.plan import Guard, Plan, RatioGuard, canonical, step_from_json
+from runbook.policy import ChangeWindow, Service, Setting
+from runbook.ports import Released
 from runbook.procedures.contract import contract_plan
 from runbook.procedures.preparing import Candidate, jobs_of
+from runbook.procedures.production import production_plan
 from runbook.procedures.return_to_previous import return_to_previous
+from runbook.procedures.rollback import WAYS, rollback
+from runbook.procedures.rollback_release import Target, rollback_plan
 from runbook.procedures.staging import staging_plan
-from runbook.steps import Approval, Gate
 from runbook.values import Environment, FrozenImage, Release
-from runbook.wording import measure
 
-_EXAMPLE = "v1.2.3-rc.1"
+__all__ = ["CHECKS", "guard_words", "render_runbook"]
 
-CHECKS = {
-    "candidate_tag": "the tag is signed and was not moved, and its images still have the frozen digests",
-    "ci_green": "CI is green for the commit",
-    "deployable": "every workload exists, has its probes, and belongs to no GitOps controller",
-    "steady_state": "error rate and latency over the whole observation, with a minimum of requests",
-    "clean_scan": "no open critical finding in the newest security scan of every image",
-    "key_metrics": "every key metric over the whole observation",
-    "dependency_timeouts": "time-outs of dependencies against what was normal before the release",
-    "automated_tests": "smoke tests and every suite have passed in this run",
-    "migrated": "the expand migrations are done and the data verified",
-    "performance_kept": "what the load measured is within the tolerance of the target",
-    "canary_ratio": "the canary's errors against stable's, by a sequential test over the whole roll-out",
-    "phase_sample": "enough requests reached the canary at this weight",
-    "phase_errors": "the canary's error rate at this weight, by more than chance explains",
-    "phase_latency": "the canary's p95 at this weight, against the target and against stable's",
-    "error_budget_burn": "how fast the error budget burns over a long and a short window, of the canary and of the whole service",
-    "saturation": "the canary's CPU, memory, OOM kills and restarts, and the database's connections",
-    "endpoints_ready": "every pod of the canary is ready and alive",
-    "phases_passed": "every weight's gate has passed, and no rollback trigger was met",
-    "no_sustained_alert": "no warning or critical alert was sustained after the full roll-out",
-    "traffic_dividable": "stable carries its track, no canary is left from before, and the route has both backends at rest",
-    "runs_here": "every workload runs this very release, and no pod of another version is left",
-    "final_tag": "the release's tag is signed and was not moved, its images are those that staging proved, and the go stands",
-    "on_call_available": "somebody is on call and can be reached",
-    "approvers_reachable": "every approval has a reachable person of its own, other than who asked for the release",
-    "release_notes": "the version has release notes",
-    "rollback_plan": "the images to go back to are known, and every migration has a way back",
-    "recent_backup": "the newest backup is young and restorable, and a restore was drilled lately",
-    "change_window": "a change window is open",
-    "no_freeze": "nobody has frozen the environment or the service in it",
-    "no_open_incident": "no incident of severity 1 or 2 is open for the service or the environment",
-}
-"""What each kind of check asks, for people."""
+_FINAL = "v1.2.3"
+_CANDIDATE = f"{_FINAL}-rc.1"
+_THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def render_runbook(setting: Setting) -> str:
@@ -65,7 +39,18 @@ def render_runbook(setting: Setting) -> str:
     for service in setting.services.values():
         if Environment.STAGING in service.urls:
             parts += _staging(service, setting)
-    return "\n".join(parts).rstrip() + "\n"
+        if Environment.PROD in service.urls:
+            parts += _production(service, setting)
+    return "\n".join(_one_blank(parts)).rstrip() + "\n"
+
+
+def _one_blank(lines: list[str]) -> Iterator[str]:
+    """Never two empty lines in a row."""
+    before = ""
+    for line in lines:
+        if line or before:
+            yield line
+        before = line
 
 
 def _criteria(setting: Setting) -> Iterator[str]:
@@ -79,80 +64,114 @@ def _criteria(setting: Setting) -> Iterator[str]:
 
 
 def _staging(service: Service, setting: Setting) -> Iterator[str]:
-    candidate = _example(service)
+    candidate = _example(service, _CANDIDATE)
     plan = staging_plan(candidate, setting.policy)
     yield f"## Staging Deployment: {service.name}"
     yield ""
-    yield from _steps(plan)
-    facts = {"previous": {workload.name: {workload.container: workload.image} for workload in service.workloads}}
-    back = return_to_previous(plan, facts)
+    yield from step_lines(plan)
+    back = return_to_previous(plan, _previous(service))
     if back is not None:
         yield f"### Return of {service.name} to the previous state"
         yield ""
         yield "What was begun is undone; what was not begun is left out."
         yield ""
-        yield from _steps(back)
+        yield from step_lines(back)
     yield f"### Contract migrations of {service.name}"
     yield ""
     yield "By `/forge migrate`, when the version has its go and runs."
     yield ""
-    yield from _steps(contract_plan(candidate, Environment.STAGING, setting.policy))
+    yield from step_lines(contract_plan(candidate, Environment.STAGING, setting.policy))
 
 
-def _steps(plan: Plan) -> Iterator[str]:
-    number = 0
-    for node in plan.nodes:
-        if isinstance(node, Span):
-            yield ""
-            yield f"Watched from step {number + 1} to step {number + len(node.steps)}; a breach leads to `{node.on_breach}`:"
-            yield ""
-            yield from (f"- {guard_words(guard)}" for guard in node.guards)
-            yield ""
-        for step in node.steps if isinstance(node, Span) else (node,):
-            number += 1
-            yield _line(number, step)
-            if isinstance(step, Gate):
-                yield from (f"   - {CHECKS[check.kind]}{_weight(check)}" for check in step.checks)
-        if isinstance(node, Span):
-            yield ""
+# --- production -------------------------------------------------------------------------------------------------------
+
+
+def _production(service: Service, setting: Setting) -> Iterator[str]:
+    final = _example(service, _FINAL)
+    plan = production_plan(final, setting.policy)
+    yield f"## Production Deployment: {service.name}"
+    yield ""
+    yield f"By `/forge promote {_FINAL} prod`, for a version whose candidate got its go in staging. Change windows:"
+    yield ""
+    windows = setting.policy.prod.windows
+    yield from (f"- {_window(window)}" for window in windows)
+    if not windows:
+        yield "- none is configured, so that nothing is released"
+    yield ""
+    yield from step_lines(plan, brief_guards=True)
+    yield from _triggers(service, plan)
+    yield from _rollback(service, plan, final, setting)
+
+
+def _window(window: ChangeWindow) -> str:
+    when = f"from {window.starts} to {window.ends}" if window.starts and window.ends else window.rrule
+    length = "" if window.starts and window.ends else f", for {duration_text(window.duration_s)}"
+    return f"{window.name}: {when}{length} ({window.zone})"
+
+
+def _triggers(service: Service, plan: Plan) -> Iterator[str]:
+    yield f"### Rollback Triggers of {service.name}"
+    yield ""
+    yield "Missing data never rolls back: it is told, and escalates. Beside what a gate fails by:"
+    yield ""
+    guards: dict[str, Guard | RatioGuard] = {}
+    for _, _, span in plan.spans():
+        guards.update({guard.name: guard for guard in span.guards})
+        guards.update({ratio.name: ratio for ratio in span.ratios})
+    yield from (f"- {trigger_words(guard)}" for guard in guards.values())
     yield ""
 
 
-def _line(number: int, step: Step) -> str:
-    marks = []
-    if isinstance(step, Approval):
-        marks.append(f"by {', '.join(slot_words(slot) for slot in step.slots)} within {duration_text(step.expires_s)}")
-    if step.effect:
-        marks.append("changes the environment")
-    marks.append(f"on failure: {step.on_fail.replace('procedure:', '')}")
-    sentence = "" if step.sentence == step.title else f" {step.sentence}"
-    return f"{number}. **{step.title}.**{sentence} ({'; '.join(marks)})"
+def _rollback(service: Service, plan: Plan, final: Candidate, setting: Setting) -> Iterator[str]:
+    facts = _previous(service)
+    yield f"### Rollback Procedure of {service.name}"
+    yield ""
+    yield "By a trigger, or at any time by `/forge rollback prod`: neither approval nor freeze nor lock holds it up. What was not begun is left out."
+    yield ""
+    if (back := rollback(plan, facts)) is not None:
+        yield from step_lines(back)
+    risky = production_plan(_irreversible(final), setting.policy)
+    if (asked := rollback(risky, facts)) is not None:
+        yield "Where a migration had begun that the previous version can't work with, somebody decides first:"
+        yield ""
+        yield from step_lines(asked)
+        yield from _ways(asked)
+    yield "After the release, by the same command:"
+    yield ""
+    released = Released("prod-1", _FINAL, final.release, canonical(plan), facts, _THEN)
+    yield from step_lines(rollback_plan(released, Target("", facts["previous"]), setting))
 
 
-def _weight(check: object) -> str:
-    weight = getattr(check, "weight", Weight.REQUIRED)
-    return "" if weight is Weight.REQUIRED else f" ({weight.value}: shown, not decisive)"
+def _ways(asked: Plan) -> Iterator[str]:
+    """What follows each answer: the steps that are its own, the others are those above."""
+    ways = {name: [step_from_json(step) for step in steps] for name, steps in asked.about[WAYS].items()}
+    shared = set.intersection(*({step.title for step in steps} for steps in ways.values()))
+    labels = {option.procedure: option.label for step in asked.steps() for option in getattr(step, "options", ())}
+    for name, steps in ways.items():
+        own = [step.title for step in steps if step.title not in shared]
+        yield f"- {labels[name]}: {', '.join(own) or 'nothing more'}"
+    yield ""
 
 
-def guard_words(guard: Guard) -> str:
-    """`error rate above 3 % for 5m (forge:error_ratio:1m)`."""
-    side = "above" if guard.above else "below"
-    match guard.unit:
-        case "ratio":
-            limit = ratio_text(guard.limit)
-        case "s":
-            limit = duration_text(guard.limit)
-        case "bytes_per_s":
-            limit = measure(guard.limit, guard.unit)
-        case _:
-            limit = f"{guard.limit:g}"
-    return f"{guard.name} {side} {limit} for {duration_text(guard.for_s)} (`{guard.metric}`)"
+def _irreversible(final: Candidate) -> Candidate:
+    changed = tuple(replace(m, backward_compatible=False) for m in final.migrations.migrations)
+    return replace(final, migrations=replace(final.migrations, migrations=changed))
 
 
-def _example(service: Service) -> Candidate:
+# --- an example of a release ------------------------------------------------------------------------------------------
+
+
+def _previous(service: Service) -> Mapping[str, Any]:
+    images: dict[str, dict[str, str]] = {}
+    for workload in service.workloads:
+        images.setdefault(workload.name, {})[workload.container] = workload.image
+    return {"previous": images}
+
+
+def _example(service: Service, version: str) -> Candidate:
     digest = "sha256:" + "0" * 64
-    images = tuple(FrozenImage(w.name, w.container, w.image, _EXAMPLE, digest) for w in service.workloads)
-    release = Release(service.name, _EXAMPLE, "0" * 40, "0" * 40, "a configured signer", images)
+    images = tuple(FrozenImage(w.name, w.container, w.image, _CANDIDATE, digest) for w in service.workloads)
+    release = Release(service.name, version, "0" * 40, "0" * 40, "a configured signer", images)
     migrations = _example_migrations(service)
     repositories = [job.image for job in jobs_of(service, migrations).values() if job.image]
     return Candidate(service, release, migrations, dict.fromkeys(repositories, digest))

@@ -1,0 +1,74 @@
+"""`forge runbook`: production's procedure, triggers, way back and checklists are printed from the plans that are executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from bot.configuration.loading import load
+from bot.runbook_lines import CHECKS
+from bot.runbook_text import render_runbook
+from runbook.steps.gates import AnyCheck
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "forge.yaml"
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return render_runbook(load(EXAMPLE, {}).setting)
+
+
+def chapter(text: str, heading: str) -> str:
+    return text.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0].split("\n### ", 1)[0]
+
+
+def test_production_is_told_in_the_order_in_which_it_is_executed(text: str) -> None:
+    told = chapter(text, "## Production Deployment: shop")
+    order = [
+        "Change windows:",
+        "Artifact",
+        "Ready for production",
+        "Ship to production",
+        "Pre-deployment checklist",
+        "Start the canary",
+        "Canary gate (5 %)",
+        "Ramp gate (25 %)",
+        "Full rollout gate (100 %)",
+        "Elevated watch",
+        "Completion criteria",
+        "Make it stable",
+        "Post-deployment checklist",
+    ]
+    places = [told.index(words) for words in order]
+    assert places == sorted(places)
+    assert "[ ] Backup recency and restore test status verified (ticks itself when “backup” passed)" in told
+    assert "by Service Owner, Product or Operations within 1d" in told
+
+
+def test_every_trigger_says_its_limit_and_what_it_does(text: str) -> None:
+    told = chapter(text, "### Rollback Triggers of shop")
+    assert "error rate of the canary above 3 % for 5m (`forge:error_ratio:1m`): rolled back at once" in told
+    assert "core transaction success of the canary below 98 % for 1m" in told
+    assert "canary errors against stable's: more than 2 times stable's error rate" in told
+    regression = next(line for line in told.splitlines() if line.startswith("- slow queries"))
+    assert regression.endswith("on-call is asked, and without an answer within 15m it is rolled back")
+
+
+def test_the_way_back_names_the_database_owners_choice_with_what_follows_each_answer(text: str) -> None:
+    told = chapter(text, "### Rollback Procedure of shop")
+    assert told.index("Shift traffic back") < told.index("Remove the canary") < told.index("Update the incident")
+    assert "**What becomes of the schema.** (by the Database Owner; reminded after 15m)" in told
+    assert "- Keep the schema, roll the application back: nothing more" in told
+    assert "[ ] Incident timeline documented" in told
+
+
+def test_nothing_is_told_twice_and_no_two_lines_are_empty(text: str) -> None:
+    assert "the same as step" in chapter(text, "## Production Deployment: shop")
+    assert "\n\n\n" not in text
+
+
+def test_every_kind_of_check_has_its_words() -> None:
+    kinds = {check.__dataclass_fields__["kind"].default for check in get_args(get_args(AnyCheck)[0])}
+    assert kinds == set(CHECKS)
