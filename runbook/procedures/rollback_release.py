@@ -37,13 +37,15 @@ async def rollback_release(request: Request, setting: Setting, ports: Ports) -> 
     cluster = ports.clusters[request.environment]
     deployments = {w.name: await cluster.deployment(w.name) for w in service.workloads}
     known = await ports.memory.released(request.service, request.environment)
-    current = next((each for each in known if _runs(each, deployments)), None)
+    whole = next((each for each in known if all(_matches(each, deployments))), None)
+    current = whole or _in_part(known, deployments, request.to)
     if current is None:
         return Prepared(None, (_nothing(request, known, deployments),))
-    target = _target(request.to, current, known)
+    target = _target(request.to, current, known, is_whole=whole is not None)
     if isinstance(target, Verdict):
         return Prepared(None, (target,))
-    reason = f"{current.version} runs; {target.version or 'what ran before it'} is known: {_brief(target.images)}"
+    runs = "runs" if whole is not None else "is the newest release, and doesn't run whole"
+    reason = f"{current.version} {runs}; {target.version or 'what ran before it'} is known: {_brief(target.images)}"
     return Prepared(rollback_plan(current, target, setting), (Verdict.passed(GATE, reason),))
 
 
@@ -68,19 +70,26 @@ def rollback_plan(current: Released, target: Target, setting: Setting) -> Plan:
     return way_back(named, application, (*validated(smoke), *words(left)), undone, steps, since=since)
 
 
-def _runs(released: Released, deployments: Mapping[str, Deployment | None]) -> bool:
-    """Every image of this release is what its Deployment runs."""
+def _matches(released: Released, deployments: Mapping[str, Deployment | None]) -> list[bool]:
+    """For each image of this release whether its Deployment runs it; a release without images runs nowhere."""
     found = [
         deployment is not None and deployment.image_of(image.container) == image.reference
         for image in released.release.images
         for deployment in (deployments.get(image.workload),)
     ]
-    return bool(found) and all(found)
+    return found or [False]
 
 
-def _target(to: str, current: Released, known: Sequence[Released]) -> Target | Verdict:
+def _in_part(known: Sequence[Released], deployments: Mapping[str, Deployment | None], to: str) -> Released | None:
+    """The newest release, where some of it runs (a rollback was left half done), or where the version to go to is named."""
+    newest = next(iter(known), None)
+    return newest if newest is not None and (to or any(_matches(newest, deployments))) else None
+
+
+def _target(to: str, current: Released, known: Sequence[Released], *, is_whole: bool) -> Target | Verdict:
     if to:
-        other = next((each for each in known if each.version == to and each.version != current.version), None)
+        others = (each for each in known if each.version == to and (each.version != current.version or not is_whole))
+        other = next(others, None)
         if other is not None:
             return Target(other.version, _images_of(other))
         if to == current.version:
