@@ -12,7 +12,10 @@ from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
 from runbook.procedures.jobs import migration_step, verification_step
 from runbook.procedures.preparing import Candidate, look_at_candidate
-from runbook.steps import Announce, Approval, CandidateTag, Gate, RecordDecision, RunsHere, SmokeTest
+from runbook.procedures.production import moment_checks
+from runbook.procedures.promoting import look_at_final
+from runbook.steps import Announce, Approval, CandidateTag, FinalTag, Gate, RecordDecision, RunsHere, SmokeTest
+from runbook.steps.gates import AnyCheck
 from runbook.steps.requests import health_requests
 from runbook.values import Environment, Release
 from runbook.verdicts import Evidence, Outcome, Verdict
@@ -24,7 +27,8 @@ GATE = "contract migrations"
 
 async def contract(request: Request, setting: Setting, ports: Ports) -> Prepared:
     """Looks at the version again, and whether it may contract at all. Raises `runbook.errors` when it could not ask."""
-    candidate, verdicts = await look_at_candidate(request, setting, ports)
+    look = look_at_final if request.environment is Environment.PROD else look_at_candidate
+    candidate, verdicts = await look(request, setting, ports)
     if candidate is None:
         return Prepared(None, verdicts)
     verdicts += check_contract(candidate, await ports.memory.last_go(request.service, request.environment))
@@ -49,13 +53,27 @@ def check_contract(candidate: Candidate, last_go: Release | None) -> tuple[Verdi
     return (Verdict.passed(GATE, f"{listing(names)}: declared by {release.version}, which got its go", went),)
 
 
+def _tag(candidate: Candidate, environment: Environment) -> AnyCheck:
+    service, release = candidate.service, candidate.release
+    if environment is Environment.PROD:
+        return FinalTag(service.name, service.repository, release)
+    return CandidateTag(service.repository, release)
+
+
+def _moment(candidate: Candidate, environment: Environment, policy: Policy) -> tuple[Step, ...]:
+    """What is taken away in production is gone: it needs the same moment and the same backup as a release. Production Deployment 1 and 3."""
+    if environment is not Environment.PROD:
+        return ()
+    return (Gate(title="Change window, no incident, backup", checks=moment_checks(candidate, policy), on_fail=HOLD),)
+
+
 def contract_plan(candidate: Candidate, environment: Environment, policy: Policy) -> Plan:
     """A failure holds: the Database Owner decides whether it is repeated, or taken back where there is a way. Pure."""
     service, release = candidate.service, candidate.release
     migrations = candidate.migrations.of(Stage.CONTRACT)
     health = health_requests(service.health, policy.health.timeout_s)
     steps: tuple[Step, ...] = (
-        Gate(title="Release", checks=(CandidateTag(service.repository, release),), on_fail=STOP),
+        Gate(title="Release", checks=(_tag(candidate, environment),), on_fail=STOP),
         Gate(title="The version runs here", checks=(RunsHere(release.images),), on_fail=STOP),
         Approval(
             title="Contract migrations",
@@ -65,6 +83,7 @@ def contract_plan(candidate: Candidate, environment: Environment, policy: Policy
             on_fail=STOP,
         ),
         Gate(title="Nothing else runs here", checks=(RunsHere(release.images),), on_fail=STOP),
+        *_moment(candidate, environment, policy),
         *(migration_step(candidate, migration, policy.jobs, on_fail=HOLD) for migration in migrations),
         *verification_step(candidate, policy.jobs, on_fail=HOLD),
         SmokeTest(

@@ -119,7 +119,7 @@ def _before_effects(final: Candidate, policy: Policy) -> tuple[Step, ...]:
             on_fail=STOP,
         ),
         pre_deployment(policy),
-        Gate(title="Change window, no incident", checks=_moment(final, policy), on_fail=HOLD),
+        Gate(title="Change window, no incident", checks=moment_checks(final, policy), on_fail=HOLD),
         Announce(title="Announce the start", moment="started", on_fail=CONTINUE),
         RememberImages(title="Remember the images that run now", workloads=service.workloads, on_fail=STOP),
         RememberSizes(title="Remember how many replicas run", workloads=service.workloads, on_fail=STOP),
@@ -169,7 +169,7 @@ def _readiness(final: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
     )
 
 
-def _moment(final: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
+def moment_checks(final: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
     """The last look before anything changes: an approval may be a day old."""
     name = final.service.name
     return (

@@ -179,6 +179,8 @@ class FakeMemory:
     incidents: tuple[Incident, ...] = ()
     frozen: tuple[Freeze, ...] = ()
     releases: tuple[Released, ...] = ()
+    last: Release | None = None
+    """What was released to production last."""
 
     async def first_seen(self, service: str, tag: str) -> tuple[str, str] | None:
         return self.seen.get((service, tag))
@@ -187,7 +189,7 @@ class FakeMemory:
         self.seen.setdefault((service, tag), (tag_object, commit))
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
-        return self.go
+        return self.last if environment is Environment.PROD else self.go
 
     async def go_for(self, service: str, commit: str) -> Release | None:
         return self.go if self.go is not None and self.go.commit == commit else None

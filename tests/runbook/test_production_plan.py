@@ -11,6 +11,7 @@ from runbook.plan import AUTO, BEGUN, PROMPT, Node, Plan, Span, canonical, hash_
 from runbook.policy import Policy, ProdPolicy, TriggersPolicy
 from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.procedures.base import Request
+from runbook.procedures.contract import contract
 from runbook.procedures.production import production
 from runbook.procedures.rollback import DOWN, KEEP, RESTORE, WAYS, rollback
 from runbook.steps import (
@@ -298,3 +299,27 @@ async def test_journeys_are_asked_at_every_weight_and_at_the_end() -> None:
     smokes = [step.title for step in (await planned()).steps() if isinstance(step, SmokeTest)]
     assert len(smokes) == 4
     assert len([step for step in (await planned()).steps() if isinstance(step, TakeOver)]) == 1
+
+
+# --- contract migrations, after it ------------------------------------------------------------------------------------
+
+
+async def test_contract_migrations_of_production_are_a_run_of_their_own_after_the_release() -> None:
+    stage = Stage()
+    stage.code.files[SERVICE.release_file] = RELEASE_FILE
+    request = Request(service="shop", environment=Environment.PROD, version="v1.4.0")
+    before = await contract(request, setting(service=stage.service), stage.ports)
+    assert before.plan is None
+    assert "contract.no_go" in {verdict.code for verdict in before.verdicts}
+
+    found, _ = await stage.look()
+    assert found is not None
+    stage.memory.last = found.release
+    prepared = await contract(request, setting(service=stage.service), stage.ports)
+
+    assert prepared.plan is not None, [v.reason for v in prepared.verdicts]
+    names = titles(prepared.plan)
+    assert names.index("Change window, no incident, backup") < names.index("Contract migration 0009-drop-price")
+    [approval] = [step for step in prepared.plan.steps() if isinstance(step, Approval)]
+    assert approval.roles == (Role.DATABASE_OWNER,)
+    assert not [step for step in prepared.plan.steps() if isinstance(step, ShiftTraffic | TakeOver)]
