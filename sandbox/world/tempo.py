@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-BESIDE = ("2s", "10s", "1m")
+BESIDE = ("3s", "10s", "20s")
+"""fast: three scrapes, so that one may be late on a busy machine; two are enough for a rate."""
 
 SUITES = ("api", "orders", "schema", "old-queries")
 EVERYTHING = (*SUITES, "load")
+
+NO_TRIGGERS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,12 @@ class Tempo:
 def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
     validates: Sequence[str] = EVERYTHING, production_per_s: float = 40.0, phase: str = "8s", watch: str = "12s",
-    database: bool = True,
+    phase_max: str = "60s", database: bool = True, triggers: Mapping[str, Any] = NO_TRIGGERS,
 ) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded.
 
     production_per_s: customers' requests in prod; who looks at staging alone may spare them. phase, watch: of production's roll-out.
+    phase_max: how long a phase waits for its sample. triggers: what `policy.prod.triggers` says beside the sandbox's own.
     """
     has = {"suites": set(SUITES) <= set(validates), "performance": "load" in validates}
     optional = {"to_staging": "optional", "to_prod": "optional"}
@@ -76,7 +80,7 @@ def short(
             "health": {"window": "10s", "interval": "500ms", "p95": "1s"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
-            "prod": _production(phase, watch),
+            "prod": _production(phase, watch, phase_max, triggers),
             "scans": {"wait": "5s"},
             "criteria": {name: optional for name, there in has.items() if not there},
             "critical": [
@@ -88,26 +92,29 @@ def short(
     )
 
 
-def _production(phase: str, watch: str) -> dict[str, Any]:
-    """The runbook's roll-out in a minute. The sample is small: a little shop has few customers."""
+def _production(phase: str, watch: str, phase_max: str, triggers: Mapping[str, Any]) -> dict[str, Any]:
+    """The runbook's roll-out in a minute. The sample is small: a little shop has few customers.
+
+    remind_every: longer than anybody who plays takes to click; mitigate: long enough to read the card.
+    """
     return {
         "windows": [
             {"name": "any time", "zone": "UTC", "rrule": "FREQ=DAILY;BYHOUR=0;BYMINUTE=0;BYSECOND=0", "duration": "24h"}
         ],
         "phase": phase,
-        "phase_max": "60s",
+        "phase_max": phase_max,
         "min_requests": 10,
         "watch": watch,
         "quiet": "6s",
-        "mitigate": "20s",
-        "remind_every": "8s",
+        "mitigate": "60s",
+        "remind_every": "20s",
         "rollout_timeout": "60s",
         "trouble_within": "15s",
         "smoke_every": "2s",
         "route_timeout": "20s",
         "max_latency_p95": "1s",
         "max_over_stable": "100 %",
-        "triggers": {"core_for": "4s", "regression_for": "4s", "minimum_requests": 10},
+        "triggers": {"core_for": "5s", "regression_for": "4s", "minimum_requests": 10, **triggers},
         "burn": {"long": BESIDE[2], "short": BESIDE[1]},
     }
 
