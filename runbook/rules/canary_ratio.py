@@ -40,7 +40,10 @@ TINY = 1e-6
 """Fewer requests are none: the rounding of a rate."""
 
 DRIFTED = 2.0
-"""Standard deviations by which stable's rate may have risen before what it did earlier is no baseline any more."""
+"""Standard deviations by which stable's rate may have risen before what it did earlier is not believed for the moment."""
+
+FORGOTTEN = 3.0
+"""From so many on it is dropped at the next mark: chance alone must not cost the baseline, for at 100 % there is no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +259,14 @@ def _since(mark: Mark, state: RatioState) -> tuple[tuple[float, float], tuple[fl
 
 def _trusted(state: RatioState, limits: RatioLimits) -> list[Mark]:
     """The beginnings whose stored baseline still holds: there is one, and stable itself has not become worse since."""
-    return [mark for mark in state.marks if mark.share * mark.stored.requests > 0 and not _drifted(state, mark, limits)]
+    return [
+        mark for mark in state.marks if mark.share * mark.stored.requests > 0 and _risen(state, mark, limits) <= DRIFTED
+    ]
 
 
-def _drifted(state: RatioState, mark: Mark, limits: RatioLimits) -> bool:
+def _risen(state: RatioState, mark: Mark, limits: RatioLimits) -> float:
     since = state.stable.minus(mark.stable)
-    return e_values.risen(since.pair, mark.stored.pair, limits.design_effect) > DRIFTED
+    return e_values.risen(since.pair, mark.stored.pair, limits.design_effect)
 
 
 def _marked(state: RatioState, weight: int | None, limits: RatioLimits) -> RatioState:
@@ -286,7 +291,7 @@ def _stored(state: RatioState, limits: RatioLimits) -> Counts:
         return state.stable
     first = state.marks[0]
     since = state.stable.minus(first.stable)
-    return since if _drifted(state, first, limits) else first.stored.plus(since)
+    return since if _risen(state, first, limits) > FORGOTTEN else first.stored.plus(since)
 
 
 def _phase_share(phase: int, seeded: bool) -> float:
