@@ -147,9 +147,7 @@ def append_segment(turn: Turn, run: Run, plan: Plan, first_index: int) -> Run:
     return turn.save_run(run, segment=number, plan_hash=segment.hash, position=first_index)
 
 
-def add_buttons(
-    turn: Turn, run: Run, actions: tuple[str, ...], index: int | None = None, argument: Any = None
-) -> None:
+def add_buttons(turn: Turn, run: Run, actions: tuple[str, ...], index: int | None = None, argument: Any = None) -> None:
     for action in actions:
         button = Button(
             id=secrets.token_urlsafe(12),

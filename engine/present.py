@@ -93,7 +93,10 @@ def headline(turn: Turn, run: Run, doing: str = "") -> RunView:
 
 def _asked(turn: Turn, run: Run, why: str) -> str:
     """What on-call is asked beside it comes first: it has a deadline."""
-    told = [f"On-call is asked until {p.deadline:%H:%M} UTC whether to roll back: {p.reason}." for p in open_prompts(turn, run)]
+    told = [
+        f"On-call is asked until {p.deadline:%H:%M} UTC whether to roll back: {p.reason}."
+        for p in open_prompts(turn, run)
+    ]
     return " ".join([*told, why])
 
 

@@ -113,9 +113,7 @@ class Story:
         return False
 
     async def _lived(self, what: Callable[[ProductionStage], Awaitable[None]]) -> None:
-        async with production(
-            self.path, world=self.world, chat=self.chat, policy=POLICY, fate=self.mortality
-        ) as s:
+        async with production(self.path, world=self.world, chat=self.chat, policy=POLICY, fate=self.mortality) as s:
             await what(s)
 
     async def prologue(self, s: ProductionStage) -> None:
@@ -172,7 +170,9 @@ class Story:
                 "prompts": [(p.subject, p.state) for p in s.rows(Prompt)],
                 "incidents": [(i.id, i.title, len(i.updates)) for i in s.rows(IncidentRow)],
                 "unsent": s.rows(Outgoing, state=["pending", "sending"]),
-                "messages": sorted((m.message_id.partition(":")[0], m.channel, m.broadcast) for m in self.chat.messages),
+                "messages": sorted(
+                    (m.message_id.partition(":")[0], m.channel, m.broadcast) for m in self.chat.messages
+                ),
                 "pictures": sorted(upload.title for upload in self.chat.uploads),
                 "actions": [a for a in s.actions if a != "step.started"],
             }
