@@ -13,7 +13,7 @@ from engine.records import Click, Ending, Run, RunState, StepRow, StepState
 from runbook.plan import BEGUN, Plan, from_json, to_json
 from runbook.procedures import WAYS_BACK
 from runbook.procedures.base import Continuation, Request
-from runbook.values import Actor
+from runbook.values import Actor, Role
 from runbook.verdicts import Outcome, Verdict
 
 Continuations = Mapping[str, Continuation]
@@ -132,11 +132,12 @@ def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = 
     _refresh_cards(turn, run)
     turn.show(run)
     if ending != Ending.COMPLETED:
-        turn.note(run, "ended", _ending_note(run), broadcast=True)
+        turn.note(run, "ended", _ending_note(turn, run), broadcast=True)
     return run
 
 
-def _ending_note(run: Run) -> Note:
+def _ending_note(turn: Turn, run: Run) -> Note:
+    """What is left undone goes to on-call with what a hand has to type: each verdict carries its command."""
     name = f"{run.service} {run.version} on {run.environment}"
     titles = {
         Ending.FAILED: (Tone.BAD, f"{name}: stopped, nothing was changed"),
@@ -145,7 +146,13 @@ def _ending_note(run: Run) -> Note:
         Ending.CANCELLED: (Tone.INFO, f"{name}: cancelled, nothing was changed"),
     }
     tone, title = titles[Ending(run.ending or "")]
-    return Note(tone=tone, title=f"{run.id}: {title}", text=run.ending_reason)
+    if run.ending != Ending.INCOMPLETE:
+        return Note(tone=tone, title=f"{run.id}: {title}", text=run.ending_reason)
+    rows = [row for row in turn.steps(run.id) if row.segment == run.segment and row.outcome not in (Outcome.PASS, None)]
+    left = [v for row in rows for v in verdicts_of(row.verdicts) if v.binding and v.outcome is not Outcome.PASS]
+    text = "\n".join([run.ending_reason, "Left to do:", *(f"• {row.title}: {row.reason}" for row in rows)])
+    who = turn.members(Role.ON_CALL, Role.RELEASE_ENGINEER)
+    return Note(tone=tone, title=f"{run.id}: {title}", text=text, verdicts=tuple(left), mention=who)
 
 
 def _refresh_cards(turn: Turn, run: Run) -> None:
