@@ -205,7 +205,7 @@ def _prepared(final: Candidate, policy: Policy) -> Span:
             *verification_step(final, policy.jobs, on_fail=regression),
         )
     return Span(
-        guards=(*stable_guards(policy), *regression_guards(policy)),
+        guards=(*stable_guards(policy, final.service.without), *regression_guards(policy)),
         on_breach=ROLLBACK,
         steps=(*schema, _start_canary(final, policy)),
     )
@@ -226,7 +226,11 @@ def _start_canary(final: Candidate, policy: Policy) -> StartCanary:
 def _phase(final: Candidate, policy: Policy, weight: int) -> Span:
     """Runbook: Production Deployment 4 and 5. At 100 % stable has no traffic: only the canary can be watched."""
     full = weight == 100
-    guards = canary_guards(policy) if full else (*stable_guards(policy), *canary_guards(policy))
+    guards = (
+        canary_guards(policy, final.service.without)
+        if full
+        else (*stable_guards(policy, final.service.without), *canary_guards(policy, final.service.without))
+    )
     service = final.service
     return Span(
         guards=(*guards, *regression_guards(policy)),
@@ -315,7 +319,7 @@ def _phase_checks(final: Candidate, policy: Policy, weight: int) -> tuple[AnyChe
 def _watched(final: Candidate, policy: Policy) -> Span:
     """Runbook: Production Deployment 7 and the completion criteria. The previous version still stands at full size."""
     return Span(
-        guards=(*canary_guards(policy), *regression_guards(policy)),
+        guards=(*canary_guards(policy, final.service.without), *regression_guards(policy)),
         ratios=(canary_ratio(policy),),
         on_breach=ROLLBACK,
         steps=(
@@ -360,7 +364,7 @@ def _taken_over(final: Candidate, policy: Policy) -> Span:
     service = final.service
     changing = tuple(
         replace(guard, name=f"{guard.name}, while stable takes over", optional=True)
-        for guard in (*stable_guards(policy), *canary_guards(policy))
+        for guard in (*stable_guards(policy, final.service.without), *canary_guards(policy, final.service.without))
     )
     return Span(
         guards=(*changing, *regression_guards(policy)),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from runbook import series
 from runbook.plan import AUTO, Guard, RatioGuard
 from runbook.policy import Policy
 
 
-def stable_guards(policy: Policy) -> tuple[Guard, ...]:
-    """Critical alerts on what still has most of the traffic: a release may harm the version beside it."""
-    return tuple(_critical(policy, "stable"))
+def stable_guards(policy: Policy, without: Collection[str] = ()) -> tuple[Guard, ...]:
+    """Critical alerts on what still has most of the traffic: a release may harm the version beside it.
+
+    without: metrics that the service doesn't have.
+    """
+    return tuple(_critical(policy, "stable", without))
 
 
-def canary_guards(policy: Policy) -> tuple[Guard, ...]:
+def canary_guards(policy: Policy, without: Collection[str] = ()) -> tuple[Guard, ...]:
     """Critical alerts and core transactions of what is being released."""
     triggers, prod = policy.prod.triggers, policy.prod
     core = Guard(
@@ -26,7 +31,7 @@ def canary_guards(policy: Policy) -> tuple[Guard, ...]:
         mitigate_s=prod.mitigate_s,
         trigger="core_transactions",
     )
-    return (*_critical(policy, "canary"), core)
+    return (*_critical(policy, "canary", without), *((core,) if series.CORE_SUCCESS not in without else ()))
 
 
 def regression_guards(policy: Policy) -> tuple[Guard, ...]:
@@ -70,7 +75,7 @@ def canary_ratio(policy: Policy) -> RatioGuard:
     )
 
 
-def _critical(policy: Policy, track: str) -> list[Guard]:
+def _critical(policy: Policy, track: str, without: Collection[str]) -> list[Guard]:
     return [
         Guard(
             name=f"{threshold.name} of {'the canary' if track == 'canary' else 'stable'}",
@@ -84,6 +89,7 @@ def _critical(policy: Policy, track: str) -> list[Guard]:
             mitigate_s=policy.prod.mitigate_s,
         )
         for threshold in policy.critical
+        if threshold.metric not in without
     ]
 
 

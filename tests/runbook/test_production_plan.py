@@ -144,6 +144,16 @@ async def test_at_full_weight_stable_has_no_traffic_and_is_not_watched_for_it() 
     assert all(guard.track == "canary" or guard.optional for guard in full.guards)
 
 
+async def test_a_trigger_on_what_the_service_does_not_have_is_not_watched() -> None:
+    stage = Stage()
+    stage.service = replace(stage.service, without=("core_transaction_success_ratio",))
+    request = Request(service="shop", environment=Environment.PROD, version="v1.4.0")
+    prepared = await production(request, setting(service=stage.service), stage.ports)
+    assert prepared.plan is not None
+    guards = [guard for node in prepared.plan.nodes if isinstance(node, Span) for guard in node.guards]
+    assert "core_transactions" not in {guard.trigger for guard in guards}
+
+
 async def test_both_tracks_are_watched_while_stable_takes_over_and_neither_is_missed_without_traffic() -> None:
     spans = [node for node in (await planned()).nodes if isinstance(node, Span)]
     last = spans[-1]
