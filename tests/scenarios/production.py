@@ -128,6 +128,11 @@ class ProductionWorld(World):
             backups=self.backups,
         )
 
+    def use(self, cluster: FakeCluster) -> None:
+        """In place of production's; its deployments and writes must be the same."""
+        self.cluster = cluster
+        self.ports = replace(self.ports, clusters={Environment.STAGING: self.staging, Environment.PROD: cluster})
+
 
 @dataclass
 class ProductionStage(Stage):
@@ -171,10 +176,21 @@ class ProductionStage(Stage):
         await self.shown_all()
 
     async def ends(self) -> str:
-        """How; when everything is shown."""
-        run = await self.until_state("ended")
+        """How; when everything is shown. A run that is held instead says what holds it."""
+        run = await self.until_state("ended", "held")
         await self.shown_all()
-        return str(run.ending)
+        return str(run.ending) if run.state == "ended" else f"held: {self.why()}"
+
+    async def until_at(self, title: str, run_id: str = "") -> None:
+        """Fails as soon as the run can't get there any more by itself."""
+        await self.until(lambda: self.at(run_id) == title or self.run(run_id).state in ("ended", "held"))
+        assert self.at(run_id) == title, self.why(run_id)
+
+    def why(self, run_id: str = "") -> str:
+        """Where the run is or was, and what was said of it."""
+        step = next((step for step in self.steps(run_id) if step.index == self.run(run_id).position), None)
+        held = f"{step.title}: {step.reason}" if step is not None else ""
+        return f"{held} ({self.run(run_id).ending_reason})"
 
     # --- what became of the world -----------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import reduce
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -85,7 +86,7 @@ class TwoTracks:
     unreached: list[tuple[datetime, datetime]] = field(default_factory=list)
     has_zero: bool = True
     spoilt: list[Spoilt] = field(default_factory=list)
-    trouble: Trouble = lambda expression, at: HEALTHY  # noqa: E731 - a field's default
+    trouble: Trouble = lambda expression, at: HEALTHY
     ranges: list[tuple[str, datetime, datetime]] = field(default_factory=list)
 
     # --- what goes wrong ------------------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ class TwoTracks:
         """Requests of a track within a time, and those of them that failed: the difference of two counters."""
         marks = sorted({begin, end, *(m for m in self._marks(track) if begin < m < end)})
         requests = errors = 0.0
-        for left, right in zip(marks, marks[1:], strict=False):
+        for left, right in pairwise(marks):
             came = self._rate(track, left) * (right - left).total_seconds()
             requests, errors = requests + came, errors + came * self.error_ratio(track, left)
         return requests, errors
