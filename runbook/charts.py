@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -56,6 +56,14 @@ class Chart:
     title: str
     alt: str
     panels: tuple[Panel, ...]
+
+
+def together(title: str, charts: Sequence[Chart]) -> Chart:
+    """One picture of several charts. charts: at least one; a single one stays as it is."""
+    if len(charts) == 1:
+        return charts[0]
+    panels = tuple(panel for chart in charts for panel in chart.panels)
+    return Chart(title, "; ".join(chart.alt for chart in charts), panels)
 
 
 def chart_to_json(chart: Chart) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from runbook.artifacts import look_at_images, look_at_tag
-from runbook.charts import Chart
+from runbook.charts import Chart, together
 from runbook.errors import Permanent, Temporary
 from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, Workload
@@ -238,9 +238,10 @@ class Gate(Work):
             await clock.sleep_until(min(patience_ends, now + timedelta(seconds=self.every_s)))
 
     async def _charts(self, scene: Scene) -> tuple[Chart, ...]:
-        """Of the checks that have one to show; they are asked for once, when the gate has decided."""
-        charts = await asyncio.gather(*(check.chart(scene) for check in self.checks if isinstance(check, Charted)))
-        return tuple(chart for chart in charts if chart is not None)
+        """One picture of everything that the checks have to show: drawing takes seconds, and the thread waits for it."""
+        found = await asyncio.gather(*(check.chart(scene) for check in self.checks if isinstance(check, Charted)))
+        charts = [chart for chart in found if chart is not None]
+        return (together(self.title, charts),) if charts else ()
 
     async def _ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         answers = await asyncio.gather(*(check.ask(scene) for check in self.checks))
