@@ -20,7 +20,7 @@ from runbook.procedures.checklists import post_deployment, pre_deployment
 from runbook.procedures.jobs import migration_step, verification_step
 from runbook.procedures.preparing import Candidate
 from runbook.procedures.promoting import look_at_final
-from runbook.procedures.triggers import canary_guards, canary_ratio, regression_guards, stable_guards
+from runbook.procedures.triggers import canary_guards, canary_ratio, database_guards, stable_guards
 from runbook.series import Windows
 from runbook.steps import (
     Announce,
@@ -205,7 +205,7 @@ def _prepared(final: Candidate, policy: Policy) -> Span:
             *verification_step(final, policy.jobs, on_fail=regression),
         )
     return Span(
-        guards=(*stable_guards(policy, final.service.without), *regression_guards(policy)),
+        guards=(*stable_guards(policy, final.service.without), *database_guards(policy, final.service.without)),
         on_breach=ROLLBACK,
         steps=(*schema, _start_canary(final, policy)),
     )
@@ -233,7 +233,7 @@ def _phase(final: Candidate, policy: Policy, weight: int) -> Span:
     )
     service = final.service
     return Span(
-        guards=(*guards, *regression_guards(policy)),
+        guards=(*guards, *database_guards(policy, final.service.without)),
         ratios=(canary_ratio(policy),),
         on_breach=ROLLBACK,
         steps=(
@@ -319,7 +319,7 @@ def _phase_checks(final: Candidate, policy: Policy, weight: int) -> tuple[AnyChe
 def _watched(final: Candidate, policy: Policy) -> Span:
     """Runbook: Production Deployment 7 and the completion criteria. The previous version still stands at full size."""
     return Span(
-        guards=(*canary_guards(policy, final.service.without), *regression_guards(policy)),
+        guards=(*canary_guards(policy, final.service.without), *database_guards(policy, final.service.without)),
         ratios=(canary_ratio(policy),),
         on_breach=ROLLBACK,
         steps=(
@@ -367,7 +367,7 @@ def _taken_over(final: Candidate, policy: Policy) -> Span:
         for guard in (*stable_guards(policy, final.service.without), *canary_guards(policy, final.service.without))
     )
     return Span(
-        guards=(*changing, *regression_guards(policy)),
+        guards=(*changing, *database_guards(policy, final.service.without)),
         on_breach=ROLLBACK,
         steps=(
             TakeOver(

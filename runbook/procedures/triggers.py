@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from runbook import series
 from runbook.plan import AUTO, Guard, RatioGuard
-from runbook.policy import Policy
+from runbook.policy import Policy, Threshold
+from runbook.rules.completion import LAG
 
 
 def stable_guards(policy: Policy, without: Collection[str] = ()) -> tuple[Guard, ...]:
@@ -32,6 +34,17 @@ def canary_guards(policy: Policy, without: Collection[str] = ()) -> tuple[Guard,
         trigger="core_transactions",
     )
     return (*_critical(policy, "canary", without), *((core,) if series.CORE_SUCCESS not in without else ()))
+
+
+def database_guards(policy: Policy, without: Collection[str]) -> tuple[Guard, ...]:
+    """Critical alerts and regressions of the whole database, which is of no track; nothing is said where nobody measures it."""
+    critical = [threshold for threshold in policy.critical if _of_database(threshold)]
+    if all(threshold.metric != LAG.metric for threshold in critical):
+        critical.append(LAG)
+    watched = (_guard(policy, threshold, threshold.name, "stable") for threshold in critical)
+    alerts = (replace(guard, optional=True) for guard in watched)
+    missing = {series.recorded(metric, policy.metrics.window) for metric in without}
+    return tuple(guard for guard in (*alerts, *regression_guards(policy)) if guard.metric not in missing)
 
 
 def regression_guards(policy: Policy) -> tuple[Guard, ...]:
@@ -76,21 +89,30 @@ def canary_ratio(policy: Policy) -> RatioGuard:
 
 
 def _critical(policy: Policy, track: str, without: Collection[str]) -> list[Guard]:
+    who = "the canary" if track == "canary" else "stable"
     return [
-        Guard(
-            name=f"{threshold.name} of {'the canary' if track == 'canary' else 'stable'}",
-            metric=series.recorded(threshold.metric, policy.metrics.window),
-            above=threshold.above,
-            limit=threshold.limit,
-            for_s=threshold.for_s,
-            unit=threshold.unit,
-            track=track,
-            action=_action(policy.prod.triggers.critical_alerts),
-            mitigate_s=policy.prod.mitigate_s,
-        )
+        _guard(policy, threshold, f"{threshold.name} of {who}", track)
         for threshold in policy.critical
-        if threshold.metric not in without
+        if threshold.metric not in without and not _of_database(threshold)
     ]
+
+
+def _guard(policy: Policy, threshold: Threshold, name: str, track: str) -> Guard:
+    return Guard(
+        name=name,
+        metric=series.recorded(threshold.metric, policy.metrics.window),
+        above=threshold.above,
+        limit=threshold.limit,
+        for_s=threshold.for_s,
+        unit=threshold.unit,
+        track=track,
+        action=_action(policy.prod.triggers.critical_alerts),
+        mitigate_s=policy.prod.mitigate_s,
+    )
+
+
+def _of_database(threshold: Threshold) -> bool:
+    return series.METRICS[threshold.metric].section == "database"
 
 
 def _action(word: str) -> str:

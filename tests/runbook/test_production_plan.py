@@ -14,6 +14,7 @@ from runbook.procedures.base import Request
 from runbook.procedures.contract import contract
 from runbook.procedures.production import production
 from runbook.procedures.rollback import DOWN, KEEP, RESTORE, WAYS, rollback
+from runbook.rules.completion import LAG
 from runbook.steps import (
     Approval,
     Checklist,
@@ -136,6 +137,24 @@ async def test_every_rollback_trigger_is_watched_while_the_canary_has_traffic() 
     assert [ratio.trigger for ratio in at_five.ratios] == ["canary_ratio"]
     assert len({guard.name for guard in at_five.guards}) == len(at_five.guards)
     assert all(span.on_breach == "rollback" for span in spans)
+
+
+async def test_what_is_critical_of_the_database_is_watched_all_the_while_where_somebody_measures_it() -> None:
+    spans = [node for node in (await planned()).nodes if isinstance(node, Span)]
+    for span in spans:
+        (lag,) = (guard for guard in span.guards if guard.name == "PostgreSQL replication lag")
+        assert (lag.limit, lag.for_s, lag.above, lag.optional, lag.trigger) == (
+            60.0,
+            300.0,
+            True,
+            True,
+            "critical_alert",
+        )
+    named = Policy(critical=(replace(LAG, limit=10.0),))
+    lags = [
+        g for node in (await planned(named)).nodes if isinstance(node, Span) for g in node.guards if "lag" in g.name
+    ]
+    assert {(guard.limit, guard.track, guard.optional) for guard in lags} == {(10.0, "stable", True)}
 
 
 async def test_at_full_weight_stable_has_no_traffic_and_is_not_watched_for_it() -> None:
