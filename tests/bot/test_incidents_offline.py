@@ -27,7 +27,7 @@ def test_open_incidents_are_listed_without_a_bot_and_opening_one_needs_it(tmp_pa
     assert listed.returncode == 0, listed.stderr
     assert json.loads(listed.stdout)["view"]["incidents"][0]["title"] == "checkout is slow"
     assert "No incident is open in staging" in forge("incident", "list", "staging", folder=tmp_path).stdout
-    assert "checkout is slow" in forge("status", folder=tmp_path).stdout
+    assert "checkout is slow" in forge("status", folder=tmp_path, COLUMNS="120").stdout
     opened = forge("incident", "open", "prod", "--severity", "2", "--reason", "slow", folder=tmp_path)
     assert opened.returncode == Exit.NOT_RUNNING
 
