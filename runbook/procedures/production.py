@@ -310,6 +310,7 @@ def _phase_checks(final: Candidate, policy: Policy, weight: int) -> tuple[AnyChe
             availability=policy.slo.availability_ratio,
             window=windows.window,
             month=windows.month,
+            min_requests=numbers.min_requests,
         ),
         Saturation(name, weight, windows, policy.observed, final.service.without),
         CanaryRatio(name, ratio, policy.metrics.interval_s, numbers.min_requests),

@@ -115,6 +115,17 @@ def judge_burn(burning: Burning, availability: Reading, budget: Budget) -> Verdi
     return Verdict.passed(gate, reason, *evidence)
 
 
+def with_sample(verdict: Verdict, requests: Reading, minimum: int, source: str) -> Verdict:
+    """What a FAIL of the canary becomes: NO_DATA `burn.too_few_requests` below the minimum sample. requests: the canary's, a count."""
+    if isinstance(requests, Verdict):
+        return requests
+    if requests >= minimum:
+        return verdict
+    sample = Evidence(name="requests to the canary", value=int(requests), limit=minimum, unit="count", source=source)
+    reason = f"{verdict.reason}; {int(requests)} requests are too few to judge by, wanted: at least {minimum}"
+    return Verdict.no_data(verdict.gate, "burn.too_few_requests", reason, sample, *verdict.evidence)
+
+
 def _windows(burning: Burning, told: dict[str, Reading], budget: Budget) -> list[Evidence]:
     limit = round(budget.rate * budget.ratio, 6)
     return [

@@ -12,6 +12,7 @@ from typing import Literal
 
 from runbook import series
 from runbook.charts import Chart, Limit
+from runbook.durations import parse_duration
 from runbook.errors import ForgeError
 from runbook.phase_charts import BEFORE_S, both_query, phase_chart, step_of
 from runbook.plan import Scene
@@ -25,11 +26,12 @@ from runbook.rules.latency import Latencies, LatencyLimits, judge_phase_latency,
 from runbook.rules.observed import Observation
 from runbook.rules.phases import ALPHA, CANARY, FULL, Phase, accepted, judge_phase_errors, judge_sample, phase_of
 from runbook.rules.readings import Reading
+from runbook.rules.steady import steady_queries
 from runbook.series import Windows
 from runbook.steps.asking import Verdicts, all_asked
 from runbook.steps.dividing import Divided
 from runbook.steps.key_metrics import Question, Questions
-from runbook.verdicts import Verdict
+from runbook.verdicts import Outcome, Verdict
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class PhaseLatency:
 class ErrorBudgetBurn:
     """Multi-window: long and short over `rate` times the budget's own pace, of the canary, and of the service as a whole.
 
-    availability: the target whose rest is the budget. window, month: of the recorded rates and of the availability.
+    availability: the target whose rest is the budget. window, month: of the recorded rates and of the availability. min_requests: fewer of
+    the canary prove nothing: of ten requests one that failed would burn a hundred times too fast.
     """
 
     service: str
@@ -151,6 +154,7 @@ class ErrorBudgetBurn:
     availability: float
     window: str = "1m"
     month: str = "30d"
+    min_requests: int = 0
     kind: Literal["error_budget_burn"] = "error_budget_burn"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
@@ -182,7 +186,18 @@ class ErrorBudgetBurn:
             judge_burn(Burning(who, found[long], found[short], (long, short), at, lived_s), found[left], budget)
             for who, ((long, short), lived_s) in subjects.items()
         )
-        return verdicts, asking.may_pass
+        canary, *others = verdicts
+        if canary.outcome is Outcome.FAIL and self.min_requests and age_s is not None:
+            canary = await self._with_sample(asking, canary, env, at, min(age_s, parse_duration(self.long)))
+        return (canary, *others), asking.may_pass
+
+    async def _with_sample(
+        self, asking: Questions, verdict: Verdict, env: str, at: datetime, length_s: float
+    ) -> Verdict:
+        """Asked only where it decides."""
+        query = steady_queries(self.service, env, self.window, length_s, CANARY).requests
+        found = await asking.ask({"requests": Question(verdict.gate, query, at)})
+        return burn.with_sample(verdict, found["requests"], self.min_requests, query)
 
 
 @dataclass(frozen=True)

@@ -248,3 +248,16 @@ async def test_a_gate_brings_one_picture_of_all_its_checks() -> None:
     assert len(chart.panels) == 2, "one picture of both: drawing takes its time"
     assert "error rate" in chart.alt
     assert "API p95 latency" in chart.alt
+
+
+@pytest.mark.parametrize(("requests", "code"), [(10.0, "burn.too_few_requests"), (300.0, "burn.too_fast")])
+async def test_a_handful_of_the_canarys_requests_burns_no_budget(requests: float, code: str) -> None:
+    """One of ten that failed is a hundred times too fast, and proves nothing."""
+
+    def answer(expression: str) -> Answer:
+        if "forge:error_ratio" in expression:
+            return 0.1
+        return requests if expression.startswith("sum_over_time") else healthy(expression)
+
+    verdicts, _ = await replace(BURN, min_requests=300).ask(scene(Recorded(answer)))
+    assert (verdicts[0].code, verdicts[1].code) == (code, "ok")
