@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from bot.configuration.units import Ratio
+from bot.configuration.units import Excess, Ratio
 from bot.configuration.window_schema import ChangeWindows
 from runbook.durations import Duration
 from runbook.policy import BurnPolicy, ProdPolicy, TriggersPolicy
@@ -104,7 +104,7 @@ class Prod(Part):
     remind_every: Duration = Field(default=_PROD.remind_every_s, description="Pause between a prompt's reminders.")
     max_error_ratio: Ratio = Field(default=_PROD.max_error_ratio, description="Of the canary, over each phase.")
     max_latency_p95: Duration = Field(default=_PROD.max_latency_p95_s, description="Of the canary, over each phase.")
-    max_over_stable: Ratio = Field(
+    max_over_stable: Excess = Field(
         default=_PROD.max_over_stable, description="How far the canary's p95 may be over stable's."
     )
     rollout_timeout: Duration = Field(

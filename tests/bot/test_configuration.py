@@ -251,3 +251,13 @@ def test_a_service_without_what_the_promotion_requires_is_doubted(tmp_path: Path
     assert [problem.path for problem in loaded(tmp_path, text).warnings] == ["services.shop.suites"]
     weighed = text + "  criteria: { suites: { to_prod: optional } }\n"
     assert loaded(tmp_path, weighed).warnings == ()
+
+
+def test_a_canary_may_be_allowed_several_times_stables_latency(tmp_path: Path) -> None:
+    configuration = loaded(tmp_path, edited("policy:\n", "policy:\n  prod:\n    max_over_stable: 300 %\n"))
+    assert configuration.setting.policy.prod.max_over_stable == 3.0
+    found = problems(
+        tmp_path, edited("policy:\n", "policy:\n  prod:\n    max_over_stable: -1\n    max_error_ratio: 300 %\n")
+    )
+    assert "no excess" in found["policy.prod.max_over_stable"].cause
+    assert "no ratio" in found["policy.prod.max_error_ratio"].cause
