@@ -21,7 +21,7 @@ from sandbox.shop.turns import Turns
 if TYPE_CHECKING:
     from sandbox.shop.shop import Shop
 
-BASE_LATENCY_S = 0.003
+BASE_LATENCY_S = 0.02
 PRODUCTS = [{"id": 1, "name": "Anvil", "price": 4900}, {"id": 2, "name": "Tongs", "price": 1900}]
 PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
 PHRASES = {502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable", 504: "504 Gateway Time-out"}

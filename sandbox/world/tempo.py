@@ -77,7 +77,7 @@ def short(
                 "traffic_wait": "5s",
                 "ci_wait": "20s",
             },
-            "health": {"window": "10s", "interval": "500ms", "p95": "1s"},
+            "health": {"window": "10s", "interval": "500ms", "p95": "2500ms", "timeout": "5s"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
             "prod": _production(phase, watch, phase_max, triggers),
@@ -94,6 +94,8 @@ def short(
 
 def _production(phase: str, watch: str, phase_max: str, triggers: Mapping[str, Any]) -> dict[str, Any]:
     """The runbook's roll-out in a minute. The sample is small: a little shop has few customers.
+
+    max_over_stable: answers take milliseconds here, and as many more whenever this machine is busy with something else.
 
     remind_every: longer than anybody who plays takes to click; mitigate: long enough to read the card.
     """
@@ -113,7 +115,7 @@ def _production(phase: str, watch: str, phase_max: str, triggers: Mapping[str, A
         "smoke_every": "2s",
         "route_timeout": "20s",
         "max_latency_p95": "1s",
-        "max_over_stable": "100 %",
+        "max_over_stable": "900 %",
         "triggers": {"core_for": "5s", "regression_for": "4s", "minimum_requests": 10, **triggers},
         "burn": {"long": BESIDE[2], "short": BESIDE[1]},
     }
