@@ -59,6 +59,10 @@ def policy_with(**prod: Any) -> Policy:
     return replace(RUNBOOKS, prod=replace(PROD, **prod))
 
 
+QUICK = policy_with(phase_s=60.0, watch_s=300.0, quiet_s=240.0)
+"""For stories that only need a release that is over."""
+
+
 class TaggedRegistry:
     """Fulfils `ImageRegistry`: digest by (repository, tag)."""
 
