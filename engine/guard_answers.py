@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -32,6 +33,9 @@ LARGE_PIECE = timedelta(hours=6)
 
 FEW = 20
 """So many services are named in a range query; more are asked for all together."""
+
+RECORDED = re.compile(r"forge:\w+:\w+")
+"""A recorded series' name, alone or within an expression over it."""
 
 Key = tuple[str, str]
 """(environment, recorded metric)"""
@@ -122,7 +126,8 @@ def _of_services(metric: str, services: Collection[str]) -> str:
     if not services:
         return metric
     names = sorted(services)
-    return f'{metric}{{service="{names[0]}"}}' if len(names) == 1 else f'{metric}{{service=~"{"|".join(names)}"}}'
+    chosen = f'{{service="{names[0]}"}}' if len(names) == 1 else f'{{service=~"{"|".join(names)}"}}'
+    return RECORDED.sub(lambda found: found[0] + chosen, metric)
 
 
 def by_subject(answer: Iterable[Series], environment: str) -> BySubject:

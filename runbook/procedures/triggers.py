@@ -33,7 +33,11 @@ def canary_guards(policy: Policy, without: Collection[str] = ()) -> tuple[Guard,
         mitigate_s=prod.mitigate_s,
         trigger="core_transactions",
     )
-    return (*_critical(policy, "canary", without), *((core,) if series.CORE_SUCCESS not in without else ()))
+    return (
+        *_critical(policy, "canary", without),
+        *_oom_loop(policy, without),
+        *((core,) if series.CORE_SUCCESS not in without else ()),
+    )
 
 
 def database_guards(policy: Policy, without: Collection[str]) -> tuple[Guard, ...]:
@@ -86,6 +90,27 @@ def canary_ratio(policy: Policy) -> RatioGuard:
         action=_action(triggers.canary_ratio),
         mitigate_s=policy.prod.mitigate_s,
     )
+
+
+def _oom_loop(policy: Policy, without: Collection[str]) -> tuple[Guard, ...]:
+    """Runbook: Critical Alerts, "any sustained OOM restart loop (>3 restarts/10 minutes)". The windows that are recorded lie side by side,
+    so that their kills add up. At once: the loop has lasted already. Nothing is said where nobody counts restarts."""
+    if series.OOM_KILLS in without:
+        return ()
+    window = policy.metrics.window
+    guard = Guard(
+        name="OOM restart loop of the canary",
+        metric=f"sum_over_time({series.recorded(series.OOM_KILLS, window)}[10m:{window}])",
+        above=True,
+        limit=3.0,
+        for_s=0.0,
+        unit="count",
+        track="canary",
+        action=_action(policy.prod.triggers.critical_alerts),
+        mitigate_s=policy.prod.mitigate_s,
+        optional=True,
+    )
+    return (guard,)
 
 
 def _critical(policy: Policy, track: str, without: Collection[str]) -> list[Guard]:

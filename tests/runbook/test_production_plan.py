@@ -173,6 +173,14 @@ async def test_a_trigger_on_what_the_service_does_not_have_is_not_watched() -> N
     assert "core_transactions" not in {guard.trigger for guard in guards}
 
 
+async def test_an_oom_restart_loop_of_the_canary_is_a_trigger() -> None:
+    spans = [node for node in (await planned()).nodes if isinstance(node, Span)]
+    at_five = next(span for span in spans if any("Shift 5 %" in step.title for step in span.steps))
+    [loop] = [guard for guard in at_five.guards if "OOM" in guard.name]
+    assert (loop.limit, loop.for_s, loop.track, loop.trigger) == (3.0, 0.0, "canary", "critical_alert")
+    assert loop.metric == "sum_over_time(forge:oom_kills:1m[10m:1m])"
+
+
 async def test_both_tracks_are_watched_while_stable_takes_over_and_neither_is_missed_without_traffic() -> None:
     spans = [node for node in (await planned()).nodes if isinstance(node, Span)]
     last = spans[-1]
