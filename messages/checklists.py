@@ -102,7 +102,7 @@ def _deciding(view: OverrideView) -> list[Block]:
     sure = confirm("Override this gate?", f"{view.run} goes on in spite of “{view.gate}”.", "Override")
     made = []
     if "approve" in view.buttons:
-        made.append(button("approve", "Agree: override", view.buttons["approve"], style="danger", question=sure))
+        made.append(button("Agree: override", "approve", view.buttons["approve"], style="danger", question=sure))
     if "reject" in view.buttons:
-        made.append(button("reject", "Refuse", view.buttons["reject"]))
+        made.append(button("Refuse", "reject", view.buttons["reject"]))
     return [actions(made, block_id=f"run:{view.run}:override:{view.id}")]

@@ -60,7 +60,10 @@ def prompt_card(view: PromptView) -> Message:
     head = [section(title), *paragraphs(_prompt_lines(view, is_open=is_open))]
     middle = paragraphs(verdict_lines(view.verdicts))
     if view.way_back:
-        told = [bold(Markup("What a rollback would do")), *(join("•", esc(line, 600)) for line in view.way_back)]
+        told = [
+            bold(Markup("What a rollback would do")),
+            *(join("•", esc(words.shortened(line), 600)) for line in view.way_back),
+        ]
         middle += paragraphs(told)
     tail = _prompt_end(view, is_open=is_open)
     text = _prompt_text(view, word, is_open=is_open)
