@@ -9,7 +9,7 @@ pause_button ⏸️|double_vertical_bar ⏸️|arrow_forward ▶️|black_square
 arrows_counterclockwise 🔄|repeat 🔁|arrow_right ➡️|arrow_left ⬅️|arrow_up ⬆️|arrow_down ⬇️|heavy_minus_sign ➖|heavy_plus_sign ➕
 chart_with_upwards_trend 📈|chart_with_downwards_trend 📉|bar_chart 📊|stopwatch ⏱️|alarm_clock ⏰|clock1 🕐|calendar 📆|date 📅
 no_entry ⛔|no_entry_sign 🚫|octagonal_sign 🛑|construction 🚧|information_source ℹ️|question ❓|grey_question ❔|exclamation ❗|bulb 💡
-snowflake ❄️|hammer_and_wrench 🛠️|floppy_disk 💾|file_cabinet 🗄️|wastebasket 🗑️|speech_balloon 💬|robot_face 🤖|wave 👋|raised_hand ✋
+snowflake ❄️|hammer_and_wrench 🛠️|floppy_disk 💾|file_cabinet 🗄️|wastebasket 🗑️|speech_balloon 💬|robot_face 🤖|wave 👋|raised_hand ✋|point_right 👉
 bust_in_silhouette 👤|busts_in_silhouette 👥|sleeping 😴|smile 😄|slightly_smiling_face 🙂|thinking_face 🤔|pray 🙏|clap 👏|heart ❤️|star ⭐
 ballot_box_with_check ☑️|white_large_square ⬜|black_large_square ⬛|large_green_square 🟩|large_red_square 🟥|pushpin 📌|anchor ⚓|ship 🚢|canary 🐤|baby_chick 🐤
 triangular_flag_on_post 🚩|checkered_flag 🏁|test_tube 🧪|microscope 🔬|thermometer 🌡️|skull 💀|boom 💥|zap ⚡|recycle ♻️|house 🏠|globe_with_meridians 🌐
