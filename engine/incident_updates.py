@@ -19,7 +19,7 @@ from engine.records import IncidentRow, Prompt, Run, Segment, StepRow, StepState
 from runbook.aftermath import Aftermath, Moment, Unfinished, next_actions, report_text, timeline_lines
 from runbook.hypothesis import GUARD, Case, Finding, hypothesis
 from runbook.plan import from_json
-from runbook.steps.control import UpdateIncident
+from runbook.steps.control import Choice, UpdateIncident
 from runbook.steps.people import LeftToPeople
 from runbook.verdicts import Outcome, Verdict
 from runbook.wording import duration, shortened
@@ -221,8 +221,8 @@ class _Behind:
 
     def _unfinished(self) -> Iterator[Unfinished]:
         for row in self._back:
-            if row.state != StepState.DONE or row.outcome in (Outcome.PASS, None):
-                continue
+            if row.state != StepState.DONE or row.outcome in (Outcome.PASS, None) or row.kind == Choice.kind:
+                continue  # what was chosen leads on to another way: that isn't a failure of its step
             bad = [v for v in verdicts_of(row.verdicts) if v.binding and v.outcome is not Outcome.PASS]
             remedy = next((v.remedy for v in bad if v.remedy), "")
             yield Unfinished(row.title, row.reason, remedy, by_people=row.kind == LeftToPeople.kind)
