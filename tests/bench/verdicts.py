@@ -228,7 +228,10 @@ def surge_table(ask: Ask, releases: int) -> Table:
             found = ask(Cell(replace(story, weight=weight, canary=ratio * 0.01), releases) for ratio in HEALTHY)
             table.rows.append((name, f"{weight} %", *(_number(answer.false_per_1000()) for answer in found)))
             if weight < 100:
-                table.missed += [f"{name}, {weight} %" for answer in found if answer.false_per_1000() > FALSE_PER_1000]
+                # Exactly at the limit a rise of both does show, as the page says: no promise is made of that.
+                table.missed += [
+                    f"{name}, {weight} %" for answer in found[:2] if answer.false_per_1000() > FALSE_PER_1000
+                ]
     return table
 
 
