@@ -9,11 +9,11 @@ from typing import Any
 from engine.journal import RUN_BUTTONS, Turn, add_buttons, append_segment, open_steps, plan_of, segment_of, show_view
 from engine.notes import Note, Tone
 from engine.prompts import close_prompts
-from engine.records import Click, Ending, Run, RunState, StepRow, StepState
+from engine.records import Click, Ending, Override, Run, RunState, StepRow, StepState
 from runbook.plan import BEGUN, Plan, from_json, to_json
 from runbook.procedures import WAYS_BACK
 from runbook.procedures.base import Continuation, Request
-from runbook.values import Actor, Role
+from runbook.values import FORGE, Actor, Role
 from runbook.verdicts import Outcome, Verdict
 
 Continuations = Mapping[str, Continuation]
@@ -129,6 +129,7 @@ def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = 
     for row in open_steps(turn, run):
         turn.save_step(row, state=StepState.SKIPPED, deadline=None, code=row.code or "not_reached")
     close_prompts(turn, run, f"{run.id} has ended")
+    _void_overrides(turn, run, f"{run.id} has ended")
     _refresh_cards(turn, run)
     turn.show(run)
     if ending != Ending.COMPLETED:
@@ -153,6 +154,15 @@ def _ending_note(turn: Turn, run: Run) -> Note:
     text = "\n".join([run.ending_reason, "Left to do:", *(f"• {row.title}: {row.reason}" for row in rows)])
     who = turn.members(Role.ON_CALL, Role.RELEASE_ENGINEER)
     return Note(tone=tone, title=f"{run.id}: {title}", text=text, verdicts=tuple(left), mention=who)
+
+
+def _void_overrides(turn: Turn, run: Run, reason: str) -> None:
+    """Nobody can agree any more to go on where the run no longer is."""
+    for asked in turn.ledger.find(Override, run=run.id, state="asked"):
+        void = replace(asked, state="void", decided_by=FORGE.id, decided_by_name=FORGE.name, decided_at=turn.now)
+        turn.ledger.save(void)
+        turn.audit("override.void", run.id, what=asked.gate, why=reason, evidence={"asked_by": asked.asked_by})
+        show_view(turn, f"override:{asked.id}", run.id)
 
 
 def _refresh_cards(turn: Turn, run: Run) -> None:
@@ -189,6 +199,7 @@ def leave_plan(
             outcome=outcome, code=code if outcome else "not_reached", reason=reason if outcome else "",
         )  # fmt: skip
     close_prompts(turn, run, f"{run.id} has left the plan: {reason}")
+    _void_overrides(turn, run, f"{run.id} has left the plan: {reason}")
     facts = {**run.facts, BEGUN: begun, "decided_at": decided_at or turn.now.isoformat()}
     facts.setdefault(LEFT_BECAUSE, _because(facts["decided_at"], code, reason, verdicts))
     run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason, facts=facts)

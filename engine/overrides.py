@@ -84,6 +84,9 @@ def _verdict_named(row: StepRow, gate: str, run: Run) -> Verdict | Answer:
 def decide(turn: Turn, intent: Intent, actor: Actor, run: Run, override_id: str) -> Answer:
     """The second person's click. Whoever asked can't agree with themselves, and who may not override can't agree either."""
     override = turn.ledger.get(Override, override_id)
+    if override is not None and override.state == "void":
+        why = f": {run.ending_reason}" if run.ending_reason else ""
+        return refused("override.void", f"This button is dead: {run.id} has gone on since{why}.", run=run.id)
     if override is None or override.state != "asked":
         text = _closing(override) if override is not None else "It is gone."
         return refused("override.closed", f"Already decided: {text}", run=run.id)
@@ -135,7 +138,9 @@ def _settle(turn: Turn, run: Run, override: Override, state: str, actor: Actor) 
 
 
 def _closing(override: Override) -> str:
-    words = {"granted": "agreed to", "refused": "refused", "void": "found void"}
+    if override.state == "void":
+        return "Void: the run has gone on since."
+    words = {"granted": "agreed to", "refused": "refused"}
     return f"{words.get(override.state, override.state)} by {override.decided_by_name}."
 
 
