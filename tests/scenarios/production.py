@@ -27,7 +27,7 @@ from tests.runbook.fakes import (
     good_life,
     signed_tag,
 )
-from tests.scenarios.stage import PEOPLE, PeopleDirectory, Stage, shown, stage
+from tests.scenarios.stage import PEOPLE, Deed, PeopleDirectory, Stage, shown, stage
 from tests.scenarios.two_tracks import TwoTracks
 
 FINAL, CANDIDATE = "v1.4.0", RELEASE.version
@@ -244,6 +244,21 @@ class ProductionStage(Stage):
         """A button of the newest prompt."""
         index = max(prompt.number for prompt in self.prompts())
         return await self.clicks(who, action, index=-index, reason=reason)
+
+    async def ticks(self, who: str, item: str) -> str:
+        """A line of the newest checklist that has it."""
+        button = next(
+            b for b in reversed(self.rows(Button, action="tick", order="index")) if b.argument["item"] == item
+        )
+        return await self.presses_button(who, "tick", button)
+
+    async def agrees(self, who: str) -> str:
+        """To the newest override that somebody has asked for."""
+        button = [b for b in self.rows(Button, action="approve") if (b.argument or {}).get("override")][-1]
+        return await self.presses_button(who, "approve", button)
+
+    async def presses_button(self, who: str, action: str, button: Button) -> str:
+        return (await self.at_once(Deed(who, "click", {"action": action, "button": button.id, "reason": ""})))[0]
 
     async def chooses(self, who: str, option: str) -> str:
         button = self.rows(Button, action=f"choose:{option}")[-1]

@@ -1,4 +1,4 @@
-"""Scenario 4, for the environments that there are."""
+"""Scenario 4."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.records import Button, Outgoing, Run, Segment
 from runbook.policy import Policy
 from tests.runbook.fakes import World
+from tests.scenarios.production import production
 from tests.scenarios.stage import stage
 
 
@@ -47,10 +48,43 @@ async def test_a_plan_that_would_be_refused_says_why_and_changes_nothing(tmp_pat
         assert s.chat.messages == []
 
 
-async def test_plan_prod_answers_clearly_what_can_be_planned_and_changes_nothing(tmp_path: Path) -> None:
+async def test_plan_prod_shows_the_steps_gates_approvers_and_durations_that_promote_would_run_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    async with production(tmp_path) as s:
+        answer = await s.says("max", "plan prod v1.4.0")
+        await s.shown_all()
+        assert (s.rows(Run), s.rows(Segment), s.rows(Button), s.actions) == ([], [], [], [])
+        assert s.chat.messages == []
+        assert [o.kind for o in s.rows(Outgoing)] == ["answer"]
+        assert (s.world.cluster.writes, s.world.cluster.moved, s.world.probes.sent) == ([], [], [])
+        await s.says("ada", "promote v1.4.0 prod")
+        steps = s.steps()
+        assert len(steps) == 32
+        for place, step in enumerate(steps, start=1):
+            assert f"{place}. *{step.title}*" in answer, step.title
+        assert s.run().plan_hash[:12] in answer
+    assert "Ship to production: Service Owner and Product/Operations decide" in answer
+    assert "5 min of observed time" in answer
+    assert "1 h of observed time" in answer
+    assert "expires after 24 h" in answer
+    assert "is signed by ann@example.com" in answer
+    assert "Nothing was changed" in answer
+
+
+async def test_plan_prod_for_a_service_without_production_says_what_to_write(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         answer = await s.says("ada", "plan prod v1.4.0")
-        assert "forge can't deploy to prod yet" in answer
-        assert "staging vX.Y.Z-rc.N" in answer
+        assert "shop has no prod in the configuration" in answer
+        assert "services.shop.urls.prod" in answer
+        assert s.rows(Run) == []
+        assert s.chat.messages == []
+
+
+async def test_plan_prod_of_a_version_without_a_go_says_why_and_changes_nothing(tmp_path: Path) -> None:
+    async with production(tmp_path, has_go=False) as s:
+        answer = await s.says("max", "plan prod v1.4.0")
+        assert "can't be released to prod" in answer or "can't be deployed to prod" in answer
+        assert "no candidate" in answer or "go" in answer
         assert s.rows(Run) == []
         assert s.chat.messages == []
