@@ -32,6 +32,7 @@ from messages.blocks import (
 )
 from messages.details import verdict_lines
 from runbook.values import FrozenImage
+from runbook.verdicts import Outcome
 
 _ORDER = ("approve", "reject", "withdraw", "retry", "resume", "pause", "override", "cancel", "abort")
 _LABELS = {
@@ -142,10 +143,19 @@ def approval_card(view: ApprovalView) -> Message:
     steps = [bold(Markup("What will run")), *(join(f"{i}.", esc(s, 200)) for i, s in enumerate(view.steps, start=1))]
     middle += paragraphs(steps) if view.steps else []
     if view.evidence:
-        middle += [divider(), *paragraphs([bold(Markup("What it rests on")), *verdict_lines(view.evidence)])]
+        middle += [divider(), *paragraphs([bold(Markup("What it rests on")), *_grounds(view, is_open=is_open)])]
     tail = _card_end(view, is_open=is_open)
     more = f"More: /forge status {view.run}"
     return Message(_card_text(view, count), fit(head, middle, tail, more=more))
+
+
+def _grounds(view: ApprovalView, *, is_open: bool) -> list[Markup]:
+    """After the decision what passed is a number: the card is then one among many in the channel."""
+    if is_open:
+        return verdict_lines(view.evidence, is_brief=True)
+    passed = sum(1 for verdict in view.evidence if verdict.outcome is Outcome.PASS)
+    lines = verdict_lines(verdict for verdict in view.evidence if verdict.outcome is not Outcome.PASS)
+    return [*lines, join(":white_check_mark:", f"{passed} of {len(view.evidence)} checks have passed")]
 
 
 def _card_title(view: ApprovalView, count: str) -> Markup:

@@ -24,13 +24,16 @@ from messages.blocks import (
 from runbook.verdicts import Outcome, Verdict
 
 
-def verdict_lines(verdicts: Iterable[Verdict]) -> list[Markup]:
-    """Obstacles first. `:x: *error rate* – failed: 3.4 % is too high · error rate 3.4 % (limit 1 %, …). → remedy`."""
+def verdict_lines(verdicts: Iterable[Verdict], *, is_brief: bool = False) -> list[Markup]:
+    """Obstacles first. `:x: *error rate* – failed: 3.4 % is too high · error rate 3.4 % (limit 1 %, …). → remedy`.
+
+    is_brief: what passed is told by its sentence alone, for its numbers stand in the thread already.
+    """
     lines: list[Markup] = []
     for verdict in sorted(verdicts, key=lambda v: v.outcome is Outcome.PASS):
         sign, reason, evidence = words.verdict(verdict)
         line = join(sign.emoji, bold(esc(verdict.gate, 100)), "–", italic(esc(sign.word)) + ":", esc(reason, 400))
-        if evidence:
+        if evidence and not (is_brief and verdict.outcome is Outcome.PASS):
             line = join(line, "·", esc(evidence, 500))
         if verdict.remedy and verdict.outcome is not Outcome.PASS:
             line = join(line, "→", esc(verdict.remedy, 400))
