@@ -15,7 +15,7 @@ from runbook.documents.problems import Problem, suggest
 from runbook.documents.tree import Path, Tree
 from runbook.durations import duration_text
 from runbook.jobs import SuiteKind
-from runbook.policy import HealthPolicy, StagingPolicy
+from runbook.policy import HealthPolicy, ProdPolicy, StagingPolicy
 from runbook.values import Environment, Role
 
 
@@ -121,6 +121,7 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
         yield tree.problem(("audit", "checkpoints"), cause, "Name a folder, best on a write-once volume")
     if not file.notice:  # shortened on purpose, and every run says so
         yield from _weaker(file, tree)
+        yield from _weaker_production(file, tree)
 
 
 def _production_people(file: File, tree: Tree) -> Iterator[Problem]:
@@ -185,6 +186,34 @@ def _weaker(file: File, tree: Tree) -> Iterator[Problem]:
     )
     for section, key, is_weaker, runbook_text in limits:
         if is_weaker:
-            cause = f"weaker than the runbook's {runbook_text}"
-            remedy = "Remove the line, or say in `notice` why: every run shows it"
-            yield tree.problem(("policy", section, key), cause, remedy)
+            yield _weak(tree, ("policy", section, key), runbook_text)
+
+
+def _weak(tree: Tree, path: Path, runbook_text: str) -> Problem:
+    remedy = "Remove the line, or say in `notice` why: every run shows it"
+    return tree.problem(path, f"weaker than the runbook's {runbook_text}", remedy)
+
+
+def _weaker_production(file: File, tree: Tree) -> Iterator[Problem]:
+    prod, book = policy_of(file.policy).prod, ProdPolicy()
+    shorter = (("phase", prod.phase_s, book.phase_s), ("watch", prod.watch_s, book.watch_s))
+    for key, given, least in (*shorter, ("quiet", prod.quiet_s, book.quiet_s)):
+        if given < least:
+            yield _weak(tree, ("policy", "prod", key), duration_text(least))
+    older = (
+        ("backup_max_age", prod.backup_max_age_s, book.backup_max_age_s),
+        ("drill_max_age", prod.drill_max_age_s, book.drill_max_age_s),
+        ("mitigate", prod.mitigate_s, book.mitigate_s),
+        ("max_latency_p95", prod.max_latency_p95_s, book.max_latency_p95_s),
+    )
+    for key, given, most in older:
+        if given > most:
+            yield _weak(tree, ("policy", "prod", key), duration_text(most))
+    if prod.max_error_ratio > book.max_error_ratio:
+        yield _weak(tree, ("policy", "prod", "max_error_ratio"), ratio_text(book.max_error_ratio))
+    if prod.min_requests < book.min_requests:
+        yield _weak(tree, ("policy", "prod", "min_requests"), str(book.min_requests))
+    if prod.triggers.core_success < book.triggers.core_success:
+        yield _weak(tree, ("policy", "prod", "triggers", "core_success"), ratio_text(book.triggers.core_success))
+    if prod.triggers.ratio > book.triggers.ratio:
+        yield _weak(tree, ("policy", "prod", "triggers", "ratio"), f"{book.triggers.ratio:g}")

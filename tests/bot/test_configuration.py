@@ -17,7 +17,7 @@ from bot.configuration.policy_schema import Health, Metrics, Staging, Waiting
 from runbook.documents.problems import ConfigurationError, Problem
 from runbook.durations import duration_text, parse_duration
 from runbook.errors import Permanent
-from runbook.policy import HealthPolicy, MetricsPolicy, Policy, StagingPolicy, WaitingPolicy
+from runbook.policy import HealthPolicy, MetricsPolicy, Policy, ProdPolicy, StagingPolicy, WaitingPolicy
 from runbook.values import Environment, Role
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,9 @@ def edited(old: str, new: str) -> str:
 def test_the_example_is_valid_and_without_doubts(tmp_path: Path) -> None:
     configuration = loaded(tmp_path, EXAMPLE)
     assert configuration.warnings == ()
-    assert configuration.setting.policy == Policy()
+    policy = configuration.setting.policy
+    assert [window.name for window in policy.prod.windows] == ["weekdays"]
+    assert policy == Policy(prod=ProdPolicy(windows=policy.prod.windows, checklist=policy.prod.checklist))
     shop = configuration.setting.services["shop"]
     assert [workload.name for workload in shop.workloads] == ["shop-api", "shop-web"]
     assert shop.health.startup == ""
@@ -153,6 +155,15 @@ def test_numbers_weaker_than_the_runbook_are_doubted_unless_every_run_says_so(tm
     assert loaded(tmp_path, weaker + "notice: durations are shortened\n").warnings == ()
 
 
+def test_numbers_of_production_weaker_than_the_runbook_are_doubted_too(tmp_path: Path) -> None:
+    numbers = "policy:\n  prod:\n    phase: 1m\n    watch: 10m\n    mitigate: 1h\n    triggers: {ratio: 3, core_success: 90 %}\n"
+    weaker = EXAMPLE.partition("policy:\n")[0] + numbers
+    found = [problem.path for problem in loaded(tmp_path, weaker).warnings]
+    keys = ("phase", "watch", "mitigate", "triggers.core_success", "triggers.ratio")
+    assert found == [f"policy.prod.{key}" for key in keys]
+    assert loaded(tmp_path, weaker + "notice: durations are shortened\n").warnings == ()
+
+
 def test_an_approver_role_that_nobody_holds_is_doubted(tmp_path: Path) -> None:
     warnings = loaded(tmp_path, edited("[U0PRODUCT01]", "[]")).warnings
     assert ["product" in problem.cause for problem in warnings] == [True]
@@ -254,10 +265,11 @@ def test_a_service_without_what_the_promotion_requires_is_doubted(tmp_path: Path
 
 
 def test_a_canary_may_be_allowed_several_times_stables_latency(tmp_path: Path) -> None:
-    configuration = loaded(tmp_path, edited("policy:\n", "policy:\n  prod:\n    max_over_stable: 300 %\n"))
+    configuration = loaded(tmp_path, edited("  prod:\n    windows", "  prod:\n    max_over_stable: 300 %\n    windows"))
     assert configuration.setting.policy.prod.max_over_stable == 3.0
     found = problems(
-        tmp_path, edited("policy:\n", "policy:\n  prod:\n    max_over_stable: -1\n    max_error_ratio: 300 %\n")
+        tmp_path,
+        edited("  prod:\n    windows", "  prod:\n    max_over_stable: -1\n    max_error_ratio: 300 %\n    windows"),
     )
     assert "no excess" in found["policy.prod.max_over_stable"].cause
     assert "no ratio" in found["policy.prod.max_error_ratio"].cause

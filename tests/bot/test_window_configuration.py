@@ -17,7 +17,9 @@ WEEKDAYS = 'name: weekdays, zone: Europe/Berlin, rrule: "FREQ=WEEKLY;BYDAY=MO,TU
 def loaded(tmp_path: Path, *windows: str) -> Configuration:
     lines = "".join(f"      - {{ {window} }}\n" for window in windows)
     file = tmp_path / "forge.yaml"
-    file.write_text(EXAMPLE.replace("\npolicy:\n", f"\npolicy:\n  prod:\n    windows:\n{lines}", 1), encoding="utf-8")
+    file.write_text(
+        EXAMPLE.partition("\npolicy:\n")[0] + f"\npolicy:\n  prod:\n    windows:\n{lines}", encoding="utf-8"
+    )
     return load(file, {"FORGE_DATA_DIR": str(tmp_path)})
 
 
