@@ -72,7 +72,8 @@ def read_tree(text: str, file: str, *, largest_bytes: int = LARGEST_BYTES) -> Tr
 
 def _compose(text: str, file: str) -> Node | None:
     try:
-        node: Node | None = YAML(typ="rt", pure=True).compose(text)
+        # Not "rt": whose scanner looks for comments, and leaves its own marks in a folded text.
+        node: Node | None = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
