@@ -5,7 +5,7 @@ A tick is one row; ticking twice changes nothing. A checklist may be ticked afte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -36,9 +36,8 @@ def open_checklist(turn: Turn, run: Run, row: StepRow, step: Checklist) -> None:
         deadline = turn.now + timedelta(seconds=turn.setting.policy.waiting.hold_remind_s)
         turn.save_step(row, state=StepState.WAITING, deadline=deadline, escalation=0)
         turn.save_run(run, state=RunState.WAITING)
-        lines = "\n".join(f"• {text}" for text in missing)
-        note = Note(tone=Tone.ASK, title=f"{run.id}: {step.title}", text=lines, mention=turn.members(*step.roles[:1]))
-        turn.note(run, f"checklist:{row.index}:{row.segment}", note)
+        note = _asking(turn, f"{run.id}: {step.title}", missing, step.roles[:1])
+        turn.note(run, f"checklist:{row.index}:{row.segment}", note, broadcast=True)
     else:
         _close(turn, row, len(missing))
     _show(turn, run, row)
@@ -47,17 +46,23 @@ def open_checklist(turn: Turn, run: Run, row: StepRow, step: Checklist) -> None:
 
 def settle_checklist(turn: Turn, run: Run, row: StepRow, step: Checklist) -> StepRow:
     """Done once every item is ticked; reminds once by its deadline, and then calls on-call."""
-    if not _open_items(turn, run, row, step):
+    missing = _open_items(turn, run, row, step)
+    if not missing:
         return _close(turn, row, 0)
     if row.deadline is None or row.deadline > turn.now:
         return row
     waiting, late = turn.setting.policy.waiting, row.escalation > 0
     who = (Role.ON_CALL,) if late else step.roles[:1]
-    note = Note(tone=Tone.ASK, title=f"{run.id} still waits for its checklist", mention=turn.members(*who))
+    note = _asking(turn, f"{run.id} still waits for its checklist", missing, who)
     turn.note(run, f"checklist:{row.index}:{row.segment}:{row.escalation}", note, broadcast=True)
     pause = max(1.0, waiting.hold_escalate_s - waiting.hold_remind_s)
     deadline = None if late else turn.now + timedelta(seconds=pause)
     return turn.save_step(row, deadline=deadline, escalation=row.escalation + 1)
+
+
+def _asking(turn: Turn, title: str, missing: Sequence[str], who: Sequence[Role]) -> Note:
+    lines = "\n".join(f"• {text}" for text in missing)
+    return Note(tone=Tone.ASK, title=title, text=f"{lines}\nTick it in this thread.", mention=turn.members(*who))
 
 
 def _close(turn: Turn, row: StepRow, missing: int) -> StepRow:
