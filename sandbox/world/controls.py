@@ -127,7 +127,11 @@ class Controls:
             },
         ]
         refused = ", ".join(f"{tag.version} ({tag.about})" for tag in FINALS if not tag.is_plain)
-        words = f"How a version behaves there alone, first of all as the canary. Bad as they are: {refused}."
+        words = (
+            "Promote a version that got its go: /forge promote v1.4.0 prod. Sam approves, and Pia or Olly; Olly is on call and "
+            "answers prompts; Dora decides what becomes of a schema. Below: how a version behaves there alone, first of all "
+            f"as the canary. Bad as they are: {refused}."
+        )
         return {"title": "Production", "help": words, "controls": versions + others}
 
     def _dependencies(self) -> Json:

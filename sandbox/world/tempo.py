@@ -74,7 +74,7 @@ def short(
                 "smoke_every": "2s",
                 "rollout_timeout": "60s",
                 "trouble_within": "15s",
-                "traffic_wait": "5s",
+                "traffic_wait": "20s",
                 "ci_wait": "20s",
             },
             "health": {"window": "10s", "interval": "500ms", "p95": "2500ms", "timeout": "5s"},
