@@ -21,7 +21,10 @@ from tests.scenarios.stage import StoreTrouble
 from tests.scenarios.test_scenario_26_slack_down import FAULTS, FailingChat
 from tests.scenarios.two_tracks import CANARY, HEALTHY
 
-POLICY = policy_with(phase_s=120.0, phase_max_s=300.0, watch_s=300.0, quiet_s=120.0)
+POLICY = policy_with(phase_s=30.0, phase_max_s=300.0, watch_s=60.0, quiet_s=30.0)
+LONGER = policy_with(phase_s=120.0, phase_max_s=300.0, watch_s=300.0, quiet_s=30.0)
+"""Where a breach is awaited in a phase."""
+
 AWAY = timedelta(minutes=10)
 BACK = "Shift traffic back to the last known good version"
 
@@ -201,7 +204,7 @@ async def test_a_bad_canary_while_slack_is_away_is_rolled_back_at_once_and_told_
     tmp_path: Path,
 ) -> None:
     chat = MuteChat()
-    async with production(tmp_path, policy=POLICY, chat=chat) as s:
+    async with production(tmp_path, policy=LONGER, chat=chat) as s:
         await reaches(s, PLACES["at 25 %"])
         chat.down = "unreachable"
         s.tracks.fails(CANARY, 0.3)
@@ -218,7 +221,7 @@ async def test_a_bad_canary_while_slack_is_away_is_rolled_back_at_once_and_told_
 async def test_a_bad_canary_while_prometheus_is_away_is_rolled_back_by_what_prometheus_kept_once_it_answers(
     tmp_path: Path,
 ) -> None:
-    async with production(tmp_path, policy=POLICY) as s:
+    async with production(tmp_path, policy=LONGER) as s:
         await reaches(s, PLACES["at 25 %"])
         prometheus_away(s)
         begun = s.clock.now()
@@ -235,7 +238,7 @@ async def test_a_bad_canary_while_prometheus_is_away_is_rolled_back_by_what_prom
 async def test_a_bad_canary_while_the_kubernetes_api_is_away_is_rolled_back_as_soon_as_it_answers(
     tmp_path: Path,
 ) -> None:
-    async with production(tmp_path, policy=POLICY) as s:
+    async with production(tmp_path, policy=LONGER) as s:
         await reaches(s, PLACES["at 25 %"])
         kubernetes_away(s)
         begun = s.clock.now()
@@ -257,7 +260,7 @@ async def test_a_bad_canary_while_the_kubernetes_api_is_away_is_rolled_back_as_s
 @asynccontextmanager
 async def troubled(path: Path, where: str) -> AsyncIterator[tuple[ProductionStage, StoreTrouble]]:
     trouble = StoreTrouble()
-    async with production(path, policy=POLICY, trouble=trouble) as s:
+    async with production(path, policy=LONGER, trouble=trouble) as s:
         await reaches(s, PLACES[where])
         yield s, trouble
 

@@ -31,7 +31,7 @@ async def test_no_requests_reach_the_canary_no_data_the_phase_holds_nobody_is_pr
         asked = [text for text in s.announced if "prod-1 is held: Canary gate (5 %)" in text]
         assert len(asked) == 1
         assert "<@UADA>" in asked[0]
-        assert "none come" in asked[0] if has_zero else "no series" in asked[0] or "isn't there" in asked[0], asked[0]
+        assert ("none come" in asked[0]) is has_zero
         await s.clock.advance(timedelta(minutes=40))
         assert (s.run().state, s.run().interrupt, s.weights) == ("held", None, [5])
         assert s.prompts() == []

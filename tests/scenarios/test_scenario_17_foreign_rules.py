@@ -32,7 +32,7 @@ class DocumentRoutes(RouteTraffic):
         self.conflicts = 0
         self.written: list[Json] = []
         self.document["metadata"]["resourceVersion"] = "1"
-        self._accept()
+        self.accept()
 
     async def _read(self, name: str) -> Json | None:
         return copy.deepcopy(self.document) if name == "web" else None
@@ -40,23 +40,23 @@ class DocumentRoutes(RouteTraffic):
     async def _patch(self, name: str, changes: list[Json]) -> Json:
         if self.intruders:
             self.intruders.pop(0)(self.document["spec"])
-            self._changed()
+            self.bumped()
         wanted: Json = jsonpatch.apply_patch(self.document, changes)
         if wanted["metadata"]["resourceVersion"] != self.document["metadata"]["resourceVersion"]:
             self.conflicts += 1
             raise Conflict("kubernetes", "conflict", "the object has been modified")
         self.document = wanted
         self.written.append(copy.deepcopy(wanted["spec"]))
-        self._changed()
+        self.bumped()
         return copy.deepcopy(self.document)
 
-    def _changed(self) -> None:
+    def bumped(self) -> None:
         metadata = self.document["metadata"]
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
         metadata["generation"] = int(metadata.get("generation", 1)) + 1
-        self._accept()
+        self.accept()
 
-    def _accept(self) -> None:
+    def accept(self) -> None:
         generation = self.document["metadata"].setdefault("generation", 1)
         condition = {"type": "Accepted", "status": "True", "reason": "Accepted", "observedGeneration": generation}
         resolved = {**condition, "type": "ResolvedRefs", "reason": "ResolvedRefs"}
@@ -147,7 +147,7 @@ async def test_a_weight_that_somebody_else_has_set_meanwhile_is_not_overwritten_
     async with production(tmp_path, world=world, policy=QUICK) as s:
         await s.rolls_out_to(5)
         routes.document["spec"] = with_weight(routes.document["spec"], 40)
-        routes._changed()
+        routes.bumped()
         assert await s.ends() == "returned"
         assert s.weights == [5, 0]
         assert "somebody else has changed it" in s.run().ending_reason
