@@ -6,7 +6,7 @@ Every change here is part of the caller's transaction, with its audit entry and 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,7 +79,7 @@ def ask_about_step(turn: Turn, run: Run, row: StepRow) -> None:
     open_prompt(
         turn, run, kind=STEP, subject=str(row.index), trigger=STEP_TRIGGERS.get(row.kind, row.kind),
         reason=f"{row.title}: {row.reason}", verdicts=[from_json(Verdict, v) for v in row.verdicts],
-        mitigate_s=turn.setting.policy.prod.mitigate_s,
+        mitigate_s=_planned_mitigate_s(turn, run, run.segment),
     )  # fmt: skip
 
 
@@ -130,12 +130,19 @@ def newest_about(turn: Turn, run: Run, subject: str) -> Prompt | None:
 
 
 def mitigate_s_of(turn: Turn, run: Run, prompt: Prompt) -> float:
-    """How long on-call has to mitigate: as the guard in the plan says, else the policy."""
+    """How long on-call has to mitigate: as the guard in the plan says, or the plan itself."""
     for _, _, span in plan_of(segment_of(turn, run, prompt.segment)).spans() if prompt.kind == GUARD else ():
         for guard in all_guards(span):
             if guard.name == prompt.subject:
                 return guard.mitigate_s
-    return turn.setting.policy.prod.mitigate_s
+    return _planned_mitigate_s(turn, run, prompt.segment)
+
+
+def _planned_mitigate_s(turn: Turn, run: Run, segment: int) -> float:
+    """As it was when the plan was made: an edit of the policy changes no release under way. A plan that doesn't say has the policy's."""
+    durations = plan_of(segment_of(turn, run, segment)).about.get("durations")
+    planned = durations.get("mitigate_s") if isinstance(durations, Mapping) else None
+    return float(planned) if isinstance(planned, int | float) else turn.setting.policy.prod.mitigate_s
 
 
 def shift_prompts(turn: Turn, runs: Sequence[Run], jump: timedelta) -> None:

@@ -13,7 +13,7 @@ import pytest
 from engine.intents import Intent
 from engine.records import Outgoing, Sealed
 from runbook.errors import StoreUnavailable
-from runbook.plan import PROMPT, Result
+from runbook.plan import PROMPT, Plan, Result
 from runbook.verdicts import Verdict
 from tests.engine import harness
 from tests.engine.asking import (
@@ -356,6 +356,19 @@ async def test_a_step_whose_failure_asks_is_rolled_back_unanswered(tmp_path: Pat
         assert b.run(run).state == "held"
         ended = await b.ended(run)
         assert (ended.ending, ended.ending_code) == ("returned", "prompt.unanswered")
+
+
+async def test_an_edit_of_the_policy_changes_no_question_of_a_release_under_way(tmp_path: Path, use: Any) -> None:
+    def planned_with_five_minutes(*of: Any) -> Plan:
+        return replace(watched_by(on_fail=PROMPT)(*of), about={"durations": {"mitigate_s": 300.0}})
+
+    use(planned_with_five_minutes)
+    async with bench(tmp_path) as b:
+        run = await held_by_its_step(b)
+        prompt = open_prompt(b, run)
+        assert prompt.deadline - prompt.opened_at == timedelta(minutes=5)
+        await b.clock.advance(timedelta(minutes=5))
+        assert (await b.ended(run)).ending_code == "prompt.unanswered"
 
 
 async def test_a_step_whose_failure_asks_can_be_retried_and_asks_again(tmp_path: Path, use: Any) -> None:
