@@ -15,6 +15,8 @@ BESIDE = ("3s", "10s", "20s")
 SUITES = ("api", "orders", "schema", "old-queries")
 EVERYTHING = (*SUITES, "load")
 
+WEIGHTS = (5, 25, 100)
+
 NO_TRIGGERS: Mapping[str, Any] = {}
 
 
@@ -47,11 +49,13 @@ def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
     validates: Sequence[str] = EVERYTHING, production_per_s: float = 40.0, phase: str = "8s", watch: str = "12s",
     phase_max: str = "60s", database: bool = True, triggers: Mapping[str, Any] = NO_TRIGGERS,
+    weights: Sequence[int] = WEIGHTS,
 ) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded.
 
     production_per_s: customers' requests in prod; who looks at staging alone may spare them. phase, watch: of production's roll-out.
-    phase_max: how long a phase waits for its sample. triggers: what `policy.prod.triggers` says beside the sandbox's own.
+    phase_max: how long a phase waits for its sample. weights: of its phases, in percent.
+    triggers: what `policy.prod.triggers` says beside the sandbox's own.
     """
     has = {"suites": set(SUITES) <= set(validates), "performance": "load" in validates}
     optional = {"to_staging": "optional", "to_prod": "optional"}
@@ -80,7 +84,7 @@ def short(
             "health": {"window": "10s", "interval": "500ms", "p95": "2500ms", "timeout": "5s"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
-            "prod": _production(phase, watch, phase_max, triggers),
+            "prod": _production(phase, watch, phase_max, triggers) | {"weights": list(weights)},
             "scans": {"wait": "5s"},
             "criteria": {name: optional for name, there in has.items() if not there},
             "critical": [

@@ -26,11 +26,12 @@ ERRORS = "errors"
 
 
 def tempo(phase: str = "90s", **triggers: Any) -> Tempo:
-    """All but the comparison with stable take far longer than it: nothing else can speak first."""
+    """All but the comparison with stable take far longer than it: nothing else can speak first. It begins with a quarter of the traffic."""
     slow = {"core_for": "90s", **triggers}
     return short(
-        observation="5s", guards_for="90s", validates=(), database=False, phase=phase, phase_max="120s", triggers=slow
-    )
+        observation="5s", guards_for="90s", validates=(), database=False, phase=phase, phase_max="120s",
+        triggers=slow, weights=(25, 100),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Timing:
 async def ready_to_observe(stage: Stage, run: str, weight: int = 25) -> None:
     """Until the canary is observed at this weight and has had a sample there."""
     await stage.until_at(run, f"Observe {weight} %", within_s=200)
-    before = _answers(stage, bad=False)
-    await stage.until(lambda: _answers(stage, bad=False) - before >= SAMPLE, "the canary has a sample", within_s=60)
+    before = answers(stage, bad=False)
+    await stage.until(lambda: answers(stage, bad=False) - before >= SAMPLE, "the canary has a sample", within_s=60)
 
 
 async def timed(stage: Stage, run: str) -> Timing:
@@ -79,7 +80,7 @@ async def timed(stage: Stage, run: str) -> Timing:
             zero.setdefault(name, time.time())
 
     stage.world.cluster.on_route(follow)
-    async with _bad_answers(stage) as bad:
+    async with _badanswers(stage) as bad:
         stage.world.spoil(FINAL, ERRORS, env=PROD, track=CANARY)
         await stage.until_ended(run, within_s=120)
     return Timing(tuple(bad), datetime.fromisoformat(facts(stage, run)["decided_at"]).timestamp(), zero)
@@ -104,14 +105,14 @@ async def observed_canary(phase: str = "90s") -> AsyncIterator[tuple[Stage, str]
 
 
 @asynccontextmanager
-async def _bad_answers(stage: Stage) -> AsyncIterator[list[float]]:
+async def _badanswers(stage: Stage) -> AsyncIterator[list[float]]:
     """When each further bad answer of the canary was seen, within `LOOK_S`."""
     seen: list[float] = []
-    begun = _answers(stage, bad=True)
+    begun = answers(stage, bad=True)
 
     async def look() -> None:
         while True:
-            more = int(_answers(stage, bad=True) - begun) - len(seen)
+            more = int(answers(stage, bad=True) - begun) - len(seen)
             seen.extend([time.time()] * more)
             await asyncio.sleep(LOOK_S)
 
@@ -123,8 +124,8 @@ async def _bad_answers(stage: Stage) -> AsyncIterator[list[float]]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _answers(stage: Stage, *, bad: bool) -> float:
-    """The canary's answered requests in production."""
+def answers(stage: Stage, *, bad: bool) -> float:
+    """The canary's answered requests in production; bad: those that failed."""
     return sum(
         value
         for labels, value in answered(stage)
