@@ -79,6 +79,7 @@ def short(
                 "rollout_timeout": "60s",
                 "trouble_within": "15s",
                 "traffic_wait": "20s",
+                "max_latency_p95": "1s",
                 "ci_wait": "20s",
             },
             "health": {"window": "10s", "interval": "500ms", "p95": "2500ms", "timeout": "5s"},

@@ -19,6 +19,7 @@ COUNTED = "http_requests_total"
 async def prove(stage: Stage, candidate: str = CANDIDATE) -> str:
     """The candidate gets its go in staging; returns the run."""
     run = await stage.deploy(candidate)
+    await stage.until(lambda: stage.asks(run, "Go or no-go"), "the go is asked for", within_s=150)
     await stage.approve(PIA, run, title="Go or no-go")
     await stage.approve(SAM, run, title="Go or no-go")
     sentence = await stage.until_ended(run)
