@@ -255,7 +255,8 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The recorded result of a procedure for a version: `go`, `no_go`, `contracted` or `not_contracted`, with the artifact that it speaks of.
+    """The recorded result of a procedure for a version, with the artifact that it speaks of: `go`, `no_go`, `contracted`, `not_contracted`,
+    `released` or `rolled_back`.
 
     release: JSON of `values.Release`. approvers: JSON list of {actor, name, role}.
     """

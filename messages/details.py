@@ -99,13 +99,14 @@ def status_blocks(view: StatusView) -> list[Block]:
     if view.decisions:
         lines.append(bold(Markup("Newest results")))
         for result in view.decisions:
-            sign, word = (":white_check_mark:", "go") if result.result == "go" else (":x:", "no go")
+            sign = words.result_sign(result.result)
             lines.append(
                 join(
-                    sign,
+                    sign.emoji,
                     esc(f"{result.environment}, {result.service}:"),
                     code(result.version),
-                    f"– {word}",
+                    "–",
+                    esc(sign.word),
                     moment(result.at),
                 )
             )

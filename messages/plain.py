@@ -182,7 +182,7 @@ def _print_status(console: Console, view: StatusView) -> None:
     if view.decisions:
         table = _table("environment", "service", "version", "result", "when", title="Newest results")
         for result in view.decisions:
-            word = result.result.replace("_", " ")
+            word = words.result_sign(result.result).word
             _row(table, result.environment, result.service, result.version, word, _time(result.at))
         console.print(table)
     told = (view.active, view.queued, view.recent, view.locks, view.decisions, view.incidents, view.freezes)

@@ -55,6 +55,14 @@ TONE: dict[Tone, Sign] = {
     Tone.WARN: Sign(":warning:", "!", "attention"),
     Tone.ASK: Sign(":point_right:", "→", "your turn"),
 }
+RESULT: dict[str, Sign] = {
+    "go": Sign(":white_check_mark:", "✔", "go"),
+    "no_go": Sign(":x:", "✘", "no go"),
+    "released": Sign(":white_check_mark:", "✔", "released"),
+    "rolled_back": Sign(":leftwards_arrow_with_hook:", "↩", "rolled back"),
+    "contracted": Sign(":white_check_mark:", "✔", "contracted"),
+    "not_contracted": Sign(":x:", "✘", "not contracted"),
+}
 SEVERITY: dict[int, Sign] = {
     1: Sign(":rotating_light:", "‼", "severity 1"),
     2: Sign(":red_circle:", "!", "severity 2"),
@@ -70,6 +78,11 @@ def step_sign(step: StepView) -> Sign:
     if step.state == StepState.DONE:
         return OUTCOME.get(step.outcome, OUTCOME[Outcome.PASS] if not step.outcome else _UNKNOWN)
     return STEP.get(step.state, _UNKNOWN._replace(word=step.state))
+
+
+def result_sign(result: str) -> Sign:
+    """Of what was recorded for a version."""
+    return RESULT.get(result, _UNKNOWN._replace(word=result.replace("_", " ")))
 
 
 def run_sign(state: str, ending: str = "", *, paused: bool = False) -> Sign:

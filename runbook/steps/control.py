@@ -86,7 +86,10 @@ class Announce(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordDecision(Step):
-    """Records the environment's result for this version: `go`, `no_go`, `contracted` or `not_contracted`. Runbook: Staging Deployment 7."""
+    """Records the environment's result for this version: `go`, `no_go`, `contracted`, `not_contracted`, `released` or `rolled_back`.
+
+    Runbook: Staging Deployment 7, Production Deployment 6.
+    """
 
     kind: ClassVar[str] = "record_decision"
     result: str

@@ -433,3 +433,21 @@ def test_roles_are_shown_in_words() -> None:
     text = shown(Messages().approval_card(approval(slots=slots)))
     assert "database owner" in text
     assert "nobody holds this role" in text
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ("go", ":white_check_mark: staging, web: `v1` – go"),
+        ("no_go", ":x: staging, web: `v1` – no go"),
+        ("released", ":white_check_mark: staging, web: `v1` – released"),
+        ("rolled_back", ":leftwards_arrow_with_hook: staging, web: `v1` – rolled back"),
+        ("contracted", ":white_check_mark: staging, web: `v1` – contracted"),
+    ],
+)
+def test_each_recorded_result_has_its_own_words(result: str, said: str) -> None:
+    decision = Decision(
+        run="staging-1", service="web", environment="staging", version="v1", result=result, release={}, approvers=[], at=NOW
+    )  # fmt: skip
+    view = StatusView(active=(), queued=(), recent=(), locks=(), decisions=(decision,), now=NOW)
+    assert said in shown(Messages().answer(info("status", "", view=view)))
