@@ -82,7 +82,7 @@ def short(
                 "max_latency_p95": "1s",
                 "ci_wait": "20s",
             },
-            "health": {"window": "10s", "interval": "500ms", "p95": "2500ms", "timeout": "5s"},
+            "health": {"window": "10s", "interval": "500ms", "p95": "8s", "timeout": "10s"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
             "prod": _production(phase, watch, phase_max, triggers) | {"weights": list(weights)},

@@ -11,13 +11,14 @@ from tests.whole.spoiling import observed_canary, timed
 
 pytestmark = pytest.mark.timeout(480)
 
-IN_TIME = 6.0
+IN_TIME = 20.0
 """How many times as long as promised a busy machine may take: what is promised is measured by `python -m tests.bench --only canary`."""
 
-PROMISED_DECISION_S = 4.0
-"""Two scrapes, the rules' interval and a tick, of a second each."""
+PROMISED_DECISION_S, PROMISED_ZERO_S = 4.0, 1.0
+"""Two scrapes, the rules' interval and a tick, of a second each; and the router's answer."""
 
-PROMISED_ZERO_S = 1.0
+MOST_BAD = 40
+"""Customers who met a bad answer before the decision: five times as many as it takes. On a slow machine there are fewer customers, too."""
 
 
 async def test_a_canary_with_20_percent_errors_is_rolled_back_by_its_comparison_with_stable(
@@ -33,6 +34,7 @@ async def test_a_canary_with_20_percent_errors_is_rolled_back_by_its_comparison_
         assert "canary errors against stable's" in thread
         assert "0 % of stable's" in thread or "of stable's" in thread
         assert set(times.zero) == set(stage.world.shop.workloads)
+        assert times.seen <= MOST_BAD
         assert 0 < times.to_decision_s < IN_TIME * PROMISED_DECISION_S
         assert times.to_zero_s < IN_TIME * PROMISED_ZERO_S
         await stage.until(lambda: "Hypothesis" in _everything(stage) or "hypothesis" in _everything(stage), "why")
