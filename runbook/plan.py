@@ -233,7 +233,7 @@ def from_json(kind: Any, data: Any) -> Any:
     return adapter(kind).validate_python(data)
 
 
-LATER = ("text", "record", "action", "mitigate_s", "trigger", "optional", "any_of", "canary_url")
+LATER = ("text", "record", "action", "mitigate_s", "trigger", "optional", "any_of", "canary_url", "unanswered")
 """Fields that came later: left out of the canonical text while they have their default, so that an upgrade voids no approval."""
 
 

@@ -21,6 +21,7 @@ from runbook.procedures.jobs import migration_step, verification_step
 from runbook.procedures.preparing import Candidate
 from runbook.procedures.promoting import look_at_final
 from runbook.procedures.triggers import canary_guards, canary_ratio, database_guards, stable_guards
+from runbook.rules import unanswered
 from runbook.series import Windows
 from runbook.steps import (
     Announce,
@@ -252,6 +253,7 @@ def _phase(final: Candidate, policy: Policy, weight: int) -> Span:
                 service=service.name,
                 base_url=service.urls[HERE],
                 requests=(*health_requests(service.health, policy.health.timeout_s), *service.smoke),
+                unanswered=unanswered.HOLD,
                 on_fail=BACK,
             ),
             _observe(final, policy, f"Observe {weight} %", policy.prod.phase_s),
@@ -286,6 +288,7 @@ def _observe(final: Candidate, policy: Policy, title: str, duration_s: float) ->
         acceptance=policy.health,
         smoke=service.smoke,
         smoke_every_s=policy.prod.smoke_every_s,
+        unanswered=unanswered.HOLD,
         canary_url=service.canary_urls.get(HERE, ""),
         on_fail=BACK,
     )
@@ -385,6 +388,7 @@ def _taken_over(final: Candidate, policy: Policy) -> Span:
                 service=service.name,
                 base_url=service.urls[HERE],
                 requests=(*health_requests(service.health, policy.health.timeout_s), *service.smoke),
+                unanswered=unanswered.HOLD,
                 on_fail=BACK,
             ),
         ),

@@ -15,6 +15,7 @@ from runbook.wording import duration, percent
 
 _NO_ANSWER = -(10**12)
 _PERCENTILE = 0.95
+UNANSWERED = "unanswered probes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def _failed_ratio(target: str, record: Record, policy: HealthPolicy, size: int, 
         reason,
         _ratio_evidence(target, best, policy, size),
         Evidence(name="failed probes", value=failed, limit=_spare(policy.success_ratio, size), unit="count"),
+        Evidence(name=UNANSWERED, value=sum(1 for code in record.window if code == _NO_ANSWER), unit="count"),
     )
 
 

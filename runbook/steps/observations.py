@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, HealthPolicy, SmokeRequest
 from runbook.rules.readings import read_error
 from runbook.rules.smoke import judge_answer
+from runbook.rules.unanswered import FAIL, HOLD, held
 from runbook.steps.requests import http_request, url_of
 from runbook.steps.watching import Watching
 from runbook.verdicts import Outcome, Verdict
@@ -21,7 +22,8 @@ from runbook.verdicts import Outcome, Verdict
 class SmokeTest(Work):
     """Sends each request until it is answered as expected, at most `attempts` times, `wait_s` apart; every request speaks.
 
-    Runbook: `/health/live`, `/health/ready`, a basic authenticated API transaction. Recorded as the fact `smoke`.
+    Runbook: `/health/live`, `/health/ready`, a basic authenticated API transaction. Recorded as the fact `smoke`. unanswered: what it means
+    that nobody answers at all, see `rules.unanswered`.
     """
 
     kind: ClassVar[str] = "smoke_test"
@@ -31,10 +33,12 @@ class SmokeTest(Work):
     requests: tuple[SmokeRequest, ...]
     attempts: int = 3
     wait_s: float = 2.0
+    unanswered: str = FAIL
 
     async def perform(self, scene: Scene) -> Result:
         scene.doing(f"sending {len(self.requests)} smoke requests to {self.base_url}")
         verdicts = await asyncio.gather(*(self._until_right(scene, request) for request in self.requests))
+        verdicts = list(held(verdicts)) if self.unanswered == HOLD else verdicts
         result = Result(tuple(verdicts))
         return Result(result.verdicts, {"smoke": {"outcome": result.outcome.value, "requests": len(verdicts)}})
 
@@ -60,8 +64,9 @@ class SmokeTest(Work):
 class Observe(Work):
     """Watches for `duration_s` of observed time (pauses don't count): health probes at least once a second per target, smoke repeated.
 
-    canary_url: an address of the canary alone, asked beside the public one; empty: there is none. Runbook: Staging Deployment 6, Health
-    Check Acceptance. Records the facts `observed_from` and `observed_to` (ISO times).
+    canary_url: an address of the canary alone, asked beside the public one; empty: there is none. unanswered: what it means that nobody
+    answers at all, see `rules.unanswered`. Runbook: Staging Deployment 6, Health Check Acceptance. Records the facts `observed_from` and
+    `observed_to` (ISO times).
     """
 
     kind: ClassVar[str] = "observe"
@@ -74,7 +79,9 @@ class Observe(Work):
     smoke: tuple[SmokeRequest, ...]
     smoke_every_s: float
     canary_url: str = ""
+    unanswered: str = FAIL
 
     async def perform(self, scene: Scene) -> Result:
         """Goes on from the saved progress after a restart; FAIL as soon as a limit is certainly missed."""
-        return await Watching(self, scene).whole()
+        result = await Watching(self, scene).whole()
+        return replace(result, verdicts=held(result.verdicts)) if self.unanswered == HOLD else result
