@@ -28,6 +28,8 @@ from runbook.values import FrozenImage, Role
 from runbook.verdicts import Outcome, Verdict
 
 RECENT = 5
+_SHOWN = ["go", "released", "rolled_back"]
+"""Results of which the newest stands in the status: what an environment runs, and why it isn't something newer."""
 
 
 def slot_words(slot: tuple[Role, ...]) -> str:
@@ -325,7 +327,7 @@ def status(turn: Turn, service: str = "") -> StatusView:
     queued = turn.ledger.find(Run, state=RunState.QUEUED, order="number", **conditions)
     ended = turn.ledger.find(Run, state=RunState.ENDED, order="-ended_at", limit=RECENT, **conditions)
     newest: dict[tuple[str, str], Decision] = {}
-    for decision in turn.ledger.find(Decision, order="-at", limit=200, result="go", **conditions):
+    for decision in turn.ledger.find(Decision, order="-at", limit=200, result=_SHOWN, **conditions):
         newest.setdefault((decision.service, decision.environment), decision)
     return StatusView(
         active=tuple(run_line(turn, r) for r in active),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from engine.answers import Answer, AnswerKind
+from engine.records import Decision
+from engine.views import StatusView
 from runbook.plan import Plan
 from runbook.policy import Setting
 from runbook.ports import Ports
@@ -67,3 +70,17 @@ async def test_asking_again_aborting_or_pausing_doesnt_stop_a_rollback_half_way(
         assert (await here.ended(run)).ending == "returned"
         assert here.outside.done == ["return web", "return api"]
         assert not here.outside.cancelled
+
+
+async def test_the_status_says_what_was_released_last_and_what_was_rolled_back_since(tmp_path: Path) -> None:
+    async with rolling_back(tmp_path) as here:
+        for number, result in enumerate(("go", "no_go", "released", "rolled_back"), start=1):
+            place = "staging" if result in ("go", "no_go") else "prod"
+            decision = Decision(
+                run=f"{place}-{number}", service="shop", environment=place, version="v1.4.0", result=result,
+                release={}, approvers=[], at=here.clock.now() + timedelta(minutes=number),
+            )  # fmt: skip
+            await here.store.write(lambda ledger, row=decision: ledger.save(row))  # type: ignore[misc]
+        view = (await here.act("status", ADA)).view
+        assert isinstance(view, StatusView)
+        assert {each.environment: each.result for each in view.decisions} == {"staging": "go", "prod": "rolled_back"}
