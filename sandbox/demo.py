@@ -13,11 +13,16 @@ import click
 
 from sandbox.world import Actors, Product, World, short
 from sandbox.world.command import TROUBLES
-from sandbox.world.staff import ADA, PIA, SAM
+from sandbox.world.staff import ADA, OLLY, PIA, SAM
 from sandbox.world.tags import RUNNING
 from sandbox.world.telling import Teller
 
 UNSIGNED, GOOD, BAD = "v1.4.0-rc.7", "v1.4.0-rc.2", "v1.4.0-rc.3"
+FINAL = "v1.4.0"
+PROD = "prod"
+PHASE = "12s"
+"""Of production's weights: long enough for the comparison with stable to speak first."""
+
 PATIENCE_S = 120.0
 
 
@@ -37,9 +42,10 @@ def _command(product: Product) -> click.Command:
         "--data-dir", type=click.Path(path_type=Path), help="Keep everything there; else it goes away at the end."
     )
     def demo(observation: str, data_dir: Path | None) -> int:
-        """Play one story: an unsigned candidate, a good one, and one whose answers are errors."""
+        """Play one story: an unsigned candidate, a bad one, a good one, and its release, whose canary turns bad at 25 %."""
+        tempo = short(observation, guards_for="3s", phase=PHASE, database=False)
         try:
-            asyncio.run(_play(World(product, tempo=short(observation, guards_for="3s"), folder=data_dir)))
+            asyncio.run(_play(World(product, tempo=tempo, folder=data_dir)))
         except StoryBroken as broken:
             click.echo(f"\nThe story broke: {broken}", err=True)
             return 1
@@ -67,12 +73,13 @@ async def _play(world: World) -> None:
             await story.refuse_unsigned()
             await story.give_go()
             await story.return_bad()
+            await story.roll_back()
     _say(f"\nThe story ended as it should, after {time.monotonic() - began:.0f} s.")
 
 
 @dataclass(frozen=True)
 class Story:
-    """Three candidates, three ends. Each part raises StoryBroken when it ends otherwise."""
+    """Three candidates and a release, four ends. Each part raises StoryBroken when it ends otherwise."""
 
     world: World
     actors: Actors
@@ -107,6 +114,23 @@ class Story:
         self._require(self._staging_is(GOOD), f"staging runs {self.world.images('staging')}")
         self._require(self._tells(run, "error rate"), "nobody is told why")
 
+    async def roll_back(self) -> None:
+        _say("\n— The good candidate is released; with a quarter of the traffic a fifth of its answers become errors —")
+        await self._type(ADA, f"promote {FINAL} {PROD}")
+        run = "prod-1"
+        await self._until(lambda: "Ship to production" in self._waiting(run), f"{run} waits for its approval")
+        await self._approve(SAM, run)
+        await self._approve(PIA, run)
+        await self._until(lambda: "Observe 25 %" in self.actors.state(run), "a quarter of the traffic is observed")
+        self.world.spoil(FINAL, "errors", env=PROD, track="canary")
+        await self._until(lambda: " – returned" in self.actors.state(run), "production is rolled back")
+        await self._until(lambda: self._is_told_of("inc-1", "rolled back"), "the incident is updated")
+        self._require(set(self.world.images(PROD).values()) == {RUNNING}, f"{PROD} runs {self.world.images(PROD)}")
+        await self._type(OLLY, "incident list")
+        await self._until(
+            lambda: any("inc-1" in text for text in self.actors.ephemerals(OLLY)), "the incident is listed"
+        )
+
     # --- what they do
 
     async def _deploy(self, version: str, run: str) -> str:
@@ -133,6 +157,10 @@ class Story:
 
     def _tells(self, run: str, words: str) -> bool:
         return any(words in text for text in self.actors.thread(run))
+
+    def _is_told_of(self, incident: str, words: str) -> bool:
+        texts = map(self.actors.text, self.actors.messages())
+        return any(incident in text and words in text.lower() for text in texts)
 
     def _is_loaded(self) -> bool:
         """Asked of the cluster: what the channel shows comes later."""
