@@ -23,7 +23,7 @@ from engine.lookups import LOOKUPS as SIMPLE_LOOKUPS
 from engine.lookups import Asking, Lookup
 from engine.naming import no_such_run, no_such_service
 from engine.outbox import Outbox
-from engine.planned import PLANNED, Target, begin, prepare, refusal, target, under_way
+from engine.planned import PLANNED, Target, begin, prepare, refusal, store_trouble, target, under_way
 from engine.ports import Ledger, Store
 from engine.prompt_answers import press
 from engine.prompts import BUTTONS as PROMPT_BUTTONS
@@ -145,14 +145,16 @@ class Desk:
         """Looks around first (no effect, repeatable), then opens the run in one transaction."""
         if received is not None and received.done_at is not None:
             return info("received.done", "This was worked on before.")
-        healthy = self._store.healthy
+        # A rollback of what is under way is nothing new: the ballast's room is kept for the likes of it.
+        healthy, leaves = self._store.healthy, intent.name == "rollback"
         wanted = await self._store.read(
-            lambda ledger: target(self._turn(ledger), intent, actor, self._procedures, healthy=healthy)
+            lambda ledger: target(self._turn(ledger), intent, actor, self._procedures, healthy=healthy or leaves)
         )
-        if intent.name == "rollback" and isinstance(wanted, Target):
+        if leaves and isinstance(wanted, Target):
             left = await self._leave(intent, actor, wanted.request, received)
             if left is not None:
                 return left
+            wanted = wanted if healthy else store_trouble()
         prepared = wanted if isinstance(wanted, Answer) else await prepare(wanted, self._settings.current, self._ports)
         if isinstance(wanted, Answer) or isinstance(prepared, Answer):
             answer = wanted if isinstance(wanted, Answer) else prepared

@@ -62,11 +62,15 @@ def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, 
         return refused("deploy.not_configured", f"{service.name} has no {intent.environment.value} in the configuration.",
                        f"Add services.{service.name}.urls.{intent.environment.value} to forge.yaml.")  # fmt: skip
     if intent.name != "plan" and not healthy:
-        return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
-                       "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
+        return store_trouble()
     to = intent.options.get("to", "")
     request = Request(service=service.name, environment=intent.environment, version=intent.version, to=to)
     return Target(request, procedure)
+
+
+def store_trouble() -> Answer:
+    return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
+                   "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
 
 
 def under_way(turn: Turn, environment: Environment, service: str) -> Run | None:
