@@ -38,6 +38,9 @@ QUICK_S, QUICK_FOR_S, SLOW_S = 0.1, 5.0, 1.0
 SURE_S = 1.0
 """For how long weight 0 must stand: a shift that was interrupted may have a write under way, which may still land where none came after it."""
 
+SILENCE = 3.0
+"""So many time-outs long an API that gives no answer is put up with: only what it answered counts for the time-out itself."""
+
 NO_BACKEND = "no_backend"
 
 LATER = "traffic.later"
@@ -84,21 +87,22 @@ class Homecoming:
         self._route_timeout_s = route_timeout_s
         self._may_be_later = may_be_later
         self._cluster = scene.ports.clusters[scene.environment]
-        self._patience = Patience(scene, timeout_s)
+        self._patience = Patience(scene, SILENCE * timeout_s)
         self._stable: Deployment | None = None
         self._canary: Deployment | None = None
         self._looked = False
+        self._answered = True
         self._share: Share | None = None
         self._stood_since: datetime | None = None
         self._zeros = 0
 
     async def _look(self) -> None:
         """The one question before the write: what stable runs, and how much of it is Available."""
-        self._looked = False
+        self._looked = self._answered = False
         answer = await self._patience.ask(f"reading {self._one.workload}", self._both)
         if answer is not None:
             self._stable, self._canary = answer
-            self._looked = True
+            self._looked = self._answered = True
 
     async def _both(self) -> tuple[Deployment | None, Deployment | None]:
         stable, canary = await asyncio.gather(
@@ -119,17 +123,22 @@ class Homecoming:
         return replace(home, verdict=replace(home.verdict, remedy=remedy))
 
     async def _until_home(self) -> Home:
-        since, looking = self._scene.ports.clock.now(), Looking(self._scene)
+        clock, looking = self._scene.ports.clock, Looking(self._scene)
+        since, silent_s = clock.now(), 0.0
         began: datetime | None = None
         while True:
+            asked_at = clock.now()
             await self._look()
             home = await self._round() if self._looked else None
             if home is not None:
                 return home
-            began = began or await self._moments.first(f"back:{self._one.workload}")
-            if looking.is_over(began, self._timeout_s):
-                return self._too_late((self._scene.ports.clock.now() - began).total_seconds())
+            if began is None:
+                began = await self._moments.first(f"back:{self._one.workload}")
+            elif self._answered and looking.is_over(began, self._timeout_s + silent_s):
+                return self._too_late((clock.now() - began).total_seconds())
             await self._pause(since)
+            if not self._answered:
+                silent_s += (clock.now() - asked_at).total_seconds()
 
     async def _pause(self, since: datetime) -> None:
         clock = self._scene.ports.clock
@@ -151,6 +160,7 @@ class Homecoming:
         what = f"shifting the traffic of {self._one.workload} back"
         share = await self._patience.ask(what, self._step_back)
         if share is None:
+            self._answered = False
             return None
         self._share = share
         if share.code and not share.true_ratio:
@@ -204,8 +214,10 @@ class Homecoming:
         self._stood_since = None
         if verdict.outcome is Outcome.FAIL:
             return self._home(verdict)
+        # The time of this answer: keeping the moment may take long when the store is in trouble, and that isn't the router's.
+        now = self._scene.ports.clock.now()
         set_at = await self._moments.first(f"set:{self._one.workload}")
-        waited_s = (self._scene.ports.clock.now() - set_at).total_seconds()
+        waited_s = (now - set_at).total_seconds()
         if self._one.driver != REPLICAS and waited_s >= self._route_timeout_s:
             return self._home(verdict)
         self._scene.doing(f"{verdict.reason}, for {duration(round(waited_s))}")

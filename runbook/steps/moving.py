@@ -163,8 +163,9 @@ class Move:
             return Moved(pods)
         self._say(f"setting {self._weight} % for {target.canary}")
         share: Share | None = await persistent(self._scene, lambda: self._cluster.set_weight(target, self._weight))
+        asked_at = self._scene.ports.clock.now()
         since = await self._moments.first(f"set:{target.workload}")
-        return await self._until_accepted(target, share, since)
+        return await self._until_accepted(target, share, since, asked_at)
 
     async def _foreign_weight(self, target: TrafficTarget) -> Verdict | None:
         """Only the weight before this step's, and its own after an interruption, may stand there: another is somebody's decision."""
@@ -191,7 +192,10 @@ class Move:
     async def _still_ours(self) -> Verdict | None:
         return await still_ours(self._scene, self._one.canary, canary_images(self._scene.facts, self._one.canary))
 
-    async def _until_accepted(self, target: TrafficTarget, share: Share | None, since: datetime) -> Moved:
+    async def _until_accepted(
+        self, target: TrafficTarget, share: Share | None, since: datetime, asked_at: datetime
+    ) -> Moved:
+        """asked_at: of that share: keeping a moment may take long when the store is in trouble, and that is not the router's time."""
         clock, patience = self._scene.ports.clock, Patience(self._scene)
         while True:
             now = clock.now()
@@ -200,13 +204,14 @@ class Move:
                 if verdict.outcome is Outcome.PASS:
                     at = await self._moments.first(f"accepted:{target.workload}")
                     return Moved(verdict, entry_of(target, self._weight, share, at))
-                waited_s = (now - since).total_seconds()
+                waited_s = (asked_at - since).total_seconds()
                 if verdict.outcome is Outcome.FAIL or waited_s >= self._bounds.route_timeout_s:
                     return Moved(verdict)
                 self._say(
                     f"{verdict.reason}; the canary's true share is {share_words(share)}, for {duration(round(waited_s))}"
                 )
             await clock.sleep_until(now + timedelta(seconds=POLL_S))
+            asked_at = clock.now()
             share = await patience.ask(f"waiting for {target.workload}", lambda: self._asked(target))
 
     async def _asked(self, target: TrafficTarget) -> Share:
