@@ -68,8 +68,13 @@ def ticked(b: Bench) -> dict[str, str]:
     return {tick.item: tick.by_name for tick in b.rows(Tick)}
 
 
-async def frozen(b: Bench) -> None:
+async def held_by_a_freeze(b: Bench) -> str:
+    """A run that was under way when somebody set a freeze, and stands at its gate."""
+    b.outside.takes_s["look"] = 60.0
+    run = await b.deploy()
     await b.store.write(lambda ledger: ledger.add(FREEZE))
+    await b.until(run, "held")
+    return run
 
 
 @pytest.mark.usefixtures("asking")
@@ -130,9 +135,7 @@ async def test_a_checklist_that_waits_for_nobody_is_ticked_after_the_end(
 @pytest.mark.usefixtures("asking")
 async def test_a_gate_is_overridden_by_two_people_loudly_and_leaves_something_to_do(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        await frozen(b)
-        run = await b.deploy()
-        await b.until(run, "held")
+        run = await held_by_a_freeze(b)
 
         asked = await b.act("override", SAM, run=run, reason="agreed with operations", options={"gate": "no freeze"})
         assert asked.ok, asked
@@ -160,9 +163,7 @@ async def test_a_gate_is_overridden_by_two_people_loudly_and_leaves_something_to
 @pytest.mark.usefixtures("asking")
 async def test_an_override_is_refused_without_a_reason_a_role_or_a_gate_that_holds(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        await frozen(b)
-        run = await b.deploy()
-        await b.until(run, "held")
+        run = await held_by_a_freeze(b)
         assert (await b.act("override", SAM, run=run, options={"gate": "no freeze"})).code == "override.reason"
         assert (
             await b.act("override", PIA, run=run, reason="x", options={"gate": "no freeze"})
@@ -179,9 +180,7 @@ async def test_an_override_is_refused_without_a_reason_a_role_or_a_gate_that_hol
 @pytest.mark.usefixtures("asking")
 async def test_a_refused_override_leaves_the_run_held_and_a_late_click_is_told_why(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        await frozen(b)
-        run = await b.deploy()
-        await b.until(run, "held")
+        run = await held_by_a_freeze(b)
         await b.act("override", SAM, run=run, reason="please", options={"gate": "no freeze"})
         [override] = b.rows(Override)
         assert (await b.act("reject", BOTH, button=button(b, "reject", override=override.id))).ok
@@ -194,9 +193,7 @@ async def test_a_refused_override_leaves_the_run_held_and_a_late_click_is_told_w
 @pytest.mark.usefixtures("asking")
 async def test_an_override_of_a_run_that_went_on_is_void(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        await frozen(b)
-        run = await b.deploy()
-        await b.until(run, "held")
+        run = await held_by_a_freeze(b)
         await b.act("override", SAM, run=run, reason="please", options={"gate": "no freeze"})
         [override] = b.rows(Override)
         await b.store.write(lambda ledger: ledger.remove(FreezeRow, environment="staging", service="*"))
