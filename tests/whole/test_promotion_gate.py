@@ -99,9 +99,9 @@ async def test_a_scan_that_is_missing_or_stale_holds_until_ci_has_scanned(stage:
 
 
 async def test_the_first_release_of_a_service_passes_without_any_history() -> None:
-    def without_baselines(window: str, interval: str) -> str:
+    def without_baselines(window: str, interval: str, *, beside: tuple[str, str, str]) -> str:
         """As a Prometheus that has only just begun to record."""
-        groups = rules_text(window, interval).split("  - name: ")
+        groups = rules_text(window, interval, beside=beside).split("  - name: ")
         return "  - name: ".join(group for group in groups if not group.startswith("forge:baseline:"))
 
     product = Product(PRODUCT.serve, without_baselines, PRODUCT.hints)
