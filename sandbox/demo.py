@@ -124,11 +124,11 @@ class Story:
         await self._until(lambda: "Observe 25 %" in self.actors.state(run), "a quarter of the traffic is observed")
         self.world.spoil(FINAL, "errors", env=PROD, track="canary")
         await self._until(lambda: " – returned" in self.actors.state(run), "production is rolled back")
-        await self._until(lambda: self._is_told_of("inc-1", "rolled back"), "the incident is updated")
+        await self._until(lambda: self._is_told_of("incident-1", "rolled back"), "the incident is updated")
         self._require(set(self.world.images(PROD).values()) == {RUNNING}, f"{PROD} runs {self.world.images(PROD)}")
         await self._type(OLLY, "incident list")
         await self._until(
-            lambda: any("inc-1" in text for text in self.actors.ephemerals(OLLY)), "the incident is listed"
+            lambda: any("incident-1" in text for text in self.actors.ephemerals(OLLY)), "the incident is listed"
         )
 
     # --- what they do
