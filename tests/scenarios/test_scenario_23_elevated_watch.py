@@ -25,12 +25,14 @@ async def test_after_100_percent_the_release_stays_in_elevated_watch_for_60_minu
     async with production(tmp_path, policy=SHORT_PHASES) as s:
         await s.is_watched()
         since = s.clock.now()
+        await s.clock.advance(timedelta(minutes=59))
+        assert s.at() == "Elevated watch"
+        assert s.replicas() == {"web": SIZE, "worker": 0, "web-canary": SIZE, "worker-canary": SIZE}
+        assert s.images()["web"] == OLD["web"], "the previous version stands until the watch is over"
         await s.until(lambda: s.at() != "Elevated watch")
         assert timedelta(minutes=60) <= s.clock.now() - since < timedelta(minutes=61)
         full = datetime.fromisoformat(s.run().facts["shifted"]["100"])
         assert s.clock.now() - full >= timedelta(minutes=60)
-        assert s.replicas() == {"web": SIZE, "worker": 0, "web-canary": SIZE, "worker-canary": SIZE}
-        assert s.images()["web"] == OLD["web"], "the previous version stands until the watch is over"
         assert await s.ends() == "completed"
         assert s.weights == [5, 25, 100, 0]
         assert (s.images(), s.replicas(), s.weight) == (NEW, dict.fromkeys(NEW, SIZE), 0)
