@@ -19,7 +19,7 @@ from engine.engine import Engine
 from engine.memory import LedgerMemory
 from engine.records import Button, Outgoing, Run, Sealed, Segment, StepRow
 from engine.settings import Settings
-from handlers.consumer import SlackConsumer
+from handlers.consumer import SlackConsumer, asks_for_a_reason
 from messages.showing import Showing
 from runbook.criteria import Weight
 from runbook.errors import ForgeError, StoreUnavailable
@@ -191,7 +191,7 @@ class Stage:
         number = {s.hash: s.number for s in self.rows(Segment)}
         found = [b for b in self.rows(Button, action=action) if b.index == index]
         buttons = sorted(found, key=lambda b: (b.created_at, number[b.plan_hash]))
-        kind = "view" if action in ("reject", "abort") else "click"
+        kind = "view" if asks_for_a_reason(action) else "click"
         return Deed(who, kind, {"action": action, "button": buttons[card].id, "reason": reason}, trigger)
 
     async def at_once(self, *deeds: Deed) -> list[str]:
