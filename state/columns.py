@@ -9,8 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import JSON, DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 REPLACEMENT = "\ufffd"
@@ -70,7 +69,7 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-JSON_COLUMN: TypeEngine[Any] = JsonText().with_variant(postgresql.JSON(none_as_null=True), "postgresql")
+JSON_COLUMN: TypeEngine[Any] = JsonText().with_variant(JSON(none_as_null=True), "postgresql")
 """On PostgreSQL `json`, not `jsonb`: it keeps the very bytes, which the audit log's hashes cover."""
 
 

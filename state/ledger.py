@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Executable, Row, Table, bindparam, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from engine.ports import Exists
@@ -116,7 +116,11 @@ def _delete(shape: _Shape, wording: tuple[tuple[str, str], ...]) -> Executable:
 
 
 def _insert(dialect: str, table: Table) -> Any:
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # 2 MB that SQLite has no use for
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 @lru_cache(maxsize=64)

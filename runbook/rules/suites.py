@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runbook.reports.junit import TestReport
 from runbook.rules.job_ends import judge_end
 from runbook.rules.jobs import End, Way
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, listing
+
+if TYPE_CHECKING:
+    from runbook.reports.junit import TestReport
 
 _NAMED = 3
 _PARTLY = "its JUnit XML is cut off or unreadable in part"

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from runbook.charts import Chart
 from runbook.errors import ForgeError, Permanent, Temporary
 from runbook.jobs import JobTemplate, PerformanceTarget, Stage, SuiteKind
 from runbook.plan import Result, Scene, Work
 from runbook.ports import JobState
-from runbook.reports.junit import TestReport, read_junit
 from runbook.reports.load_summary import LoadSummary, Unreadable, read_load_summary
 from runbook.rules.job_ends import judge_end, judge_migration
 from runbook.rules.jobs import End
@@ -25,6 +24,9 @@ from runbook.rules.suites import judge_suite, suite_fact
 from runbook.steps.job_running import ERRORS_TOLERATED_S, POLL_S, JobWork, patiently
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, listing
+
+if TYPE_CHECKING:
+    from runbook.reports.junit import TestReport
 
 T = TypeVar("T")
 
@@ -92,6 +94,8 @@ class RunSuite(JobWork):
         return {"FORGE_SUITE": self.suite}
 
     async def judge(self, scene: Scene, end: End) -> Result:
+        from runbook.reports.junit import read_junit  # its XML parsers are loaded only where a suite has ended
+
         report: TestReport | None = None
         if end.log is not None:
             report = await _read(read_junit, end.log.text)
