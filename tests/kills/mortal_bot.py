@@ -2,7 +2,8 @@
 
 A boundary is a transaction that writes an audit entry or moves a message: found in what the bot writes, never listed by hand. It dies before
 the commit (what was done outside is not on record) and, in a later life, after it. MORTAL_FILE keeps the deaths that are behind it;
-MORTAL_KINDS says which boundaries count: `audit`, `outbox`, or none for a bot that is killed from outside.
+MORTAL_KINDS says which boundaries count: `audit`, `outbox`, or none for a bot that is killed from outside. MORTAL_EVERY: of those only
+every n-th is deadly, from the first on that has MORTAL_FROM in its name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ FILE = Path(os.environ["MORTAL_FILE"])
 PID = FILE.with_suffix(".pid")
 DEATHS = FILE.with_suffix(".deaths")
 KINDS = frozenset(os.environ["MORTAL_KINDS"].split(","))
+EVERY = int(os.environ.get("MORTAL_EVERY", "1"))
+FROM = os.environ.get("MORTAL_FROM", "")
 
 
 SEEN: list[str] = []
@@ -61,13 +64,14 @@ def watch_ledger() -> None:
 
 def die_once(boundary: str) -> None:
     behind = FILE.read_text().splitlines() if FILE.exists() else []
-    if boundary in behind:
+    if boundary in behind or not (behind or FROM in boundary):
         return
     with FILE.open("a") as file:
         file.write(boundary + "\n")
         file.flush()
         os.fsync(file.fileno())
-    os.kill(os.getpid(), signal.SIGKILL)
+    if len(behind) % EVERY == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def make_mortal() -> None:
