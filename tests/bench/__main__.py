@@ -15,15 +15,17 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.bench import acknowledgement, crowd, decision, footprint, verification
+from tests.bench import acknowledgement, canary, crowd, decision, footprint, observation, verification
 from tests.bench.figures import Figure, table
 from tests.bench.surroundings import warm_up
 
 Measure = Callable[..., Coroutine[Any, Any, list[Figure]]]
 MEASURES: dict[str, Measure] = {
     "acknowledgement": acknowledgement.measure,
+    "canary": canary.measure,
     "decision": decision.measure,
     "crowd": crowd.measure,
+    "observation": observation.measure,
     "verification": verification.measure,
     "footprint": footprint.measure,
 }

@@ -63,13 +63,13 @@ class TellingBot(Bot):
         tell("started")
 
     async def _ask_everybody(self) -> None:
-        """Asks each cluster and each Prometheus something, as the first deployment after a start does; that nobody answers is no matter."""
+        """Asks each cluster and each Prometheus something, as the first deployment after a start does; whether anybody answers is no matter."""
         asked = [cluster.deployment("bench") for cluster in self.adapters.clusters.values()]
         asked += [metrics.query("up") for metrics in self.adapters.metrics.values()]  # type: ignore[misc]
         asked += [self.adapters.code.tag("acme/svc-0001", "v1.0.0-rc.1")]  # type: ignore[list-item]
         for answer in await asyncio.gather(*asked, return_exceptions=True):
-            if not isinstance(answer, ForgeError):
-                raise RuntimeError(f"somebody answered: {answer!r}")
+            if isinstance(answer, BaseException) and not isinstance(answer, ForgeError):
+                raise answer
 
 
 if __name__ == "__main__":

@@ -18,13 +18,16 @@ INTERVAL_S = 1.0
 DECISION_S = 4 * INTERVAL_S
 """Two scrapes, the rules' interval and a tick; the minimum sample is there before the canary turns bad."""
 
+CUSTOMERS_PER_S = 150.0
+"""As much as it takes for the sample to be there within a scrape: what is measured is not how long customers take to come."""
+
 ZERO_S = 1.0
 
 
 async def measure(folder: Path, *, quick: bool) -> list[Figure]:
     """One world; each release is rolled back before the next."""
     times = []
-    async with Stage(tempo=tempo(), folder=folder) as stage:
+    async with Stage(tempo=tempo(customers_per_s=CUSTOMERS_PER_S), folder=folder) as stage:
         await prove(stage)
         for _ in range(1 if quick else RELEASES):
             times.append(await _one(stage))

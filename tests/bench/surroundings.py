@@ -57,7 +57,7 @@ _FIRST = """\
   {name}: &service
     repository: acme/{name}
     workloads: [{{name: {name}, container: app, image: {host}/acme/{name}}}]
-    urls: {{staging: "http://{name}.staging.test"}}
+    urls: {{staging: "http://{name}.staging.test"{prod}}}
     required_checks: [build, test]
     secrets: {{smoke: {{env: BENCH_TOKEN}}}}
     smoke:
@@ -69,23 +69,28 @@ _OTHER = """\
     <<: *service
     repository: acme/{name}
     workloads: [{{name: {name}, container: app, image: {host}/acme/{name}}}]
-    urls: {{staging: "http://{name}.staging.test"}}
+    urls: {{staging: "http://{name}.staging.test"{prod}}}
 """
 
 
-def services_yaml(count: int) -> str:
-    """As somebody with a thousand of them would write it: what they have in common stands once."""
+def services_yaml(count: int, production: str = "") -> str:
+    """As somebody with a thousand of them would write it: what they have in common stands once. production: where all of them answer."""
     names = [service_name(number) for number in range(1, count + 1)]
-    texts = [(_FIRST if n == 0 else _OTHER).format(name=name, host=REPOSITORY_HOST) for n, name in enumerate(names)]
+    texts = [
+        (_FIRST if n == 0 else _OTHER).format(
+            name=name, host=REPOSITORY_HOST, prod=f', prod: "{production}/{name}"' if production else ""
+        )
+        for n, name in enumerate(names)
+    ]
     return "services:\n" + "".join(texts)
 
 
-def forge_yaml(slack: LocalSlack, prometheus: str) -> dict[str, Any]:
-    """All but the services. prometheus: its address. The policy's numbers are the runbook's."""
+def forge_yaml(slack: LocalSlack, prometheus: str, *environments: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """All but the services. prometheus: its address. The policy's numbers are the runbook's, but for these."""
     return {
         "slack": {"channel": staff.RELEASES, "team": slack.workspace.team_id, "api_url": slack.api_url},
         "roles": {role: list(members) for role, members in staff.ROLES.items()},
-        "environments": {"staging": {"kubernetes": {"context": "staging", "namespace": "staging"}}},
+        "environments": {env: {"kubernetes": {"context": env, "namespace": env}} for env in environments},
         "integrations": {
             "kubernetes": {"kubeconfig": "kubeconfig"},
             "prometheus": {"url": prometheus},
@@ -93,21 +98,31 @@ def forge_yaml(slack: LocalSlack, prometheus: str) -> dict[str, Any]:
         },
         "server": {"port": 0},
         "audit": {"checkpoints": ["checkpoints"]},
+        "policy": dict(policy),
     }
 
 
 class Place:
-    """A folder with everything that a bot needs to start. services: how many are configured."""
+    """A folder with everything that a bot needs to start. services: how many are configured. production: where they answer in production;
+    empty: there is only staging. policy: what differs from the runbook's."""
 
     def __init__(
-        self, folder: Path, slack: LocalSlack, *, prometheus: str = "http://127.0.0.1:9", services: int = 1
+        self,
+        folder: Path,
+        slack: LocalSlack,
+        *,
+        prometheus: str = "http://127.0.0.1:9",
+        services: int = 1,
+        production: str = "",
+        policy: Mapping[str, Any] | None = None,
     ) -> None:
+        environments = ("staging", "prod") if production else ("staging",)
         self.folder = folder
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.config = folder / "forge.yaml"
-        write_yaml(self.config, forge_yaml(slack, prometheus))
-        self.config.write_text(self.config.read_text() + services_yaml(services))
-        write_kubeconfig(folder / "kubeconfig", "http://127.0.0.1:9", {"staging": "staging"}, "t", None)
+        write_yaml(self.config, forge_yaml(slack, prometheus, *environments, policy=policy or {}))
+        self.config.write_text(self.config.read_text() + services_yaml(services, production))
+        write_kubeconfig(folder / "kubeconfig", "http://127.0.0.1:9", {env: env for env in environments}, "t", None)
         key = folder / "audit-key.pem"
         if not key.exists():
             key.write_text(new_private_key())
@@ -206,11 +221,13 @@ async def bot(place: Place, *, looked_at: int = 0, clusters: bool = False) -> As
 
 
 @contextlib.asynccontextmanager
-async def prometheus(folder: Path, services: int) -> AsyncIterator[str]:
-    """The address of a Prometheus-shaped server in a process of its own."""
+async def prometheus(
+    folder: Path, services: int, environment: str = "staging", tracks: Sequence[str] = ("stable",)
+) -> AsyncIterator[str]:
+    """The address of a Prometheus-shaped server in a process of its own, which answers in the services' place as well."""
     log = folder / "series.log"
-    names = [service_name(1), str(services)]
-    async with child("tests.bench.series_server", names, environment=clean_environment({}), log=log) as running:
+    about = [service_name(1), str(services), environment, *tracks]
+    async with child("tests.bench.series_server", about, environment=clean_environment({}), log=log) as running:
         yield str((await running.until("listening"))["url"])
 
 

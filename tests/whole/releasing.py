@@ -73,7 +73,7 @@ def assert_stable_has_everything(stage: Stage) -> None:
 async def end_incidents(stage: Stage) -> None:
     """Olly resolves what is open: a grave incident holds releases up."""
     for number in range(1, 20):
-        await stage.command("U0OLLY", f"incident resolve inc-{number}")
+        await stage.command("U0OLLY", f"incident resolve incident-{number}")
 
 
 @dataclass

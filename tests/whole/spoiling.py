@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,13 +25,14 @@ SAMPLE = 30
 ERRORS = "errors"
 
 
-def tempo(phase: str = "90s", **triggers: Any) -> Tempo:
+def tempo(phase: str = "90s", customers_per_s: float | None = None, **triggers: Any) -> Tempo:
     """All but the comparison with stable take far longer than it: nothing else can speak first. It begins with a quarter of the traffic."""
     slow = {"core_for": "90s", **triggers}
-    return short(
+    quick = short(
         observation="5s", guards_for="90s", validates=(), database=False, phase=phase, phase_max="120s",
         triggers=slow, weights=(25, 100),
     )  # fmt: skip
+    return quick if customers_per_s is None else replace(quick, production_per_s=customers_per_s)
 
 
 @dataclass(frozen=True)
