@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from runbook.database_ports import BackupLedger, BackupRepository, Databases, RestoreHost
 from runbook.errors import Permanent
 from runbook.jobs import JobOrder
 from runbook.values import Environment, Release, Role
@@ -605,7 +606,8 @@ class Memory(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """The outside world, wired once at start. clusters and metrics: per environment."""
+    """The outside world, wired once at start. clusters and metrics: per environment. repository, restore_host, backup_ledger: None where no
+    database is configured."""
 
     clock: Clock
     clusters: Mapping[Environment, Cluster]
@@ -619,3 +621,7 @@ class Ports:
     scans: tuple[ScanReports, ...] = ()
     people: People = field(default_factory=lambda: NoPeople())
     backups: Backups = field(default_factory=lambda: NoBackups())
+    databases: Databases = field(default_factory=dict)
+    repository: BackupRepository | None = None
+    restore_host: RestoreHost | None = None
+    backup_ledger: BackupLedger | None = None

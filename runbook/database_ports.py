@@ -1,0 +1,160 @@
+"""What the backup and restore procedures ask of the outside world. Runbook: PostgreSQL Backup and Restore Procedures.
+
+As of every port: each call is bounded in time and raises `runbook.errors` alone. Whatever makes or drops something does nothing more when
+it is asked again: names come from the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from runbook.backups import (
+    BackupOrder,
+    BackupRecord,
+    DrillRecord,
+    Instance,
+    Made,
+    Manifest,
+    Progress,
+    RecoveryWindow,
+    RestoreChecks,
+    RestoredFacts,
+    ServerFacts,
+    WalSegment,
+)
+from runbook.values import Environment
+
+Tell = Callable[[Progress], None]
+"""Called about once a second by whatever takes long; quick, and never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The repository as it answered. where: its address for people, without secrets. encrypted: recipients are configured, so that nothing is
+    stored in the clear. free_bytes: None where that can't be known (object storage)."""
+
+    where: str
+    writable: bool
+    encrypted: bool
+    in_transit: bool
+    free_bytes: int | None
+    problem: str = ""
+
+
+class Database(Protocol):
+    """One service's database in one environment, as a subject: looked at and copied, never written to."""
+
+    async def look(self) -> ServerFacts: ...
+
+    async def dump(self, order: BackupOrder, tell: Tell) -> Made:
+        """`pg_dump -Fc`, encrypted on its way into the repository and decoded by `pg_restore` beside it. A repeat of the same order begins
+        anew. Raises Permanent for what no repeat would change (no client program of that version, a refused connection)."""
+
+    async def base_backup(self, order: BackupOrder, tell: Tell) -> Made:
+        """`pg_basebackup` with its manifest, checked by `pg_verifybackup`, then encrypted into the repository."""
+
+
+class BackupRepository(Protocol):
+    """Where backups are kept: encrypted, each under a name of its own, with a signed manifest that is published last."""
+
+    async def destination(self) -> Destination:
+        """Writes, reads and removes a small object."""
+
+    async def confirm(self, order: BackupOrder, made: Made) -> bool:
+        """Reads every stored byte again and compares its hash."""
+
+    async def publish(self, manifest: Manifest) -> None:
+        """Signs and creates; never overwrites. Raises Conflict where another manifest has this id; the same one is fine."""
+
+    async def manifest(self, backup_id: str) -> Manifest | None:
+        """With a good signature of forge's own key, about this very id. Raises Permanent("backups.forged") otherwise; None: there is none."""
+
+    async def remove(self, backup_id: str) -> None:
+        """Its manifest first, then its files; what is not there any more is fine."""
+
+    async def published(self) -> tuple[str, ...]:
+        """Ids of what has a manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOrder:
+    """name: of the instance, from the run. until: recover to this moment; None: all that the backup has. major: of the server."""
+
+    name: str
+    manifest: Manifest
+    until: datetime | None = None
+
+
+class RestoreHost(Protocol):
+    """Where restored databases stand: apart from everything else, and gone afterwards."""
+
+    async def fetch(self, order: RestoreOrder, tell: Tell) -> None:
+        """Everything that is needed, into scratch space: hashes of the stored bytes checked, then decrypted whole, then hashes of the plain
+        bytes checked. Only after that may a PostgreSQL program read any of it. Raises Permanent("backups.tampered") otherwise, and
+        Permanent("backups.gap") where WAL up to `until` isn't whole."""
+
+    async def provision(self, order: RestoreOrder) -> Instance:
+        """A server of the same major version that accepts connections of forge alone; the one of this name, where there is one already."""
+
+    async def restore(self, order: RestoreOrder, instance: Instance, tell: Tell) -> datetime | None:
+        """Fills it: `pg_restore` of a dump, or replay of WAL onto a base backup. Returns the moment that was recovered to, of the latter.
+        What was half restored under this name is dropped first."""
+
+    async def check(self, instance: Instance, checks: RestoreChecks) -> RestoredFacts: ...
+
+    async def drop(self, name: str) -> None:
+        """Ends it and wipes its files and scratch space; what is not there is fine."""
+
+    async def standing(self) -> tuple[str, ...]:
+        """Names of everything that stands or left files."""
+
+
+class BackupLedger(Protocol):
+    """forge's own record, with its audit entries. Every call may be repeated."""
+
+    async def began(self, order: BackupOrder) -> None: ...
+
+    async def made(self, order: BackupOrder, made: Made) -> None:
+        """STORED, or DECODED where it was."""
+
+    async def published(self, manifest: Manifest) -> None: ...
+
+    async def failed(self, backup_id: str, reason: str) -> None: ...
+
+    async def proven(self, backup_id: str, *, checked: bool) -> None:
+        """RESTORED, and VERIFIED where the post-restore checks passed. Never backwards."""
+
+    async def busy(self, backup_id: str, run: str) -> None:
+        """A run is reading it; empty: no longer."""
+
+    async def deleted(self, backup_id: str, why: str) -> None: ...
+
+    async def planned(self, environment: Environment, service: str, run: str, plan: Mapping[str, object]) -> None:
+        """The retention's dry run, into the audit log, before anything is deleted."""
+
+    async def drilled(self, drill: DrillRecord) -> None: ...
+
+    async def records(self, service: str, environment: Environment) -> tuple[BackupRecord, ...]:
+        """All that are on record, the newest first, failed and deleted ones too."""
+
+    async def record(self, backup_id: str) -> BackupRecord | None: ...
+
+    async def drills(self, service: str, environment: Environment) -> tuple[DrillRecord, ...]:
+        """The newest first."""
+
+    async def segment(self, segment: WalSegment) -> None: ...
+
+    async def segments(self, service: str, environment: Environment) -> tuple[WalSegment, ...]:
+        """In order of timeline and name."""
+
+    async def forget_segments(self, service: str, environment: Environment, before: str, timeline: int) -> None: ...
+
+    async def window(self, service: str, environment: Environment) -> RecoveryWindow | None:
+        """Of point-in-time recovery; None where there is no base backup with unbroken WAL after it."""
+
+
+Databases = Mapping[tuple[str, Environment], Database]
+"""(service, environment) -> the database that is configured there."""
