@@ -46,6 +46,7 @@ RESTORABLE = (BackupState.DECODED, BackupState.RESTORED, BackupState.VERIFIED)
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
     """A PostgreSQL server as it answered. version_num: `server_version_num`. system_identifier: of `pg_control_system()`, as text.
+    database: the name of the one database.
 
     database_bytes: size of the one database. lsn: current position, `16/B374D848`; of a standby the replayed one. keep_bytes:
     `max_slot_wal_keep_size`, None for unlimited (-1). encrypted: the connection that asked is.
@@ -62,6 +63,7 @@ class ServerFacts:
     keep_bytes: int | None
     encrypted: bool
     at: datetime
+    database: str = ""
 
     @property
     def major(self) -> int:
@@ -247,7 +249,8 @@ class BackupRecord:
 
     @property
     def restorable(self) -> bool:
-        return self.state in RESTORABLE
+        """Read back whole, and published: what has no manifest yet is nobody's backup."""
+        return self.state in RESTORABLE and bool(self.manifest)
 
 
 @dataclass(frozen=True, slots=True)

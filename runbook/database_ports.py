@@ -6,7 +6,7 @@ it is asked again: names come from the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -77,6 +77,9 @@ class BackupRepository(Protocol):
 
     async def published(self) -> tuple[str, ...]:
         """Ids of what has a manifest."""
+
+    async def remove_segments(self, segments: Sequence[WalSegment]) -> None:
+        """The stored bytes of archived WAL that no kept base backup needs; what is not there any more is fine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from runbook.backups import RestoreChecks
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion
 from runbook.jobs import JobTemplate, Migration, Performance, Suite
@@ -264,6 +265,32 @@ class ProdPolicy:
     burn: BurnPolicy = field(default_factory=BurnPolicy)
 
 
+RETENTION_S: Mapping[Environment, float] = {
+    Environment.DEV: 7 * DAY_S,
+    Environment.STAGING: 14 * DAY_S,
+    Environment.PROD: 35 * DAY_S,
+}
+"""Runbook: Backup Policy, "Retention". Less is refused by configuration."""
+
+
+@dataclass(frozen=True)
+class BackupsPolicy:
+    """Runbook: Backup Policy. full, base, drill: RFC 5545 rules, placed in `time_zone` (an IANA name): when a logical backup, a physical base
+    backup and a restore drill are begun; empty: never by themselves. retention_s: how long a backup is kept, counted from its completion.
+    wal_switch_s: at most so much time passes between two WAL segments of a database that isn't idle. missed_after_s: a run that was due so
+    long ago and has not begun counts as missed. sign_off_s: how long the Database Owner has for the sign-off.
+    """
+
+    full: str = "FREQ=DAILY;BYHOUR=2;BYMINUTE=0;BYSECOND=0"
+    base: str = "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3;BYMINUTE=0;BYSECOND=0"
+    drill: str = "FREQ=WEEKLY;BYDAY=MO;BYHOUR=4;BYMINUTE=0;BYSECOND=0"
+    time_zone: str = "UTC"
+    retention_s: Mapping[Environment, float] = field(default_factory=lambda: dict(RETENTION_S))
+    wal_switch_s: float = 5 * MINUTE_S
+    missed_after_s: float = 2 * HOUR_S
+    sign_off_s: float = 24 * HOUR_S
+
+
 @dataclass(frozen=True)
 class Policy:
     commands: Mapping[str, tuple[Role, ...]] = field(default_factory=lambda: dict(DEFAULT_COMMAND_ROLES))
@@ -281,6 +308,7 @@ class Policy:
     jobs: JobsPolicy = field(default_factory=JobsPolicy)
     migrations: MigrationsPolicy = field(default_factory=MigrationsPolicy)
     criteria: tuple[Criterion, ...] = DEFAULT_CRITERIA
+    backups: BackupsPolicy = field(default_factory=BackupsPolicy)
 
 
 def prod_windows(policy: Policy) -> ProdWindows:
@@ -366,6 +394,13 @@ class Service:
     canary_urls: Mapping[Environment, str] = field(default_factory=dict)
     database: bool = True
     """Whether it has one, whose backup production asks for."""
+
+    restore_checks: RestoreChecks = field(default_factory=RestoreChecks)
+    restore_switch: JobTemplate | None = None
+    """The Job that leads the traffic to a restored database, after the sign-off; None: people do."""
+
+    restore_sanitise: JobTemplate | None = None
+    """The Job that takes customers' data out of what was restored elsewhere; without it nothing is restored elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runbook.plan import Plan
@@ -15,12 +15,18 @@ from runbook.verdicts import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What somebody asked for. version: empty for a rollback: what runs now. to: the version to go back to; empty: the one before."""
+    """What somebody asked for. version: empty for a rollback: what runs now. to: the version to go back to; empty: the one before.
+
+    options: what backup, drill and restore take beside it: `backup` (an id; empty: the newest restorable one), `at` (ISO time, aware: the
+    moment to recover to, a point in time; empty: all that the backup has) and `from` (the environment whose backup it is; empty: the same).
+    The engine turns what was typed into these before it calls the procedure.
+    """
 
     service: str
     environment: Environment
     version: str
     to: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
