@@ -1,0 +1,6 @@
+"""Where backups are kept: encrypted with age on their way, in a local folder or object storage, each with a signed manifest."""
+
+from integrations.backups.address import RepositoryAddress
+from integrations.backups.repository import Repository, Signer, backup_place
+
+__all__ = ["Repository", "RepositoryAddress", "Signer", "backup_place"]

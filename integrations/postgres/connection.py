@@ -1,0 +1,164 @@
+"""How a PostgreSQL server is reached: by libpq's own words, with the password in files that only forge's user can read.
+
+A password never gets into an argument, the environment of a child, an error or a representation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from runbook.errors import Permanent
+
+SYSTEM: Final = "postgres"
+ENCRYPTED_MODES: Final = ("require", "verify-ca", "verify-full")
+MODES: Final = ("disable", "allow", "prefer", *ENCRYPTED_MODES)
+CONNECT_TIMEOUT_S: Final = 10
+_SERVICE: Final = "forge"
+
+_KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "TZDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Of forge's own environment, what its children get: none of its tokens, and none of libpq's variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresConnection:
+    """One database of one server, as one user. host: a name, an address, or the folder of a Unix socket (begins with `/`).
+
+    sslrootcert: file with the certificates that may have signed the server's; `system` for the machine's own. Raises
+    Permanent("postgres.insecure") for a connection below `sslmode=require`, other than to this very machine, and
+    Permanent("postgres.settings") for what can't be written into libpq's files.
+    """
+
+    host: str
+    name: str
+    user: str
+    password: str = field(default="", repr=False)
+    port: int = 5432
+    sslmode: str = "verify-full"
+    sslrootcert: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.host, self.name, self.user, self.password, self.sslrootcert)
+        if any(mark in text for text in texts for mark in "\r\n\0") or self.sslmode not in MODES or not self.name:
+            cause = f"the settings of the database {self.name!r} can't be used"
+            raise Permanent(
+                SYSTEM, "settings", cause, f"No value may have a line break; sslmode is one of {', '.join(MODES)}"
+            )
+        if self.sslmode not in ENCRYPTED_MODES and not self.local:
+            cause = f"the connection to {self.where} would not have to be encrypted (sslmode={self.sslmode})"
+            raise Permanent(SYSTEM, "insecure", cause, "Use sslmode: require or, better, verify-full")
+
+    @property
+    def local(self) -> bool:
+        """The server is on this machine: a Unix socket or loopback, every host of a list."""
+        return all(_is_local(host) for host in self.host.split(","))
+
+    @property
+    def encrypted(self) -> bool:
+        """The client insists on TLS."""
+        return self.sslmode in ENCRYPTED_MODES
+
+    @property
+    def where(self) -> str:
+        """For people: without any secret."""
+        return f"{self.name} at {self.host or 'the local socket'}:{self.port}"
+
+    def parameters(self) -> dict[str, str]:
+        """libpq's keywords, without the password."""
+        words = {
+            "host": self.host,
+            "port": str(self.port),
+            "dbname": self.name,
+            "user": self.user,
+            "sslmode": self.sslmode,
+            "sslrootcert": self.sslrootcert,
+            "connect_timeout": str(CONNECT_TIMEOUT_S),
+            "application_name": "forge",
+            "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
+            "tcp_user_timeout": "60000",
+        }
+        return {word: value for word, value in words.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFiles:
+    """A connection as files for child processes. folder: theirs alone, 0700, for as long as the block lasts."""
+
+    folder: Path
+    service_file: Path
+    password_file: Path
+
+    @property
+    def target(self) -> str:
+        """What goes into `--dbname=`."""
+        return f"service={_SERVICE}"
+
+    def environment(self, options: str = "") -> dict[str, str]:
+        """All of a child's environment. options: PGOPTIONS, such as `-c lock_timeout=60s`."""
+        words = {
+            "PGSERVICEFILE": str(self.service_file),
+            "PGPASSFILE": str(self.password_file),
+            "PGOPTIONS": options,
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+        }
+        return {**plain_environment(), **{word: value for word, value in words.items() if value}}
+
+
+def plain_environment() -> dict[str, str]:
+    """What any PostgreSQL program gets of our environment, with messages in English."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {**kept, "LC_ALL": "C"}
+
+
+@contextlib.contextmanager
+def connection_files(
+    connection: PostgresConnection, scratch: Path, extra: Mapping[str, str] | None = None
+) -> Iterator[ConnectionFiles]:
+    """The connection in a service file and a password file (0600) below scratch; wiped at the end. extra: more of libpq's keywords."""
+    folder = Path(tempfile.mkdtemp(prefix="connection-", dir=made_private(scratch)))
+    try:
+        lines = [f"{word}={value}" for word, value in {**connection.parameters(), **(extra or {})}.items()]
+        service = _written(folder / "service.conf", "\n".join((f"[{_SERVICE}]", *lines, "")))
+        # A database's name isn't named in it: pg_basebackup asks for "replication".
+        secret = connection.password.replace("\\", "\\\\").replace(":", "\\:")
+        passwords = _written(folder / "passwords", f"*:*:*:*:{secret}\n" if secret else "")
+        yield ConnectionFiles(folder, service, passwords)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def made_private(folder: Path) -> Path:
+    """The folder, made where it isn't there, for forge's user alone. Raises Permanent("postgres.scratch")."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        cause = f"the scratch folder {folder} can't be used: {error.strerror}"
+        raise Permanent(SYSTEM, "scratch", cause, "Make it a folder of forge's own user") from None
+    return folder
+
+
+def _written(path: Path, text: str) -> Path:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def _is_local(host: str) -> bool:
+    if host in ("", "localhost") or host.startswith(("/", "@")):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
