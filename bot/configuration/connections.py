@@ -138,6 +138,89 @@ class AuditConnection:
     checkpoints: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseReader:
+    """Who reads a database's statistics. password: None where the server knows forge otherwise."""
+
+    user: str
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConnection:
+    """One service's database in one environment. host: a path is the folder of a Unix socket. sslmode: `require` or more, but on this
+    machine. sslrootcert: None for libpq's own file. slot: of its WAL, empty where `wal` is false."""
+
+    service: str
+    environment: Environment
+    host: str
+    port: int
+    name: str
+    user: str
+    password: Secret | None
+    sslmode: str
+    sslrootcert: Path | None = None
+    wal: bool = False
+    slot: str = ""
+    reader: DatabaseReader | None = None
+
+    @property
+    def where(self) -> str:
+        """Its address for people, without any secret: `db.example:5432/shop`."""
+        return f"{self.host}:{self.port}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Connection:
+    """Empty, None: taken from the surroundings, as AWS' own tools do."""
+
+    endpoint: str = ""
+    region: str = ""
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupsConnection:
+    """destination: an absolute path, or `s3://`, `gs://`, `az://`. recipients: age public keys, at least one. identity: the age private
+    key, None where neither restores nor drills run. scratch: forge's own, and never within the destination."""
+
+    destination: str
+    recipients: tuple[str, ...]
+    scratch: Path
+    identity: Secret | None = None
+    s3: S3Connection = field(default_factory=S3Connection)
+
+    @property
+    def folder(self) -> Path | None:
+        """The destination, where it is one of this machine."""
+        return None if "://" in self.destination else Path(self.destination)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresConnections:
+    """databases: by (service, environment). programs: folders that are looked through before `PATH` and Debian's. backups: None: none are made."""
+
+    databases: Mapping[tuple[str, Environment], DatabaseConnection] = field(default_factory=dict)
+    programs: tuple[Path, ...] = ()
+    backups: BackupsConnection | None = None
+
+    @property
+    def secrets(self) -> Mapping[str, Secret]:
+        """All that are referred to, by key path."""
+        found: dict[str, Secret | None] = {}
+        for (service, env), database in self.databases.items():
+            place = f"integrations.postgres.databases.{env}.{service}"
+            found[f"{place}.password"] = database.password
+            found[f"{place}.reader.password"] = database.reader.password if database.reader is not None else None
+        if self.backups is not None:
+            place = "integrations.postgres.backups"
+            found[f"{place}.identity"] = self.backups.identity
+            found[f"{place}.s3.access_key_id"] = self.backups.s3.access_key_id
+            found[f"{place}.s3.secret_access_key"] = self.backups.s3.secret_access_key
+        return {path: secret for path, secret in found.items() if secret is not None}
+
+
 @dataclass(frozen=True)
 class Connections:
     """Everything that is an address or a secret. database_url: never shown, it may carry a password.
@@ -159,6 +242,7 @@ class Connections:
     ci_token: Secret | None = None
     scan_folder: Path | None = None
     pagerduty: PagerdutyConnection | None = None
+    postgres: PostgresConnections = field(default_factory=PostgresConnections)
 
     @property
     def socket_path(self) -> Path:
@@ -192,6 +276,7 @@ class Connections:
             found["integrations.ci.token"] = self.ci_token
         if self.pagerduty is not None:
             found["integrations.pagerduty.token"] = self.pagerduty.token
+        found |= self.postgres.secrets
         for service, secrets in self.service_secrets.items():
             found |= {f"services.{service}.secrets.{name}": secret for name, secret in secrets.items()}
         return found

@@ -9,6 +9,8 @@ from pathlib import Path
 from bot.configuration import connections as inside
 from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
+from bot.configuration.postgres_schema import BackupsSection, DatabaseSection
+from bot.configuration.secret_schema import SecretReference
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion
 from runbook.jobs import Performance, PerformanceTarget, Suite
@@ -29,10 +31,16 @@ from runbook.policy import (
     WaitingPolicy,
     Workload,
 )
+from runbook.values import Environment
 
 GITHUB_API = "https://api.github.com"
 PAGERDUTY_API = "https://api.pagerduty.com"
 SLACK_API = "https://slack.com/api/"
+
+RECIPIENTS_VARIABLE, IDENTITY_VARIABLE = "FORGE_BACKUP_RECIPIENTS", "FORGE_BACKUP_IDENTITY"
+IDENTITY_MARK = "AGE-SECRET-KEY-"
+SYSTEM = "system"
+"""As `sslrootcert`: the certificate authorities that the machine trusts (libpq 16 and newer)."""
 
 
 def setting_of(file: schema.File, digest: str) -> Setting:
@@ -85,6 +93,7 @@ def policy_of(section: PolicySection) -> Policy:
         scans=ScanPolicy(section.scans.max_age, section.scans.wait, section.scans.code_scanning),
         jobs=JobsPolicy(section.jobs.log_tail_bytes, section.jobs.shown_lines),
         migrations=MigrationsPolicy(tuple(section.migrations.contract_approvers)),
+        backups=section.backups.policy(),
         criteria=tuple(_criterion(row, section) for row in DEFAULT_CRITERIA),
     )
 
@@ -114,6 +123,9 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
         database=section.database,
         expressions=dict(section.expressions),
         canary_urls={env: url.rstrip("/") for env, url in section.canary_urls.items()},
+        restore_checks=section.restore_checks.checks(),
+        restore_switch=None if section.restore_switch is None else section.restore_switch.template(),
+        restore_sanitise=None if section.restore_sanitise is None else section.restore_sanitise.template(),
     )
 
 
@@ -154,6 +166,28 @@ def _smoke(request: schema.Smoke) -> SmokeRequest:
         timeout_s=request.timeout,
         optional=request.optional,
     )
+
+
+def recipients_of(section: BackupsSection, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """As configured, else as the variable says; unchecked in that case."""
+    named = section.recipients or [part.strip() for part in environ.get(RECIPIENTS_VARIABLE, "").split(",")]
+    return tuple(dict.fromkeys(part for part in named if part))
+
+
+def destination_of(section: BackupsSection, folder: Path) -> str:
+    """folder: the file's. An absolute path, or an address of object storage."""
+    if "://" in section.destination:
+        return section.destination.rstrip("/")
+    return str((folder / Path(section.destination).expanduser()).absolute())
+
+
+def scratch_of(section: BackupsSection, folder: Path, data_dir: Path) -> Path:
+    return (folder / Path(section.scratch).expanduser() if section.scratch else data_dir / "scratch").absolute()
+
+
+def slot_of(service: str, section: DatabaseSection) -> str:
+    """Empty where no WAL is received."""
+    return (section.slot or f"forge_{service.replace('-', '_')}") if section.wal else ""
 
 
 class Connecting:
@@ -203,6 +237,7 @@ class Connecting:
             ci_token=self._optional(file.integrations.ci.token, "FORGE_CI_TOKEN"),
             scan_folder=self._path(file.integrations.scans.folder),
             pagerduty=self._pagerduty(),
+            postgres=self._postgres(data_dir),
         )
 
     def _pagerduty(self) -> inside.PagerdutyConnection | None:
@@ -211,6 +246,63 @@ class Connecting:
             return None
         api_url = section.api_url or PAGERDUTY_API
         return inside.PagerdutyConnection(section.schedule, self._secret(section.token), api_url)
+
+    def _postgres(self, data_dir: Path) -> inside.PostgresConnections:
+        section = self._file.integrations.postgres
+        return inside.PostgresConnections(
+            databases={
+                (service, env): self._database(service, env, database)
+                for env, databases in section.databases.items()
+                for service, database in databases.items()
+            },
+            programs=tuple(self._folder / Path(path).expanduser() for path in section.programs),
+            backups=None if section.backups is None else self._backups(section.backups, data_dir),
+        )
+
+    def _database(self, service: str, env: Environment, section: DatabaseSection) -> inside.DatabaseConnection:
+        reader = section.reader
+        return inside.DatabaseConnection(
+            service=service,
+            environment=env,
+            host=section.host.strip("[]"),
+            port=section.port,
+            name=section.name,
+            user=section.user,
+            password=self._secret(section.password) if section.password else None,
+            sslmode=section.mode,
+            sslrootcert=Path(SYSTEM) if section.sslrootcert == SYSTEM else self._path(section.sslrootcert),
+            wal=section.wal,
+            slot=slot_of(service, section),
+            reader=None
+            if reader is None
+            else inside.DatabaseReader(reader.user, self._secret(reader.password) if reader.password else None),
+        )
+
+    def _backups(self, section: BackupsSection, data_dir: Path) -> inside.BackupsConnection:
+        s3 = section.s3
+        return inside.BackupsConnection(
+            destination=destination_of(section, self._folder),
+            recipients=recipients_of(section, self._environ),
+            scratch=scratch_of(section, self._folder, data_dir),
+            identity=self._identity(section.identity),
+            s3=inside.S3Connection()
+            if s3 is None
+            else inside.S3Connection(
+                s3.endpoint or "",
+                s3.region or "",
+                self._secret(s3.access_key_id) if s3.access_key_id else None,
+                self._secret(s3.secret_access_key) if s3.secret_access_key else None,
+            ),
+        )
+
+    def _identity(self, reference: SecretReference | None) -> inside.Secret | None:
+        """The variable holds the key itself, or the path of its file."""
+        if reference is not None:
+            return self._secret(reference)
+        value = self._environ.get(IDENTITY_VARIABLE, "").strip()
+        if not value or IDENTITY_MARK in value:
+            return inside.Secret(IDENTITY_VARIABLE, None, self._environ) if value else None
+        return inside.Secret(file=self._folder / Path(value).expanduser(), environ=self._environ)
 
     def _cluster(self, section: schema.EnvironmentCluster) -> inside.ClusterConnection:
         kubeconfig = section.kubeconfig or self._file.integrations.kubernetes.kubeconfig
@@ -229,10 +321,10 @@ class Connecting:
         assert named is not None  # noqa: S101 - `references.contradictions` has refused it
         return inside.PrometheusConnection(named.url, self._optional(named.token, "PROMETHEUS_TOKEN"))
 
-    def _secret(self, reference: schema.SecretReference) -> inside.Secret:
+    def _secret(self, reference: SecretReference) -> inside.Secret:
         return inside.Secret(reference.env or "", self._path(reference.file), self._environ)
 
-    def _optional(self, reference: schema.SecretReference | None, variable: str) -> inside.Secret | None:
+    def _optional(self, reference: SecretReference | None, variable: str) -> inside.Secret | None:
         """Without a reference the usual variable counts, where it is set."""
         if reference is not None:
             return self._secret(reference)

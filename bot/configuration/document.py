@@ -42,6 +42,8 @@ touching anything, `forge config schema` prints its JSON schema for editors, and
 | `GITHUB_TOKEN`, `PROMETHEUS_TOKEN` | used where the file names no token |
 | `FORGE_CI_TOKEN` | what CI shows to `/webhooks/ci`; without it nothing is taken there |
 | `PAGERDUTY_TOKEN` | read-only API key of PagerDuty, where `integrations.pagerduty` names a schedule |
+| `FORGE_BACKUP_RECIPIENTS` | age public keys that can decrypt backups, with commas between them; used where `integrations.postgres.backups` names none |
+| `FORGE_BACKUP_IDENTITY` | the age private key that decrypts them, or the path of its file: only where restores and drills run, and best kept elsewhere, too |
 | `KUBECONFIG` | used where the file names no kubeconfig |
 """
 

@@ -13,6 +13,7 @@ from typing import Any
 from bot.configuration.connections import Connections
 from bot.configuration.conversion import Connecting, setting_of
 from bot.configuration.places import config_path, data_dir, database_url
+from bot.configuration.postgres_references import postgres_contradictions, postgres_doubts
 from bot.configuration.references import contradictions, doubts
 from bot.configuration.schema import File
 from runbook.documents.problems import ConfigurationError, Problem
@@ -55,14 +56,15 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     path = path or config_path(environ)
     tree = read_tree(_text(path), str(path))
     file, problems = check(tree, File, start="examples/forge.yaml", manual="docs/configuration.md")
+    folder, where = path.absolute().parent, data_dir(environ)
     if file is not None:
         problems += contradictions(file, tree)
+        problems += postgres_contradictions(file, tree, environ, folder, where)
     if file is None or problems:
         raise ConfigurationError(problems)
-    folder = path.absolute().parent
-    where = data_dir(environ)
     connections = Connecting(file, folder, environ).connections(where, database_url(environ, where))
-    return Configuration(path, setting_of(file, content_hash(tree.values)), connections, tuple(doubts(file, tree)))
+    warnings = (*doubts(file, tree), *postgres_doubts(file, tree))
+    return Configuration(path, setting_of(file, content_hash(tree.values)), connections, warnings)
 
 
 def content_hash(values: Any) -> str:

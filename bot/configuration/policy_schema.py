@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from bot.configuration.backups_schema import Backups
 from bot.configuration.prod_schema import Prod
 from bot.configuration.units import Ratio, parse_byte_rate, parse_ratio
 from runbook import series
@@ -305,6 +306,10 @@ class Policy(Part):
     scans: Scans = Field(default=Scans(), description="How security scans are judged.")
     jobs: Jobs = Field(default=Jobs(), description="What is read and shown of Jobs.")
     migrations: Migrations = Field(default=Migrations(), description="Who decides on migrations.")
+    backups: Backups = Field(
+        default=Backups(),
+        description="When databases are backed up and restores are drilled, and how long backups are kept.",
+    )
     criteria: dict[CriterionName, CriterionWeights] = Field(
         default_factory=dict,
         description="Rows of the Promotion Criteria Summary that weigh differently here; default: the runbook's table.",

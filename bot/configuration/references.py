@@ -67,6 +67,10 @@ def _jobs(service: ServiceSection) -> Iterator[tuple[Path, JobSection]]:
         yield ("suites", index, "job"), suite.job
     if service.performance is not None:
         yield ("performance", "job"), service.performance.job
+    if service.restore_switch is not None:
+        yield ("restore_switch",), service.restore_switch
+    if service.restore_sanitise is not None:
+        yield ("restore_sanitise",), service.restore_sanitise
 
 
 def _service_jobs(tree: Tree, path: Path, service: ServiceSection) -> Iterator[Problem]:

@@ -8,8 +8,11 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bot.configuration.policy_schema import Policy
+from bot.configuration.postgres_schema import Postgres
+from bot.configuration.restore_schema import RestoreChecksSection
+from bot.configuration.secret_schema import SecretReference
 from runbook import series
-from runbook.documents.forms import ImageRepository, Name, Section, Text, Variable, form
+from runbook.documents.forms import ImageRepository, Name, Section, Text, form
 from runbook.documents.job_sections import JobSection, MigrationSections
 from runbook.documents.problems import suggest
 from runbook.durations import Duration
@@ -68,29 +71,6 @@ PublicKey = Annotated[
     StringConstraints(max_length=5000),
     form(r"^(sk-)?(ssh|ecdsa)-\S+ [A-Za-z0-9+/]+=*( .*)?$", "the one line of a .pub file", "ssh-ed25519 AAAA…"),
 ]
-
-
-class SecretReference(Section):
-    """Where a secret is kept: exactly one of the two. The secret itself never stands in this file."""
-
-    env: Variable | None = Field(default=None, description="The name of the environment variable that holds it.")
-    file: Text | None = Field(default=None, description="A file that holds it; relative to this file's folder.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_inline(cls, value: Any) -> Any:
-        if isinstance(value, str | int | float):
-            remedy = "Move it to an environment variable or a file, write {env: NAME} or {file: PATH}, and replace the secret"
-            raise PydanticCustomError("inline_secret", "a secret must not stand in this file", {"remedy": remedy})
-        return value
-
-    @model_validator(mode="after")
-    def _require_one(self) -> SecretReference:
-        if (self.env is None) == (self.file is None):
-            raise PydanticCustomError(
-                "secret_reference", "a secret has exactly one place", {"remedy": "Write {env: NAME} or {file: PATH}"}
-            )
-        return self
 
 
 class Slack(Section):
@@ -234,6 +214,17 @@ class ServiceSection(Section):
         default=True,
         description="Whether the service has a database: production then needs a young, restorable backup.",
     )
+    restore_checks: RestoreChecksSection = Field(
+        default=RestoreChecksSection(), description="What a restored database of it is looked at for."
+    )
+    restore_switch: JobSection | None = Field(
+        default=None,
+        description="Takes the service's traffic to a restored database, after its sign-off; without it a person does.",
+    )
+    restore_sanitise: JobSection | None = Field(
+        default=None,
+        description="Takes customers' data out of a restored database, before production's may be used in staging.",
+    )
     suites: list[SuiteSection] = Field(default_factory=list, description="Test suites, in the order they run.")
     performance: PerformanceSection | None = Field(default=None, description="The performance baseline.")
     without: list[MetricName] = Field(
@@ -353,6 +344,9 @@ class Integrations(Section):
         default=ScansSection(), description="Security scans, beside those sent to `/webhooks/ci`."
     )
     pagerduty: Pagerduty | None = Field(default=None, description="Who is on call, by a schedule.")
+    postgres: Postgres = Field(
+        default=Postgres(), description="Databases that are backed up and measured, and where backups go."
+    )
     signers: SignersSection = Field(
         default=SignersSection(), description="Whose signatures on tags count. Nobody's, when both lists are empty."
     )

@@ -23,7 +23,8 @@ Local = Annotated[str, StringConstraints(max_length=40)]
 Rule = Annotated[str, StringConstraints(max_length=500)]
 
 
-def _check_zone(name: str) -> str:
+def check_zone(name: str) -> str:
+    """The name of an IANA time zone. Raises PydanticCustomError."""
     known = available_timezones()
     if name not in known:
         remedy = suggest(name, known) if "/" in name else "Write an IANA zone, such as Europe/Berlin or UTC"
@@ -39,7 +40,7 @@ class ChangeWindowSection(Section):
     """One window: by `rrule` and `duration`, or dated by `starts` and `ends`."""
 
     name: WindowName = Field(description="What people read: `weekdays`.")
-    zone: Annotated[str, AfterValidator(_check_zone)] = Field(
+    zone: Annotated[str, AfterValidator(check_zone)] = Field(
         default=_DEFAULT.zone, description="The IANA time zone of its times, such as `Europe/Berlin`."
     )
     starts: Local = Field(

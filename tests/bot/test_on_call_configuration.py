@@ -92,7 +92,9 @@ def test_a_production_in_which_nobody_is_on_call_or_approves_is_a_doubt(tmp_path
 
 def test_a_service_may_have_no_database(tmp_path: Path) -> None:
     assert loaded(tmp_path, EXAMPLE).setting.services["shop"].database
-    text = EXAMPLE.replace("    repository: acme/shop\n", "    repository: acme/shop\n    database: false\n", 1)
+    before, _, rest = EXAMPLE.partition("  postgres: # databases")
+    without = f"{before}\nserver:\n{rest.partition(chr(10) + 'server:' + chr(10))[2]}"
+    text = without.replace("    repository: acme/shop\n", "    repository: acme/shop\n    database: false\n", 1)
     assert not loaded(tmp_path, text).setting.services["shop"].database
 
 

@@ -1,0 +1,34 @@
+"""The form of what a restored database is looked at for. Runbook: Restore Procedure, *post-restore checks*."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from runbook.backups import RestoreChecks
+from runbook.documents.forms import Section, form
+
+Sql = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Table = Annotated[str, form(r"^[^\s.\"]{1,63}\.[^\s.\"]{1,63}$", "a table with its schema", "public.orders")]
+
+
+class RestoreChecksSection(Section):
+    schema_version: Sql | None = Field(
+        default=None,
+        description="SQL that gives one value, such as `SELECT max(version) FROM schema_migrations`: it has to be the source's.",
+    )
+    tables: list[Table] = Field(
+        default_factory=list, description="Critical tables, `schema.table`: their rows are counted."
+    )
+    minimum_rows: dict[Table, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict, description="Table → the fewest rows it may have."
+    )
+    smoke: list[Sql] = Field(
+        default_factory=list, description="SQL statements whose one row has to begin with a true value."
+    )
+
+    def checks(self) -> RestoreChecks:
+        """Tables with a minimum are critical ones, too."""
+        tables = dict.fromkeys((*self.tables, *self.minimum_rows))
+        return RestoreChecks(self.schema_version or "", tuple(tables), tuple(self.smoke), dict(self.minimum_rows))
