@@ -19,9 +19,29 @@ class Argument(StrEnum):
     GATE = "gate"
     VERB = "open|update|resolve|list"
     INCIDENT = "env|incident"
+    BACKUP_VERB = "run|list|verify|drill|hold|release"
 
 
-OPTIONS: Mapping[str, str] = {"to": "version", "until": "time", "severity": "1-4"}
+BACKUP_VERBS: Mapping[str, str] = {
+    "run": "make one now",
+    "list": "show what is on record, with the recovery window",
+    "verify": "restore one apart from everything and check it: a drill of that backup",
+    "drill": "restore the newest one apart from everything, check it, and take the time",
+    "hold": "keep one from being deleted; takes --backup and --reason",
+    "release": "let the retention have it again; takes --backup",
+}
+"""What stands behind `backup`. In `Intent.options`: `verb`, and of the command's own options those that were given."""
+
+
+OPTIONS: Mapping[str, str] = {
+    "to": "version",
+    "until": "time",
+    "severity": "1-4",
+    "kind": "logical|base",
+    "backup": "id",
+    "at": "time",
+    "from": "env",
+}
 """What the further options take, in words."""
 
 
@@ -29,7 +49,7 @@ OPTIONS: Mapping[str, str] = {"to": "version", "until": "time", "severity": "1-4
 class Command:
     """One command. optional: how many of the last arguments may be left out. reading: changes nothing, open to every full member.
 
-    options: further `--name <value>` that it takes.
+    options: further `--name <value>` that it takes. reading_verbs: of a command with verbs those that change nothing, open to every full member.
 
     decision: made by a person's click or command in Slack only; the command line answers with exit code 3.
     """
@@ -44,6 +64,7 @@ class Command:
     takes_service: bool = False
     options: tuple[str, ...] = ()
     example: str = ""
+    reading_verbs: tuple[str, ...] = ()
 
     @property
     def usage(self) -> str:
@@ -96,6 +117,21 @@ COMMANDS: tuple[Command, ...] = (
     Command("audit", "Show the audit log, or that of one run", (_R,), optional=1, reading=True),
     Command("help", "Show the commands that you may run", (Argument.COMMAND,), optional=1, reading=True),
 )  # fmt: skip
+
+DATABASE_COMMANDS: tuple[Command, ...] = (
+    Command("backup", "Make, list, verify, drill, hold or release backups of a database", (Argument.BACKUP_VERB, _E), takes_reason=True,
+            takes_service=True, options=("kind", "backup", "at"), reading_verbs=("list",), example="backup run prod"),
+    Command("restore", "Restore a database beside the one that runs, check it, and lead the traffic there after the sign-off", (_E,),
+            takes_reason=True, takes_service=True, options=("backup", "at", "from"),
+            example='restore prod --at 2026-12-27T17:55 --reason "orders were deleted"'),
+    Command("signoff", "Sign off what a restore or a drill brought back", (_R,), decision=True, takes_reason=True),
+)  # fmt: skip
+"""Of the runbook's PostgreSQL Backup and Restore Procedures.
+
+What begins a run: `backup run` the procedure `backup` (`--kind base`: `base_backup`), `backup drill` and `backup verify` the procedure
+`drill`, `restore` the procedure `restore`; `procedures.base.Request.options` takes `backup`, `at` (ISO time) and `from` (an environment).
+`signoff` approves the step `Approval` with the purpose `signoff`.
+"""
 
 BY_NAME: Mapping[str, Command] = {command.name: command for command in COMMANDS}
 
