@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from integrations.backups import manifests
 from integrations.backups.address import SYSTEM, RepositoryAddress
-from runbook.backups import BackupOrder, Made, Manifest, StoredFile
+from integrations.backups.encryption import Sealing, Tally, ended, parsed_recipients, read_identities, unseal
+from integrations.backups.manifests import Signer, backup_place
+from integrations.backups.objects import Objects, checked_key
+from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile
 from runbook.database_ports import Destination
-from runbook.errors import Permanent
+from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 
-_ID: Final = re.compile(r"(?P<service>[a-z0-9][a-z0-9-]*)-(?P<environment>dev|staging|prod)-\d{8}T\d{6}Z-[0-9a-z]+")
-
-
-def backup_place(backup_id: str) -> str:
-    """The folder of a backup within the repository: `shop/prod/shop-prod-20260302T020000Z-1f3a`. Raises Permanent("backups.id")."""
-    match = _ID.fullmatch(backup_id)
-    if match is None:
-        raise Permanent(
-            SYSTEM, "id", f"{backup_id[:80]!r} is not the name of a backup", "Look it up with /forge backup list"
-        )
-    return f"{match['service']}/{match['environment']}/{backup_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """The key that manifests are signed with. key: its fingerprint. verify: text, signature -> whether it is good."""
-
-    key: str
-    sign: Callable[[bytes], bytes]
-    verify: Callable[[bytes, bytes], bool]
+_THREADS: Final = 16
+_PROBE_TIMEOUT_S: Final = 45.0
+_ABANDON_TIMEOUT_S: Final = 20.0
 
 
 class Repository:
@@ -45,6 +35,8 @@ class Repository:
         """Raises what `RepositoryAddress.checked` does; asks nothing of the storage yet."""
         self._address = address.checked()
         self._signer = signer
+        self._objects = Objects(address)
+        self._threads = ThreadPoolExecutor(_THREADS, "backups")  # a stream keeps its thread until its end
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -62,11 +54,30 @@ class Repository:
     ) -> StoredFile:
         """Encrypts a stream into `<place>/<name>-<random>.age`, a key that is never used twice. Holds some 30 MB at most.
 
-        expected_bytes: about how many will come, 0: unknown; beyond 60 GB parts grow. stored: is called with the plain and encrypted bytes
+        expected_bytes: about how many will come, 0: unknown; beyond 50 GB parts grow. stored: is called with the plain and encrypted bytes
         so far. Whatever `chunks` raises is raised, and then, as after a cancellation, nothing is left behind. Raises Temporary and
         Permanent of "backups".
         """
-        raise NotImplementedError
+        key = f"{name}-{secrets.token_hex(4)}.age"
+        full = checked_key(f"{place}/{key}")
+        sealing = Sealing(self.recipients, self._threads)
+        feeding = asyncio.create_task(sealing.feed(chunks))
+        pieces = _told(sealing, stored) if stored else sealing.pieces()
+        uploading = asyncio.create_task(self._objects.upload(full, pieces, expected_bytes))
+        try:
+            done, _ = await asyncio.wait({feeding, uploading}, return_when=asyncio.FIRST_EXCEPTION)
+            for task in (feeding, uploading):  # what the source says explains more than what the upload does
+                if task in done:
+                    task.result()
+        except BaseException:
+            await ended(feeding)
+            await sealing.abort()
+            await self._abandon(full, uploading)
+            raise
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        return StoredFile(key, sealing.plain.digest(), sealing.cipher.digest())
 
     async def fetch(self, place: str, file: StoredFile, into: Path) -> None:
         """Downloads, checks size and hash of what is stored, decrypts all of it, checks the plain bytes, and only then makes `into` (0600).
@@ -74,26 +85,163 @@ class Repository:
         It needs room for both in the folder of `into`. After an error nothing is left. Raises Permanent("backups.tampered"),
         Permanent("backups.missing"), Permanent("backups.key") and Temporary.
         """
-        raise NotImplementedError
+        identities = await asyncio.to_thread(read_identities, self._address.identity_file)
+        cipher, plain = (into.with_name(f".{into.name}-{secrets.token_hex(4)}.{kind}") for kind in ("age", "plain"))
+        try:
+            _same(file, file.cipher, await self._download(place, file, cipher), "what is stored")
+            digest = await unseal(cipher, plain, identities, self._threads)
+            _same(file, file.plain, digest, "what was decrypted")
+            plain.replace(into)
+        except OSError as error:
+            cause = f"{into.parent} can't take what is restored: {error.strerror}"
+            raise Temporary(SYSTEM, "scratch", cause, "Make room in the scratch folder") from None
+        finally:
+            for path in (cipher, plain):
+                path.unlink(missing_ok=True)
 
     async def discard(self, place: str, keys: Iterable[str] | None = None) -> None:
         """Removes these files of a place (`StoredFile.key`), None: all of it. What is not there is fine."""
-        raise NotImplementedError
+        if keys is None:
+            await self._objects.clear(place)
+        else:
+            await self._objects.remove(f"{place}/{key}" for key in keys)
 
     async def destination(self) -> Destination:
-        raise NotImplementedError
+        """Never raises for what is wrong there: `problem` says it."""
+        encrypted, problem = True, ""
+        try:
+            parsed_recipients(self.recipients)
+        except ForgeError as error:
+            encrypted, problem = False, str(error)
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                await self._probe()
+            writable = True
+        except ForgeError as error:
+            writable, problem = False, problem or str(error)
+        except TimeoutError:
+            writable, problem = False, problem or f"the destination gave no answer within {_PROBE_TIMEOUT_S:g} s"
+        return Destination(
+            where=self._address.destination,
+            writable=writable,
+            encrypted=encrypted,
+            in_transit=self._address.in_transit,
+            free_bytes=await asyncio.to_thread(_free_bytes, self._objects.folder),
+            problem=problem,
+        )
 
     async def confirm(self, order: BackupOrder, made: Made) -> bool:
-        raise NotImplementedError
+        """Reads every stored byte again; False where one differs or is missing, or nothing was stored."""
+        place = backup_place(order.id)
+        for file in made.files:
+            try:
+                if await self._stored_digest(place, file) != file.cipher:
+                    return False
+            except Permanent as error:
+                if error.code != "backups.missing":
+                    raise
+                return False
+        return bool(made.files)
 
     async def publish(self, manifest: Manifest) -> None:
-        raise NotImplementedError
+        """Raises Conflict where another manifest has this id; the same one is fine."""
+        key = manifests.manifest_key(manifest)
+        if await self._objects.create(key, manifests.signed(manifest, self._signer)):
+            return
+        if await self.manifest(manifest.id) != manifest:
+            raise Conflict(SYSTEM, "published", f"another backup was published as {manifest.id} already")
 
     async def manifest(self, backup_id: str) -> Manifest | None:
-        raise NotImplementedError
+        """Raises Permanent("backups.forged") for anything but a well signed one about this very backup."""
+        content = await self._objects.read(f"{backup_place(backup_id)}/{manifests.NAME}", manifests.LARGEST)
+        return None if content is None else manifests.verified(content, backup_id, self._signer)
 
     async def remove(self, backup_id: str) -> None:
-        raise NotImplementedError
+        place = backup_place(backup_id)
+        await self._objects.remove((f"{place}/{manifests.NAME}",))  # from now on nobody takes the rest for a backup
+        await self._objects.clear(place)
 
     async def published(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        """What lies under the name of a backup and has a manifest, whatever it says."""
+        found: list[str] = []
+        for service in await self._objects.folders():
+            for environment in await self._objects.folders(service):
+                for folder in await self._objects.folders(environment):
+                    name = folder.rpartition("/")[2]
+                    if not manifests.is_backup_id(name) or backup_place(name) != folder:
+                        continue
+                    if await self._objects.size(f"{folder}/{manifests.NAME}") is not None:
+                        found.append(name)
+        return tuple(found)
+
+    async def _download(self, place: str, file: StoredFile, into: Path) -> Digest:
+        """Never more than a byte beyond what there should be."""
+        tally = Tally()
+        size = await self._size(place, file)
+        with os.fdopen(os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+
+            def take(piece: bytes) -> None:
+                tally.add(piece)
+                target.write(piece)
+
+            async for piece in self._objects.pieces(f"{place}/{file.key}", size):
+                await asyncio.get_running_loop().run_in_executor(self._threads, take, piece)
+        return tally.digest()
+
+    async def _stored_digest(self, place: str, file: StoredFile) -> Digest:
+        tally = Tally()
+        size = await self._size(place, file)
+        async for piece in self._objects.pieces(f"{place}/{file.key}", size):
+            await asyncio.get_running_loop().run_in_executor(self._threads, tally.add, piece)
+        return tally.digest()
+
+    async def _size(self, place: str, file: StoredFile) -> int:
+        """Raises Permanent("backups.missing"), and Permanent("backups.tampered") where its size is another."""
+        size = await self._objects.size(checked_key(f"{place}/{file.key}"))
+        if size is None:
+            remedy = "Restore another backup, and find out who removed it"
+            raise Permanent(SYSTEM, "missing", f"{place}/{file.key} is not in the repository", remedy)
+        _same(file, file.cipher.bytes, size, "the size of what is stored")
+        return size
+
+    async def _abandon(self, key: str, uploading: asyncio.Task[None]) -> None:
+        """An upload is completed before it is removed: what is merely broken off stays in object storage, invisible and paid for."""
+        try:
+            async with asyncio.timeout(_ABANDON_TIMEOUT_S):
+                await asyncio.wait({uploading})
+                await self._objects.remove((key,))
+        except (ForgeError, TimeoutError):
+            pass  # the storage is gone; without a manifest nobody takes it for a backup, and a repeat clears the folder
+        finally:
+            await ended(uploading)
+
+    async def _probe(self) -> None:
+        content = secrets.token_bytes(32)
+        key = f"probe/{secrets.token_hex(8)}"
+        await self._objects.create(key, content)
+        try:
+            if await self._objects.read(key, len(content)) != content:
+                raise Permanent(SYSTEM, "storage", "the destination gave back other bytes than it was given")
+        finally:
+            await self._objects.remove((key,))
+
+
+async def _told(sealing: Sealing, stored: Callable[[int, int], None]) -> AsyncIterator[bytes]:
+    async for piece in sealing.pieces():
+        yield piece
+        stored(sealing.plain.bytes, sealing.cipher.bytes)
+
+
+def _same(file: StoredFile, wanted: object, found: object, what: str) -> None:
+    if wanted != found:
+        remedy = "Don't use it; restore another backup, and find out who can write to the repository"
+        raise Permanent(SYSTEM, "tampered", f"{what} of {file.key} is not what the manifest says", remedy)
+
+
+def _free_bytes(folder: Path | None) -> int | None:
+    if folder is None:
+        return None
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

@@ -1,0 +1,251 @@
+"""Object storage in the few words that backups need, by obstore: a local folder, S3, Google's or Azure's by the same code.
+
+Nothing is read or written beyond a bounded piece at a time. Errors never quote the storage's own text, which may hold keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnknownConfigurationKeyError,
+)
+from obstore.store import LocalStore, from_url
+
+from integrations.backups.address import SYSTEM, RepositoryAddress
+from runbook.errors import ForgeError, Permanent, Temporary
+
+MEBIBYTE: Final = 1024 * 1024
+PART_BYTES: Final = 6 * MEBIBYTE
+MOST_PARTS: Final = 9_000  # S3 allows 10,000; the estimate may be short
+UPLOADS_AT_ONCE: Final = 2
+REQUEST_TIMEOUT_S: Final = 60
+_KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+def checked_key(key: str) -> str:
+    """A key without any way out of its folder. Raises Permanent("backups.key_name")."""
+    if not _KEY.fullmatch(key):
+        raise Permanent(SYSTEM, "key_name", f"{key[:80]!r} can't be the name of a stored file")
+    return key
+
+
+def part_bytes(expected_bytes: int) -> int:
+    """How large the parts of an upload are: they grow with what wouldn't fit into S3's 10,000 otherwise."""
+    return max(PART_BYTES, -(-expected_bytes // MOST_PARTS))
+
+
+class Objects:
+    """One storage. Every call raises Temporary and Permanent of "backups" alone."""
+
+    def __init__(self, address: RepositoryAddress) -> None:
+        self._folder = address.folder
+        self._store: Any = None
+        self._address = address
+
+    @property
+    def folder(self) -> Path | None:
+        return self._folder
+
+    async def upload(self, key: str, pieces: AsyncIterator[bytes], expected_bytes: int = 0) -> None:
+        """Streams to a key that isn't there yet. A cancelled upload may leave pieces: let `pieces` end instead, then `remove`."""
+        with translated(self._folder):
+            await obstore.put_async(
+                self._opened(),
+                checked_key(key),
+                pieces,
+                use_multipart=True,
+                chunk_size=part_bytes(expected_bytes),
+                max_concurrency=UPLOADS_AT_ONCE,
+            )
+            if self._folder is not None:
+                await asyncio.to_thread(_to_disk, self._folder, key)
+
+    async def create(self, key: str, content: bytes) -> bool:
+        """A small object; False: there is one already, which stays as it is."""
+        with translated(self._folder):
+            try:
+                await obstore.put_async(self._opened(), checked_key(key), content, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+            if self._folder is not None:
+                await asyncio.to_thread(_to_disk, self._folder, key)
+        return True
+
+    async def size(self, key: str) -> int | None:
+        """None: there is no such object."""
+        with translated(self._folder):
+            try:
+                return int((await obstore.head_async(self._opened(), checked_key(key)))["size"])
+            except (NotFoundError, FileNotFoundError):
+                return None
+
+    async def read(self, key: str, limit: int) -> bytes | None:
+        """A small object; None: there is none. Raises Permanent("backups.too_large") beyond the limit."""
+        size = await self.size(key)
+        if size is None:
+            return None
+        if size > limit:
+            raise Permanent(SYSTEM, "too_large", f"{key} has {size} bytes, more than {limit}")
+        return b"".join([piece async for piece in self.pieces(key, size)])
+
+    async def pieces(self, key: str, size: int) -> AsyncIterator[bytes]:
+        """The first `size` bytes, each request a bounded range: one long answer could not be bounded in time. The next range is on its
+        way while one is worked on."""
+        following: asyncio.Task[bytes] | None = None
+        try:
+            for start in range(0, size, PART_BYTES):
+                piece = await (following or self._range(key, start, size))
+                after = start + PART_BYTES
+                following = asyncio.create_task(self._range(key, after, size)) if after < size else None
+                yield piece
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.wait({following})
+
+    async def remove(self, keys: Iterable[str]) -> None:
+        """What is not there is fine."""
+        for key in keys:
+            with translated(self._folder), contextlib.suppress(NotFoundError, FileNotFoundError):
+                await obstore.delete_async(self._opened(), checked_key(key))
+
+    async def clear(self, prefix: str) -> None:
+        """Everything below a folder, and of a local one what a crash left of unfinished files."""
+        await self.remove(await self.keys(prefix))
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder / checked_key(prefix), ignore_errors=True)
+
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        """Full keys of everything below."""
+        found: list[str] = []
+        with translated(self._folder):
+            async for several in obstore.list(self._opened(), prefix=checked_key(prefix), chunk_size=1000):
+                found += [entry["path"] for entry in several]
+        return tuple(sorted(found))
+
+    async def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """Full names of the folders right below."""
+        with translated(self._folder):
+            listed = await obstore.list_with_delimiter_async(self._opened(), prefix=prefix or None)
+        return tuple(sorted(listed["common_prefixes"]))
+
+    def _opened(self) -> Any:
+        if self._folder is not None:
+            make_private(self._folder)
+        if self._store is None:
+            self._store = open_storage(self._address)
+        return self._store
+
+    async def _range(self, key: str, start: int, size: int) -> bytes:
+        with translated(self._folder):
+            end = min(start + PART_BYTES, size)
+            return bytes(await obstore.get_range_async(self._opened(), checked_key(key), start=start, end=end))
+
+
+def open_storage(address: RepositoryAddress) -> Any:
+    """obstore's own object. It asks nothing yet. Raises Permanent("backups.settings")."""
+    try:
+        if address.folder is not None:
+            return LocalStore(address.folder, automatic_cleanup=True)
+        settings: dict[str, Any] = {
+            "config": dict(address.options),
+            "client_options": {
+                "allow_http": address.plain_endpoint and address.in_transit,
+                "timeout": timedelta(seconds=REQUEST_TIMEOUT_S),
+                "connect_timeout": timedelta(seconds=10),
+            },
+            "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
+        }
+        return from_url(address.destination, **settings)
+    except (BaseError, ValueError, TypeError, OSError) as error:
+        unknown = isinstance(error, UnknownConfigurationKeyError)
+        cause = "a setting of the object storage is unknown" if unknown else "the object storage can't be opened"
+        raise Permanent(SYSTEM, "settings", cause, "Correct integrations.postgres.backups") from None
+
+
+def make_private(folder: Path) -> None:
+    """Forge's user alone: a dump is readable by nobody else even before it is decrypted. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _to_disk(folder: Path, key: str) -> None:
+    """Onto the disk itself, with its name: obstore leaves that to the operating system."""
+    path = folder / key
+    for each in (path, *(parent for parent in path.parents if parent.is_relative_to(folder))):
+        handle = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>|(?:status|error) (?:code )?(\d{3})\b", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def translated(folder: Path | None) -> Iterator[None]:
+    """obstore's errors, and the local disk's, in our words."""
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as error:
+        # obstore gives Python's own FileNotFoundError, PermissionError and ValueError for some.
+        raise _error(error, "the backups' folder" if folder is not None else "the object storage") from None
+
+
+def _error(error: Exception, what: str) -> ForgeError:
+    text = str(error)
+    if isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError):
+        return Permanent(
+            SYSTEM,
+            "refused",
+            f"{what} refuses forge's access",
+            "Give forge's user or key the rights to read and write it",
+        )
+    if isinstance(error, NotFoundError | FileNotFoundError | NotADirectoryError):
+        return Permanent(
+            SYSTEM,
+            "missing",
+            f"{what} hasn't got it",
+            "Look whether somebody removed the bucket, the folder or the file",
+        )
+    if isinstance(error, InvalidPathError):
+        return Permanent(SYSTEM, "key_name", f"{what} can't have a file of that name")
+    if "No space left" in text or "Disk quota" in text or getattr(error, "errno", None) in (27, 28, 122):
+        return Temporary(SYSTEM, "full", f"{what} is full", "Make room, or let the retention remove old backups")
+    if "Read-only file system" in text:
+        return Permanent(SYSTEM, "refused", f"{what} is read-only", "Mount it writable")
+    return Temporary(SYSTEM, "storage", f"{what} failed: {_reason(text)}")
+
+
+def _reason(text: str) -> str:
+    match = _CODE.search(text)
+    if match:
+        return match[1] or f"HTTP {match[2]}"
+    for words, reason in (
+        ("timed out", "timed out"),
+        ("Connection refused", "connection refused"),
+        ("dns error", "its name can't be resolved"),
+        ("certificate", "its certificate was refused"),
+        ("File too large", "file too large"),
+    ):
+        if words.lower() in text.lower():
+            return reason
+    return "no usable answer" if "error sending request" in text else "an unexpected answer"
