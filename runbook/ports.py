@@ -244,7 +244,31 @@ class Canaries(Protocol):
         """Deletes the Deployment if it belongs to this run. Gone, or of another run, is fine."""
 
 
-class Cluster(Jobs, Traffic, Canaries, Protocol):
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler. least, most: its minReplicas and maxReplicas. marks: its annotations. version: of the object as it was read.
+
+    owner: what made it and would undo another's changes, such as `ScaledObject/web`; empty where nothing did.
+    """
+
+    name: str
+    least: int
+    most: int
+    marks: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+    version: str = ""
+
+
+class Autoscalers(Protocol):
+    async def autoscalers(self, workload: str) -> tuple[Autoscaler, ...]:
+        """Those whose target is this Deployment. Raises Permanent("forbidden") without the right to list them."""
+
+    async def set_least(self, found: Autoscaler, least: int, marks: Mapping[str, str | None]) -> None:
+        """Sets minReplicas and these annotations (None takes one away), and nothing else. Raises `Conflict` where the object isn't any more
+        as it was read."""
+
+
+class Cluster(Jobs, Traffic, Canaries, Autoscalers, Protocol):
     """One environment's context and namespace."""
 
     @property
@@ -539,6 +563,7 @@ class Backup:
     """A PostgreSQL backup. state: `created`, `stored`, `decoded`, `restored`, `verified`: the last three are called restorable.
 
     drilled_at: when a restore drill of the same major version last succeeded. recoverable_until: newest moment of point-in-time recovery.
+    drill_failed_at, drill_failure: of the newest drill, where it failed.
     """
 
     id: str
@@ -547,6 +572,8 @@ class Backup:
     state: str
     drilled_at: datetime | None = None
     recoverable_until: datetime | None = None
+    drill_failed_at: datetime | None = None
+    drill_failure: str = ""
 
 
 class Backups(Protocol):

@@ -10,7 +10,7 @@ from runbook.errors import Permanent
 from runbook.jobs import Migration
 from runbook.plan import Scene
 from runbook.policy import Workload
-from runbook.rules.backups import BACKUP_GATE, check_backup, no_database, recoverable_minutes
+from runbook.rules.backups import BACKUP_GATE, backup_warnings, check_backup, no_database, recoverable_minutes
 from runbook.rules.people import APPROVERS_GATE, ON_CALL_GATE, check_approvers, check_on_call
 from runbook.rules.release_notes import CHANGELOG, NOTES_GATE, found_notes, judge_notes
 from runbook.rules.rollback_plan import PLAN_GATE, changes_of, judge_rollback_plan
@@ -132,4 +132,6 @@ class RecentBackup:
         if not self.database:
             return (no_database(self.service),)
         newest = await scene.ports.backups.newest(self.service, scene.environment)
-        return (check_backup(newest, scene.ports.clock.now(), self.max_age_s, self.drill_max_age_s),)
+        now = scene.ports.clock.now()
+        verdict = check_backup(newest, now, self.max_age_s, self.drill_max_age_s)
+        return (verdict, *backup_warnings(newest, now, self.drill_max_age_s))

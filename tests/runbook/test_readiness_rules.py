@@ -134,7 +134,7 @@ def test_without_a_backup_on_record_there_is_no_data() -> None:
         (replace(BACKUP, state="a state of tomorrow"), "backup.not_restorable"),
         (replace(BACKUP, finished_at=NOON - timedelta(hours=24, seconds=1)), "backup.old"),
         (replace(BACKUP, drilled_at=None), "backup.no_drill"),
-        (replace(BACKUP, drilled_at=NOON - timedelta(days=7, seconds=1)), "backup.old_drill"),
+        (replace(BACKUP, drilled_at=NOON - timedelta(days=14, seconds=1)), "backup.old_drill"),
     ],
 )
 def test_a_backup_that_proves_too_little_fails(backup: Backup, code: str) -> None:
