@@ -246,7 +246,9 @@ class SeenTag:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A moment worth remembering across a restart. name: `guards`, when the guards looked last."""
+    """A moment worth remembering across a restart. name: `guards`, when the guards looked last; `schedule:<service>:<environment>:<kind>`, which
+    occurrence of a schedule was begun last, and `schedule-told:…`, of which one people were told that it was missed.
+    """
 
     key: ClassVar[tuple[str, ...]] = ("name",)
     name: str
@@ -398,6 +400,74 @@ class Override:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupRow:
+    """A backup on record: see `runbook.backups.BackupRecord` for the fields. held_by: an `Actor.id`."""
+
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    kind: str
+    service: str
+    environment: str
+    state: str
+    run: str
+    operator: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    proven_at: datetime | None = None
+    plain_bytes: int = 0
+    stored_bytes: int = 0
+    sha256: str = ""
+    server_version_num: int = 0
+    system_identifier: str = ""
+    timeline: int = 0
+    lsn_start: str = ""
+    lsn_end: str = ""
+    manifest: str = ""
+    held_by: str = ""
+    held_by_name: str = ""
+    held_reason: str = ""
+    busy: str = ""
+    failure: str = ""
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillRow:
+    """One restore drill: see `runbook.backups.DrillRecord`. milliseconds: from its beginning to its last check. until: recovered to."""
+
+    key: ClassVar[tuple[str, ...]] = ("run",)
+    run: str
+    service: str
+    environment: str
+    backup: str
+    kind: str
+    started_at: datetime
+    finished_at: datetime
+    passed: bool
+    milliseconds: int
+    major: int
+    reason: str = ""
+    until: datetime | None = None
+    signed_off_by: str = ""
+    signed_off_by_name: str = ""
+    signed_off_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalRow:
+    """One archived WAL segment. file: JSON of `runbook.backups.StoredFile`. ended_at: when its last byte was received."""
+
+    key: ClassVar[tuple[str, ...]] = ("service", "environment", "system_identifier", "name")
+    service: str
+    environment: str
+    system_identifier: str
+    name: str
+    timeline: int
+    file: Json
+    ended_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One audit entry, before the ledger gives it a sequence number and chains it.
 
@@ -451,5 +521,8 @@ Record = (
     | Prompt
     | Tick
     | Override
+    | BackupRow
+    | DrillRow
+    | WalRow
 )
 """What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""

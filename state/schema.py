@@ -35,6 +35,10 @@ def _json(name: str) -> Column[Any]:
     return Column(name, JSON_COLUMN, nullable=True)
 
 
+def _flag(name: str) -> Column[Any]:
+    return Column(name, Boolean(create_constraint=False), nullable=False)
+
+
 def _time(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, UtcTime(), nullable=null)
 
@@ -160,7 +164,7 @@ outgoing = Table(
     _text("kind"),
     _text("run"),
     _json("payload"),
-    Column("broadcast", Boolean(create_constraint=False), nullable=False),
+    _flag("broadcast"),
     _text("state"),
     _whole("attempts"),
     _time("not_before", null=True),
@@ -334,6 +338,70 @@ overrides = Table(
     Index("overrides_by_run", "run", "state"),
 )
 
+backups = Table(
+    "backups",
+    metadata,
+    _text("id", key=True),
+    _text("kind"),
+    _text("service"),
+    _text("environment"),
+    _text("state"),
+    _text("run"),
+    _text("operator"),
+    _time("started_at"),
+    _time("finished_at", null=True),
+    _time("proven_at", null=True),
+    _whole("plain_bytes"),
+    _whole("stored_bytes"),
+    _text("sha256"),
+    _whole("server_version_num"),
+    _text("system_identifier"),
+    _whole("timeline"),
+    _text("lsn_start"),
+    _text("lsn_end"),
+    _text("manifest"),
+    _text("held_by"),
+    _text("held_by_name"),
+    _text("held_reason"),
+    _text("busy"),
+    _text("failure"),
+    _time("deleted_at", null=True),
+    Index("backups_by_place", "service", "environment", "started_at"),
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    _text("run", key=True),
+    _text("service"),
+    _text("environment"),
+    _text("backup"),
+    _text("kind"),
+    _time("started_at"),
+    _time("finished_at"),
+    _flag("passed"),
+    _whole("milliseconds"),
+    _whole("major"),
+    _text("reason"),
+    _time("until", null=True),
+    _text("signed_off_by"),
+    _text("signed_off_by_name"),
+    _time("signed_off_at", null=True),
+    Index("drills_by_place", "service", "environment", "finished_at"),
+)
+
+wal_segments = Table(
+    "wal_segments",
+    metadata,
+    _text("service", key=True),
+    _text("environment", key=True),
+    _text("system_identifier", key=True),
+    _text("name", key=True),
+    _whole("timeline"),
+    _json("file"),
+    _time("ended_at"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -390,6 +458,9 @@ TABLES: Final[dict[type[Any], Table]] = {
     records.Prompt: prompts,
     records.Tick: ticks,
     records.Override: overrides,
+    records.BackupRow: backups,
+    records.DrillRow: drills,
+    records.WalRow: wal_segments,
     records.Sealed: audit,
 }
 """Which table holds which record."""
