@@ -1,0 +1,112 @@
+"""PostgreSQL's server programs as children of forge: bounded in time, in a process group of their own, never as root.
+
+PostgreSQL refuses to run as root; where forge does, they run as `nobody`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from integrations.postgres.connection import SYSTEM, plain_environment
+from runbook.errors import Permanent, Temporary
+from runbook.redaction import redacted
+
+KEPT_BYTES: Final = 4096
+"""Of what a program says on its standard error, the end."""
+
+
+async def run_tool(
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    as_server: bool = False,
+    heard: Callable[[bytes], None] | None = None,
+) -> None:
+    """Runs a program to a good end. environment: all of it. as_server: as the user that servers run as. heard: gets what it says.
+
+    Raises Permanent("postgres.failed") with its last words, Temporary("postgres.timeout") and Permanent("postgres.no_program").
+    """
+    name = Path(arguments[0]).name
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(environment if environment is not None else plain_environment()),
+            cwd=cwd,
+            start_new_session=True,
+            **(server_user() if as_server else {}),
+        )
+    except OSError as error:
+        cause = f"{name} can't be run: {error.strerror}"
+        raise Permanent(
+            SYSTEM, "no_program", cause, "Install PostgreSQL where the user that servers run as may read it"
+        ) from None
+    last = b""
+    try:
+        async with asyncio.timeout(timeout_s):
+            assert process.stderr is not None  # noqa: S101 - it is a pipe
+            while said := await process.stderr.read(64 * 1024):
+                last = (last + said)[-KEPT_BYTES:]
+                if heard is not None:
+                    heard(said)
+            code = await process.wait()
+    except TimeoutError:
+        raise Temporary(SYSTEM, "timeout", f"{name} did not finish within {timeout_s:g} s") from None
+    finally:
+        await end_group(process)
+    if code != 0:
+        raise Permanent(SYSTEM, "failed", f"{name} failed: {last_words(last)}")
+
+
+async def end_group(process: asyncio.subprocess.Process, grace_s: float = 0) -> None:
+    """Ends a child with all that it started, and awaits it. grace_s: after SIGTERM, before SIGKILL."""
+    if process.returncode is None and grace_s > 0:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), grace_s)
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def last_words(said: bytes, limit: int = 600) -> str:
+    """The end of what a program said, on one line and without what looks like a secret."""
+    lines = [line.strip() for line in said.decode(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
+    return redacted(" | ".join(lines))[-limit:] or "it gave no reason"
+
+
+def server_user() -> dict[str, Any]:
+    """Arguments for a child process that runs as the user of servers."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam("nobody")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def give_to_server(*paths: Path) -> None:
+    """Makes these, but not what is in them, the server user's own."""
+    user = server_user()
+    for path in paths if user else ():
+        os.chown(path, user["user"], user["group"], follow_symlinks=False)
+
+
+def give_tree_to_server(folder: Path) -> None:
+    """With everything in it. Links are not followed."""
+    if not server_user():
+        return
+    give_to_server(folder)
+    for parent, folders, files in os.walk(folder):
+        give_to_server(*(Path(parent) / name for name in (*folders, *files)))
