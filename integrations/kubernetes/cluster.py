@@ -1,4 +1,4 @@
-"""One environment's cluster: reads Deployments and rollouts, sets images, runs Jobs, and moves traffic, nothing else.
+"""One environment's cluster: reads Deployments and rollouts, sets images, runs Jobs, moves traffic and holds autoscalers, nothing else.
 
 It must never add a container, touch a field of a workload beside image, annotations and replicas, or write what is already right.
 """
@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from integrations.http_calls import Limits, garbage
+from integrations.kubernetes.autoscalers import KubernetesAutoscalers
 from integrations.kubernetes.calls import STRATEGIC_MERGE, SYSTEM, Json, KubernetesCalls
 from integrations.kubernetes.canary import KubernetesCanaries
 from integrations.kubernetes.credentials import Credentials, kubectl_options
@@ -35,7 +36,17 @@ from integrations.kubernetes.traffic import KubernetesTraffic
 from integrations.kubernetes.troubles import is_suspect
 from runbook.errors import Conflict, Permanent
 from runbook.jobs import JobOrder
-from runbook.ports import CanaryOrder, Deployment, JobLog, JobState, PodTrouble, Rollout, Share, TrafficTarget
+from runbook.ports import (
+    Autoscaler,
+    CanaryOrder,
+    Deployment,
+    JobLog,
+    JobState,
+    PodTrouble,
+    Rollout,
+    Share,
+    TrafficTarget,
+)
 
 _PODS_EXAMINED = 5
 """Of the pods that aren't well, so many are asked for events and logs: a bad release of 200 pods fails for the same reason 200 times."""
@@ -62,6 +73,7 @@ class KubernetesCluster:
         self._jobs = KubernetesJobs(self._calls, self._pods, namespace, self.kubectl)
         self._deployments = Deployments(self._calls, namespace)
         self._canaries = KubernetesCanaries(self._deployments, namespace, self.kubectl)
+        self._autoscalers = KubernetesAutoscalers(self._calls, namespace)
         replicas = ReplicaTraffic(self._deployments, self._canaries)
         self._traffic = KubernetesTraffic(self._calls, namespace, self.kubectl, replicas)
 
@@ -179,6 +191,14 @@ class KubernetesCluster:
     async def remove_canary(self, name: str, run: str, prefix: str = "forge") -> None:
         """See the port."""
         await self._canaries.remove(name, run, prefix)
+
+    async def autoscalers(self, workload: str) -> tuple[Autoscaler, ...]:
+        """See the port."""
+        return await self._autoscalers.of(workload)
+
+    async def set_least(self, found: Autoscaler, least: int, marks: Mapping[str, str | None]) -> None:
+        """See the port."""
+        await self._autoscalers.set_least(found, least, marks)
 
     # --- the Deployment ---------------------------------------------------------------------------------------------
 

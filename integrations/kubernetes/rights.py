@@ -31,6 +31,8 @@ PRODUCTION_RIGHTS = (
     "get httproutes.gateway.networking.k8s.io",
     "patch httproutes.gateway.networking.k8s.io",
     "get services",
+    "list horizontalpodautoscalers.autoscaling",
+    "patch horizontalpodautoscalers.autoscaling",
 )
 """Beside those, where canaries are made and traffic is moved; `deploy/production.yaml` grants exactly these. Replicas are set by the right to
 patch Deployments."""

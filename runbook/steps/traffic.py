@@ -16,6 +16,7 @@ from runbook.policy import Workload
 from runbook.ports import CanaryOrder
 from runbook.rules.traffic import REPLICAS, canary_replicas, share_gate
 from runbook.steps.dividing import SIZES, Divided, remembered_size
+from runbook.steps.full_size import HELD_SIZES, held, let_go
 from runbook.steps.homecoming import Home, Homecoming
 from runbook.steps.moments import Moments
 from runbook.steps.moving import CANARY_IMAGES, Bounds, Move, entry_of, persistent, traffic_fact
@@ -124,7 +125,8 @@ class StartCanary(Work):
 class ShiftTraffic(Work):
     """Gives the canary this percentage of the traffic, one workload after the other: pods first, then the weight, then the router's word.
 
-    Records the facts `shifted`: {weight: ISO time when the last workload was accepted} and `traffic`: see `moving.TRAFFIC`.
+    Before it, stable's autoscalers are kept from shrinking it; what can't be held is told and decides nothing. Records the facts `shifted`:
+    {weight: ISO time when the last workload was accepted}, `traffic`: see `moving.TRAFFIC`, and `held_sizes`: see `full_size.HELD_SIZES`.
     """
 
     kind: ClassVar[str] = "shift_traffic"
@@ -139,18 +141,21 @@ class ShiftTraffic(Work):
         moments, verdicts = Moments(scene), []
         entries: list[Mapping[str, Any]] = []
         bounds = Bounds(self.timeout_s, self.trouble_within_s, self.route_timeout_s)
+        sizes, held_sizes = await held(scene, self.targets, self.weight)
         for one in self.targets:
             moved = await Move(scene, one, self.weight, bounds, moments).whole()
             verdicts.append(moved.verdict)
             if moved.entry is None:
                 break
             entries.append(moved.entry)
-        facts: dict[str, Any] = {"traffic": traffic_fact(scene.facts, entries)} if entries else {}
+        facts: dict[str, Any] = {HELD_SIZES: held_sizes} if held_sizes else {}
+        if entries:
+            facts["traffic"] = traffic_fact(scene.facts, entries)
         if len(entries) == len(self.targets):
             known = scene.facts.get("shifted")
             last = max(str(entry["at"]) for entry in entries)
             facts["shifted"] = {**(known if isinstance(known, Mapping) else {}), str(self.weight): last}
-        return Result(tuple(verdicts), facts)
+        return Result((*verdicts, *sizes), facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +238,10 @@ def _timed(home: Home, decided: datetime) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveCanary(Work):
-    """Deletes this run's canaries, once they have no traffic any more, and waits until they are gone. One that still has some stays."""
+    """Deletes this run's canaries, once they have no traffic any more, and waits until they are gone. One that still has some stays.
+
+    Then stable's autoscalers are as they were before the roll-out; not where a canary still has traffic, which stable may have to take yet.
+    """
 
     kind: ClassVar[str] = "remove_canary"
     effect: ClassVar[bool] = True
@@ -242,13 +250,16 @@ class RemoveCanary(Work):
 
     async def perform(self, scene: Scene) -> Result:
         moments = Moments(scene)
-        verdicts = await asyncio.gather(*(removed(scene, one, moments, self.timeout_s) for one in self.targets))
-        return Result(tuple(verdicts))
+        gone = await asyncio.gather(*(removed(scene, one, moments, self.timeout_s) for one in self.targets))
+        home = [one for one, verdict in zip(self.targets, gone, strict=True) if verdict.outcome is Outcome.PASS]
+        sizes = await asyncio.gather(*(let_go(scene, one) for one in home))
+        return Result((*gone, *(verdict for verdict in sizes if verdict is not None)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakeOver(Work):
-    """Stable takes the new image while the canary carries the traffic, then the traffic, and the canary goes. Runbook: completion.
+    """Stable takes the new image while the canary carries the traffic, then the traffic, and the canary goes; its autoscalers are as they
+    were before the roll-out. Runbook: completion.
 
     Records the fact `taken_over`: {workload: ISO time}.
     """
@@ -262,7 +273,8 @@ class TakeOver(Work):
     route_timeout_s: float = 120.0
 
     async def perform(self, scene: Scene) -> Result:
-        """A canary that can't be removed doesn't make the release a bad one: it is told, and decides nothing."""
+        """A canary that can't be removed or an autoscaler that can't be let go doesn't make the release a bad one: it is told, and decides
+        nothing."""
         moments, verdicts = Moments(scene), []
         bounds = Bounds(self.timeout_s, self.trouble_within_s, self.route_timeout_s)
         taken, entries = dict(scene.facts.get("taken_over") or {}), []
@@ -276,5 +288,7 @@ class TakeOver(Work):
                 entries.append(entry_of(home.target, 0, home.share, home.at))
         else:
             gone = await asyncio.gather(*(removed(scene, one, moments, self.timeout_s) for one in self.targets))
-            verdicts.extend(replace(verdict, binding=verdict.outcome is Outcome.PASS) for verdict in gone)
+            sizes = await asyncio.gather(*(let_go(scene, one) for one in self.targets))
+            after = [verdict for verdict in (*gone, *sizes) if verdict is not None]
+            verdicts.extend(replace(verdict, binding=verdict.outcome is Outcome.PASS) for verdict in after)
         return Result(tuple(verdicts), {"taken_over": taken, "traffic": traffic_fact(scene.facts, entries)})

@@ -14,7 +14,7 @@ from engine.records import Entry, Outgoing, Received, StepRow
 from tests.engine.harness import KeepingChat
 from tests.runbook.fakes import FakeCluster
 
-EFFECTS = ("set_weight", "scale", "start_canary", "remove_canary", "set_images", "start_job", "delete_job")
+EFFECTS = ("set_weight", "scale", "start_canary", "remove_canary", "set_least", "set_images", "start_job", "delete_job")
 
 
 class Died(Exception):

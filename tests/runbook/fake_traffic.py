@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
-from runbook.ports import CanaryOrder, Deployment, PodTrouble, Rollout, Share, TrafficTarget
+from runbook.ports import Autoscaler, CanaryOrder, Deployment, PodTrouble, Rollout, Share, TrafficTarget
 from runbook.rules.traffic import REPLICAS, Pods, next_replicas, pods_ratio, replicas_for
 from tests.fakes.clock import NOON
 from tests.runbook.fake_jobs import FakeJobs
@@ -46,7 +46,8 @@ class FakeTraffic(FakeJobs):
     """start_s: from a pod's creation until it is Available. sick: image (or Deployment) -> why its pods never are.
 
     grace_s: how long a deleted canary stays.
-    errors (of FakeJobs): also for `deployment`, `share`, `set_weight`, `start_canary`, `scale`, `remove_canary`, raised in turn.
+    errors (of FakeJobs): also for `deployment`, `share`, `set_weight`, `start_canary`, `scale`, `remove_canary`, `autoscalers`, `set_least`,
+    raised in turn. scalers: workload -> its autoscaler, which leaves it no more pods than it must while it has no traffic.
     """
 
     deployments: dict[str, Deployment] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class FakeTraffic(FakeJobs):
     rolled_at: dict[str, datetime] = field(default_factory=dict)
     going: dict[str, datetime] = field(default_factory=dict)
     moved: list[Write] = field(default_factory=list)
+    scalers: dict[str, Autoscaler] = field(default_factory=dict)
     away: tuple[float, float] = (0.0, 0.0)
     """From when to when the API gives no answer, in seconds since the beginning."""
 
@@ -129,6 +131,22 @@ class FakeTraffic(FakeJobs):
             self.going[name] = self.clock.now()
             self.moved.append(Write(self.clock.now(), f"remove {name}"))
 
+    async def autoscalers(self, workload: str) -> tuple[Autoscaler, ...]:
+        self._fail("autoscalers")
+        found = self.scalers.get(workload)
+        return () if found is None else (found,)
+
+    async def set_least(self, found: Autoscaler, least: int, marks: Mapping[str, str | None]) -> None:
+        self._fail("set_least")
+        workload = next(name for name, each in self.scalers.items() if each.name == found.name)
+        now = self.scalers[workload]
+        if now.version != found.version:
+            raise Conflict("kubernetes", "conflict", "the object has been modified")
+        kept = {name: value for name, value in {**now.marks, **marks}.items() if value is not None}
+        self.moved.append(Write(self.clock.now(), f"least {workload}", least))
+        self.scalers[workload] = replace(now, least=least, marks=kept, version=f"{now.version}+")
+        self.pass_time()
+
     # --- what goes on in the cluster ----------------------------------------------------------------------------------
 
     def resize(self, name: str, replicas: int) -> None:
@@ -170,6 +188,19 @@ class FakeTraffic(FakeJobs):
                 self.going.pop(name)
                 self.deployments.pop(name, None)
                 self.pods.pop(name, None)
+        for workload, scaler in self.scalers.items():
+            self._autoscale(workload, scaler)
+
+    def _autoscale(self, workload: str, scaler: Autoscaler) -> None:
+        """As a HorizontalPodAutoscaler does: up to its least number of pods always, down to it where nothing asks for more. One without pods is
+        left alone."""
+        found, route = self.deployments.get(workload), self.routes.get(workload)
+        if found is None or not found.replicas:
+            return
+        is_idle = route is not None and route.weight == 100
+        wanted = scaler.least if is_idle else max(scaler.least, found.replicas)
+        if wanted != found.replicas:
+            self.resize(workload, wanted)
 
     def fail(self, method: str, *errors: ForgeError) -> None:
         self.errors.setdefault(method, []).extend(errors)
