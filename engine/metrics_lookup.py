@@ -65,7 +65,10 @@ async def look_up_metrics(
     except TimeoutError:
         text = f"The metrics can't be read: Prometheus gave no answer within {LONGEST_S:g} s."
         return refused("metrics.timeout", text, _REMEDY)
-    sight = read_series(answer, at, windows)
+    own = ports.database_metrics.recorded(service.name, environment, windows) if ports.database_metrics else ()
+    there = {each.labels.get("__name__", "") for each in answer}
+    beside = (each for each in own if each.labels["__name__"] not in there)
+    sight = read_series((*answer, *beside), at, windows)
     report = make_report(sight, at, service, environment, policy)
     return Looked(report, metric_chart(sight, report, policy))
 

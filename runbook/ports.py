@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from runbook.database_ports import BackupLedger, BackupRepository, Databases, RestoreHost
 from runbook.errors import Permanent
 from runbook.jobs import JobOrder
+from runbook.series import Windows
 from runbook.values import Environment, Release, Role
 
 # --- time -----------------------------------------------------------------------------------------------------------
@@ -312,6 +313,13 @@ class Metrics(Protocol):
     async def query_range(
         self, expression: str, start: datetime, end: datetime, step_s: float
     ) -> tuple[Series, ...]: ...
+
+
+class DatabaseMetrics(Protocol):
+    """Databases that forge measures itself, for where nobody else does."""
+
+    def recorded(self, service: str, environment: Environment, windows: Windows) -> tuple[Series, ...]:
+        """The last hour under the recorded metrics' names (`__name__`), as Prometheus would give it; empty for what isn't measured."""
 
 
 # --- GitHub, the registry, signatures -------------------------------------------------------------------------------
@@ -652,3 +660,4 @@ class Ports:
     repository: BackupRepository | None = None
     restore_host: RestoreHost | None = None
     backup_ledger: BackupLedger | None = None
+    database_metrics: DatabaseMetrics | None = None
