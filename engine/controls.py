@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from engine.answers import Answer, done, info, refused
+from engine.endings import leaving_words, stops_words
 from engine.journal import Turn
+from engine.lanes import is_beside, is_of_database
 from engine.lifecycle import end_run, on_way_back
 from engine.prompts import STEP, close_prompts
 from engine.queue import ANY_SERVICE, release_command
@@ -45,12 +47,14 @@ def abort(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
     turn.save_run(
         run, interrupt={"kind": "abort", "code": "aborted", "reason": why, "decided_at": turn.now.isoformat()}
     )
-    text = "returns to the previous state" if run.first_effect_at else "stops; it has changed nothing"
-    return done("run.aborted", f"{run.id} {text}.", run=run.id)
+    return done("run.aborted", f"{run.id} {stops_words(run)}.", run=run.id)
 
 
 def roll_back(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
     """Leaves at once for the way back; with nothing changed so far the run just ends."""
+    if is_of_database(run.procedure):
+        return refused("rollback.no_release", f"{run.id} is a {run.version}: it has released nothing that could be rolled back.",
+                       f"`/forge abort {run.id}` stops it.", run=run.id)  # fmt: skip
     if (no := _not_now(turn, run, "roll back")) is not None:
         return no
     if run.interrupt is not None:
@@ -69,6 +73,8 @@ def roll_back(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
 def cancel(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
     if run.state == RunState.ENDED:
         return refused("run.ended", f"{run.id} has ended already.", run=run.id)
+    if is_beside(run):
+        return _cancel_beside(turn, run, actor, reason)
     if run.first_effect_at is not None:
         return refused("cancel.late", f"{run.id} has had effects: it can't be cancelled.",
                        f"`/forge abort {run.id}` returns to the previous state.", run=run.id)  # fmt: skip
@@ -79,6 +85,21 @@ def cancel(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
     else:
         turn.save_run(run, interrupt={"kind": "abort", "code": "cancelled", "reason": why})
     return done("run.cancelled", f"{run.id} is cancelled; nothing was changed.", run=run.id)
+
+
+def _cancel_beside(turn: Turn, run: Run, actor: Actor, reason: str) -> Answer:
+    """A backup or a drill may be cancelled at any time: nothing that runs is touched by it."""
+    if (no := _not_now(turn, run, "cancel")) is not None:
+        return no
+    if run.interrupt is not None:
+        return info("cancel.already", f"{run.id} is being stopped already.", run=run.id)
+    why = f"cancelled by {actor.name}" + (f": {reason}" if reason else "")
+    turn.audit("run.cancel", run.id, actor, why=reason)
+    if run.state == RunState.QUEUED:
+        end_run(turn, run, Ending.CANCELLED, "cancelled", why)
+        return done("run.cancelled", f"{run.id} was queued and is cancelled.", run=run.id)
+    turn.save_run(run, interrupt={"kind": "abort", "code": "cancelled", "reason": why})
+    return done("run.cancelled", f"{run.id} is cancelled: it {stops_words(run)}.", run=run.id)
 
 
 def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
@@ -151,7 +172,7 @@ def _named(environment: Environment, service: str) -> tuple[str, str]:
 def _under_way(turn: Turn, environment: Environment, service: str) -> list[str]:
     states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
     runs = turn.ledger.find(Run, environment=environment.value, state=states)
-    return [run.id for run in runs if not service or run.service == service]
+    return [run.id for run in runs if (not service or run.service == service) and not is_beside(run)]
 
 
 def _not_now(turn: Turn, run: Run, verb: str) -> Answer | None:
@@ -161,5 +182,5 @@ def _not_now(turn: Turn, run: Run, verb: str) -> Answer | None:
             "run.ended", f"{run.id} has ended already ({now}): nothing to {verb}, nothing was changed.", run=run.id
         )
     if on_way_back(turn, run):
-        return info("run.way_back", f"{run.id} is returning to the previous state already.", run=run.id)
+        return info("run.way_back", f"{run.id} is {leaving_words(run)} already.", run=run.id)
     return None

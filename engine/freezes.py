@@ -11,6 +11,7 @@ from datetime import datetime
 from engine.answers import Answer, done, info, refused
 from engine.intents import Intent
 from engine.journal import Turn
+from engine.lanes import is_of_database
 from engine.naming import no_such_service
 from engine.notes import Note, Tone
 from engine.ports import Ledger
@@ -160,7 +161,13 @@ def _kept(row: FreezeRow | None) -> object:
 def _under_way(turn: Turn, environment: str, service: str) -> str:
     states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
     runs = turn.ledger.find(Run, environment=environment, state=states)
-    mine = [run.id for run in runs if service in (run.service, ANY_SERVICE) and run.first_effect_at is not None]
+    mine = [
+        run.id
+        for run in runs
+        if service in (run.service, ANY_SERVICE)
+        and run.first_effect_at is not None
+        and not is_of_database(run.procedure)
+    ]
     if not mine:
         return ""
     return f" {', '.join(mine)} {'go' if len(mine) > 1 else 'goes'} on: `/forge pause {mine[0]}` stops it."

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import structlog
 
 from engine.journal import Turn, plan_of, segment_of
-from engine.lifecycle import Continuations, end_run, replace_plan, void_approvals
+from engine.lanes import responsible
+from engine.lifecycle import Continuations, end_run, replace_plan, request_of, void_approvals
 from engine.notes import Note, Tone
 from engine.ports import Ledger, Store
 from engine.queue import next_in_line
@@ -27,7 +28,7 @@ from runbook.describe import what_changed
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.plan import Result, Scene, canonical, hash_of
 from runbook.ports import Ports
-from runbook.procedures.base import Prepared, Procedure, Request
+from runbook.procedures.base import Prepared, Procedure
 from runbook.values import Environment, Role
 from runbook.verdicts import Outcome, Verdict, worst
 
@@ -276,10 +277,8 @@ class Interpreter:
 
     async def _make_anew(self, run: Run) -> bool:
         """True when the run may go on at once with the plan that it has now."""
-        request = Request(service=run.service, environment=Environment(run.environment), version=run.version,
-                          to=str(run.arguments.get("to", "")))  # fmt: skip
         try:
-            prepared = await self._procedures(run.procedure)(request, self._settings.current, self._ports)
+            prepared = await self._procedures(run.procedure)(request_of(run), self._settings.current, self._ports)
         except StoreUnavailable as error:
             log.error("store.unavailable", code=error.code, cause=error.cause)
             await asyncio.sleep(STORE_RETRY_S)
@@ -346,7 +345,7 @@ def _tell_stuck(turn: Turn, run: Run, verdict: Verdict) -> None:
     """Between two steps nothing can be held: the run stands still until it is looked at again, by an abort or the next start."""
     note = Note(
         tone=Tone.ASK, title=f"{run.id} can't go on", text=f"{verdict.reason}\nAbort it, or restart forge once it is repaired.",
-        mention=turn.members(Role.ON_CALL, Role.RELEASE_ENGINEER),
+        mention=turn.members(*responsible(run, Role.ON_CALL, Role.RELEASE_ENGINEER)),
     )  # fmt: skip
     turn.note(run, f"stuck:{run.segment}:{run.position}", note, broadcast=True)
     turn.audit("run.stuck", run.id, why=verdict.reason)

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from engine.endings import completed_words, ending_remedy, ending_words, leaving_words
 from engine.journal import RUN_BUTTONS, Turn, add_buttons, append_segment, open_steps, plan_of, segment_of, show_view
+from engine.lanes import is_beside, is_of_database, responsible
 from engine.notes import Note, Tone
 from engine.prompts import close_prompts
 from engine.records import Click, Ending, Override, Run, RunState, StepRow, StepState
 from runbook.plan import BEGUN, Plan, from_json, to_json
 from runbook.procedures import WAYS_BACK
 from runbook.procedures.base import Continuation, Request
-from runbook.values import FORGE, Actor, Role
+from runbook.values import FORGE, Actor, Environment, Role
 from runbook.verdicts import Outcome, Verdict
 
 Continuations = Mapping[str, Continuation]
@@ -23,6 +25,9 @@ LEFT_BECAUSE = "left_because"
 
 RETURN = "return_to_previous"
 """The way back where a procedure has none of its own."""
+
+_CANCELLED = ("aborted", "cancelled")
+"""Codes of an end that a person wanted."""
 
 ROLLBACK = "rollback"
 """The procedure of a run that is nothing but a way back: what was released goes back."""
@@ -44,7 +49,7 @@ def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str
         environment=request.environment.value,
         procedure=plan.procedure,
         version=request.version,
-        arguments={"version": request.version, **({"to": request.to} if request.to else {})},
+        arguments=_arguments(request),
         requester=actor.id,
         requester_name=actor.name,
         reason=reason,
@@ -59,7 +64,7 @@ def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str
         "run.created",
         run.id,
         actor,
-        what=f"{_verb(plan)} {request.version} of {request.service} to {request.environment.value}",
+        what=_asked_for(request, plan),
         why=reason,
         evidence={"plan": run.plan_hash, "setting": turn.setting.hash, "about": dict(plan.about)},
     )
@@ -67,8 +72,25 @@ def open_run(turn: Turn, request: Request, plan: Plan, actor: Actor, reason: str
     return run
 
 
-def _verb(plan: Plan) -> str:
-    return "deploy" if plan.procedure == plan.environment.value else plan.procedure
+def _arguments(request: Request) -> dict[str, Any]:
+    more = {"to": request.to, "options": dict(request.options)}
+    return {"version": request.version, **{name: value for name, value in more.items() if value}}
+
+
+def request_of(run: Run) -> Request:
+    """What was asked for, to make the plan anew."""
+    asked = run.arguments
+    return Request(
+        service=run.service, environment=Environment(run.environment), version=run.version,
+        to=str(asked.get("to", "")), options=asked.get("options") or {},
+    )  # fmt: skip
+
+
+def _asked_for(request: Request, plan: Plan) -> str:
+    if is_of_database(plan.procedure):
+        return f"{request.version} of {request.service} on {request.environment.value}"
+    verb = "deploy" if plan.procedure == plan.environment.value else plan.procedure
+    return f"{verb} {request.version} of {request.service} to {request.environment.value}"
 
 
 def replace_plan(turn: Turn, run: Run, plan: Plan, changes: Sequence[str]) -> Run:
@@ -140,20 +162,16 @@ def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = 
 def _ending_note(turn: Turn, run: Run) -> Note:
     """What is left undone goes to on-call with what a hand has to type: each verdict carries its command."""
     name = f"{run.service} {run.version} on {run.environment}"
-    titles = {
-        Ending.FAILED: (Tone.BAD, f"{name}: stopped, nothing was changed"),
-        Ending.RETURNED: (Tone.BAD, f"{name}: the previous version is back"),
-        Ending.INCOMPLETE: (Tone.ASK, f"{name}: the return is INCOMPLETE, a person must finish it"),
-        Ending.CANCELLED: (Tone.INFO, f"{name}: cancelled, nothing was changed"),
-    }
-    tone, title = titles[Ending(run.ending or "")]
+    tone, title = ending_words(run)
     if run.ending != Ending.INCOMPLETE:
-        return Note(tone=tone, title=f"{run.id}: {title}", text=run.ending_reason)
+        text = "\n".join(part for part in (run.ending_reason, ending_remedy(run)) if part)
+        who = turn.members(*responsible(run)) if run.ending == Ending.FAILED and is_beside(run) else ()
+        return Note(tone=tone, title=f"{run.id}: {name}: {title}", text=text, mention=who)
     rows = [row for row in turn.steps(run.id) if row.segment == run.segment and row.outcome not in (Outcome.PASS, None)]
     left = [v for row in rows for v in verdicts_of(row.verdicts) if v.binding and v.outcome is not Outcome.PASS]
     text = "\n".join([run.ending_reason, "Left to do:", *(f"• {row.title}: {row.reason}" for row in rows)])
-    who = turn.members(Role.ON_CALL, Role.RELEASE_ENGINEER)
-    return Note(tone=tone, title=f"{run.id}: {title}", text=text, verdicts=tuple(left), mention=who)
+    who = turn.members(*responsible(run, Role.ON_CALL, Role.RELEASE_ENGINEER))
+    return Note(tone=tone, title=f"{run.id}: {name}: {title}", text=text, verdicts=tuple(left), mention=who)
 
 
 def _void_overrides(turn: Turn, run: Run, reason: str) -> None:
@@ -204,8 +222,8 @@ def leave_plan(
     facts.setdefault(LEFT_BECAUSE, _because(facts["decided_at"], code, reason, verdicts))
     run = turn.save_run(run, interrupt=None, paused_at=None, ending_code=code, ending_reason=reason, facts=facts)
     plan = continuations[name](plan_of(segment), run.facts) if run.first_effect_at is not None else None
+    cancelled = code in _CANCELLED
     if plan is None:
-        cancelled = code in ("aborted", "cancelled")
         return end_run(turn, run, Ending.CANCELLED if cancelled else Ending.FAILED)
     rows = turn.steps(run.id)
     run = append_segment(turn, run, plan, rows[-1].index + 1)
@@ -214,7 +232,10 @@ def leave_plan(
     turn.audit("run.left", run.id, what=f"goes on with {name}", why=reason, evidence=evidence)
     _refresh_cards(turn, run)
     note = Note(
-        tone=Tone.BAD, title=f"{run.id}: returning to the previous state", text=reason, verdicts=tuple(verdicts)
+        tone=Tone.INFO if cancelled and is_beside(run) else Tone.BAD,
+        title=f"{run.id}: {leaving_words(run)}",
+        text=reason,
+        verdicts=tuple(verdicts),
     )
     turn.note(run, f"left:{run.segment}", note)
     turn.show(run)
@@ -233,11 +254,18 @@ def on_way_back(turn: Turn, run: Run) -> bool:
 def close_plan(turn: Turn, run: Run) -> Run:
     """All steps of the newest segment are done."""
     if not on_way_back(turn, run):
-        return end_run(turn, run, Ending.COMPLETED, "completed", f"{run.version} is on {run.environment}")
+        return end_run(turn, run, Ending.COMPLETED, "completed", completed_words(run))
     rows = [row for row in turn.steps(run.id) if row.segment == run.segment]
     whole = all(row.outcome in (Outcome.PASS, None) for row in rows)
     code, reason = ("rollback.asked", _asked(run)) if run.procedure == ROLLBACK and not run.ending_reason else ("", "")
-    return end_run(turn, run, Ending.RETURNED if whole else Ending.INCOMPLETE, code, reason)
+    return end_run(turn, run, _end_of_way_back(run) if whole else Ending.INCOMPLETE, code, reason)
+
+
+def _end_of_way_back(run: Run) -> Ending:
+    """A backup or a drill changes nothing that could return: it was cancelled, or it has failed."""
+    if not is_beside(run):
+        return Ending.RETURNED
+    return Ending.CANCELLED if run.ending_code in _CANCELLED else Ending.FAILED
 
 
 def _asked(run: Run) -> str:

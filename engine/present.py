@@ -9,10 +9,12 @@ from typing import Any
 
 from engine import freezes, incidents
 from engine.approvals import assigned, closing_of, standing
+from engine.endings import stop_command
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
+from engine.lanes import is_beside
 from engine.lifecycle import verdicts_of
 from engine.prompts import open_prompts
-from engine.queue import ANY_SERVICE, ahead_of, lock_on, release_command
+from engine.queue import ANY_SERVICE, ahead_of, lock_for, release_command
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
 from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
@@ -75,6 +77,7 @@ def headline(turn: Turn, run: Run, doing: str = "") -> RunView:
         service=run.service,
         environment=run.environment,
         version=run.version,
+        procedure=run.procedure,
         requester=run.requester,
         requester_name=run.requester_name,
         reason=run.reason,
@@ -118,7 +121,7 @@ def why_waiting(turn: Turn, run: Run, doing: str = "") -> tuple[str, str]:
     if run.paused_at is not None:
         return "", f"Paused since {run.paused_at:%H:%M} UTC: resume it to go on with “{row.title}”."
     if row.state == StepState.HELD:
-        return "", f"Held at “{row.title}”: {row.reason}. Retry it, or abort the run."
+        return "", f"Held at “{row.title}”: {row.reason}. Retry it, or {stop_command(run)} the run."
     if row.state == StepState.WAITING:
         return "", _waits_for(turn, run, row)
     if row.state == StepState.PENDING and row.deadline is not None and row.deadline > turn.now:
@@ -127,7 +130,7 @@ def why_waiting(turn: Turn, run: Run, doing: str = "") -> tuple[str, str]:
 
 
 def _queued_behind(turn: Turn, run: Run) -> tuple[str, str]:
-    lock = lock_on(turn, run.environment, run.service)
+    lock = lock_for(turn, run)
     if lock is not None:
         age = _age(turn.now - lock.at)
         what = run.environment if lock.service == ANY_SERVICE else f"{run.service} on {run.environment}"
@@ -167,7 +170,7 @@ def _buttons(turn: Turn, run: Run) -> dict[str, str]:
     """The buttons that make sense in this state."""
     if run.state == RunState.ENDED:
         return {}
-    wanted = {"cancel"} if run.first_effect_at is None else {"abort"}
+    wanted = {"cancel"} if run.first_effect_at is None or is_beside(run) else {"abort"}
     if run.state != RunState.QUEUED:
         wanted.add("resume" if run.paused_at is not None else "pause")
     if run.state == RunState.HELD:
@@ -212,6 +215,8 @@ def approval_card(turn: Turn, run: Run, index: int, number: int) -> ApprovalView
         service=run.service,
         environment=run.environment,
         version=run.version,
+        procedure=segment.procedure,
+        purpose=step.purpose,
         commit=str(release.get("commit", "")),
         images=tuple(from_json(FrozenImage, image) for image in release.get("images", ())),
         changes_url=str(about.get("changes_url", "")),
@@ -284,6 +289,7 @@ def plan_view(prepared: Prepared, plan: Plan, plan_hash: str) -> PlanView:
         service=plan.service,
         environment=plan.environment.value,
         version=plan.version,
+        procedure=plan.procedure,
         steps=views,
         verdicts=prepared.verdicts,
         hash=plan_hash,
@@ -311,6 +317,7 @@ def run_line(turn: Turn, run: Run) -> RunLine:
         service=run.service,
         environment=run.environment,
         version=run.version,
+        procedure=run.procedure,
         state=run.state,
         ending=run.ending or "",
         why=why_waiting(turn, run)[1] or run.ending_reason,

@@ -12,12 +12,14 @@ from typing import Any
 from engine.approvals import open_approval, settle, standing
 from engine.checklists import open_checklist, settle_checklist
 from engine.choices import looked_at, open_choice, settle_choice
+from engine.endings import stop_command
 from engine.incident_updates import update_incident
 from engine.journal import Turn, append_segment, plan_of, segment_of, step_of
+from engine.lanes import is_of_database, responsible
 from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of, way_back
 from engine.notes import Note, Tone
 from engine.prompts import WENT_ON, ask_about_step
-from engine.queue import ahead_of, lock_on
+from engine.queue import ahead_of, lock_for
 from engine.records import Click, Decision, Ending, Run, RunState, StepRow, StepState
 from runbook.plan import CONTINUE, HOLD, PROMPT, STOP, Result, Step, Work, to_json
 from runbook.steps.control import Announce, Approval, Checklist, Choice, RecordDecision, Replan, UpdateIncident
@@ -97,7 +99,7 @@ def _interrupted(turn: Turn, run: Run, continuations: Continuations) -> None:
 
 
 def _may_start(turn: Turn, run: Run) -> bool:
-    locked = lock_on(turn, run.environment, run.service) is not None and run.procedure not in AHEAD
+    locked = lock_for(turn, run) is not None and run.procedure not in AHEAD
     if locked or ahead_of(turn, run) is not None:
         turn.show(run)
         return False
@@ -193,11 +195,17 @@ def _done(turn: Turn, row: StepRow) -> None:
 def _announce(turn: Turn, run: Run, step: Announce) -> None:
     name = f"{run.service} {run.version} on {run.environment}"
     titles = {
-        "started": (Tone.INFO, f"{run.id}: deploying {name}"),
+        "started": (
+            Tone.INFO,
+            f"{run.id}: {name} has begun" if is_of_database(run.procedure) else f"{run.id}: deploying {name}",
+        ),
         "contracted": (Tone.GOOD, f"{run.id}: the contract migrations of {name} are done"),
         "completed": (Tone.GOOD, f"{run.id}: {name} got its go"),
         "phase": (Tone.INFO, f"{run.id}: {name}: {step.title}"),
         "released": (Tone.GOOD, f"{run.id}: {name} is released; all gates passed and no trigger was met"),
+        "backed_up": (Tone.GOOD, f"{run.id}: {name} is made and published"),
+        "drilled": (Tone.GOOD, f"{run.id}: {name} has passed"),
+        "restored": (Tone.GOOD, f"{run.id}: {run.service} on {run.environment} is restored and signed off"),
         "rolled_back": (Tone.BAD, f"{run.id}: {name} is rolled back"),
         "returned": (Tone.BAD, f"{run.id}: {run.environment} has returned to the previous state"),
     }
@@ -255,11 +263,11 @@ def _held(turn: Turn, run: Run, row: StepRow) -> Action:
     if row.escalation == 0:
         left = max(waiting.hold_escalate_s - waiting.hold_remind_s, 1.0)
         deadline = turn.now + timedelta(seconds=left)
-        who, title = turn.members(Role.RELEASE_ENGINEER), f"{run.id} is still held: {row.title}"
+        who, title = turn.members(*responsible(run, Role.RELEASE_ENGINEER)), f"{run.id} is still held: {row.title}"
     else:
         deadline = None
         who, title = (
-            turn.members(Role.ON_CALL),
+            turn.members(*responsible(run), Role.ON_CALL),
             f"{run.id} has been held for {since.total_seconds() / 60:.0f} minutes: {row.title}",
         )
     note = Note(tone=Tone.ASK, title=title, text=row.reason, mention=who)
@@ -332,9 +340,9 @@ def hold(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
     turn.save_step(row, state=StepState.HELD, deadline=deadline, escalation=0, finished_at=turn.now)
     turn.save_run(run, state=RunState.HELD)
     turn.audit("step.held", f"{run.id}/{row.index}", what=row.title, why=row.reason)
-    who = (Role.ON_CALL, Role.RELEASE_ENGINEER) if row.code == UNFORESEEN else (Role.RELEASE_ENGINEER,)
+    who = (Role.ON_CALL, Role.RELEASE_ENGINEER) if row.code == UNFORESEEN else responsible(run, Role.RELEASE_ENGINEER)
     note = Note(
-        tone=Tone.ASK, title=f"{run.id} is held: {row.title}", text=f"{row.reason}\nRetry it, or abort the run.",
+        tone=Tone.ASK, title=f"{run.id} is held: {row.title}", text=f"{row.reason}\nRetry it, or {stop_command(run)} the run.",
         verdicts=result.verdicts, mention=turn.members(*who),
     )  # fmt: skip
     turn.note(run, f"held:{row.index}:{row.segment}:{row.attempt}", note, broadcast=True)

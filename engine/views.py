@@ -41,7 +41,8 @@ class StepView:
 class RunView:
     """The headline. why: the answer to "why am I waiting?", always present while the run isn't ended. behind: the run or lock it queues for.
 
-    buttons: `action_id -> opaque id` of what makes sense now. guards: what is watched now, in words.
+    buttons: `action_id -> opaque id` of what makes sense now. guards: what is watched now, in words. procedure: of the run: a backup is
+    told in other words than a deployment.
     """
 
     id: str
@@ -63,6 +64,7 @@ class RunView:
     created_at: datetime
     ended_at: datetime | None = None
     notice: str = ""
+    procedure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,9 @@ class ApprovalView:
     migrations: tuple[str, ...] = ()
     risky: bool = False
     buttons: Mapping[str, str] = field(default_factory=dict)
+    procedure: str = ""
+    purpose: str = "deploy"
+    """See `runbook.steps.control.Approval`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,7 @@ class PlanView:
     """Promotion Criteria Summary: (criterion, dev → staging, staging → prod), in words."""
     migrations: tuple[str, ...] = ()
     """What the release declares of its schema, in words."""
+    procedure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +147,7 @@ class RunLine:
     requester_name: str
     created_at: datetime
     permalink: str = ""
+    procedure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
