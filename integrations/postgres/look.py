@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final
 
 import psycopg
@@ -19,6 +19,7 @@ _OPTIONS: Final = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout=
 _QUESTION: Final = """
 SELECT current_setting('server_version_num')::int AS version_num,
        current_setting('server_version') AS version,
+       current_database() AS database,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        pg_database_size(current_database()) AS database_bytes,
        pg_is_in_recovery() AS in_recovery,
@@ -65,7 +66,8 @@ def _facts(row: DictRow) -> ServerFacts:
         wal_level=row["wal_level"],
         keep_bytes=None if keep is None or keep < 0 else keep * 1024 * 1024,
         encrypted=row["encrypted"],
-        at=row["at"].astimezone(UTC) if row["at"] else datetime.now(UTC),
+        at=row["at"].astimezone(UTC),
+        database=row["database"],
     )
 
 
@@ -87,17 +89,27 @@ _NEEDS_A_PERSON: Final = (
 def translated(error: psycopg.Error, connection: PostgresConnection) -> ForgeError:
     """In our own words: the server's may quote what it was sent."""
     text = str(error)
-    for words, code, remedy in _NEEDS_A_PERSON:
-        if words in text:
-            return Permanent(SYSTEM, code, f"{connection.where} said: {_line(text, words)}", remedy)
+    if known := needs_a_person(text, connection):
+        return known
     if error.sqlstate and error.sqlstate[:2] in ("42", "0A", "22"):
         return Permanent(SYSTEM, "query", f"{connection.where} refused the question: {_first(text)}")
     return Temporary(SYSTEM, "unreachable", f"{connection.where} can't be asked: {_first(text)}")
 
 
-def _line(text: str, words: str) -> str:
-    return next((redacted(line.strip())[:200] for line in text.splitlines() if words in line), words)
+def needs_a_person(text: str, connection: PostgresConnection) -> Permanent | None:
+    """What libpq or the server said, where asking again gives the same answer. None: it may pass."""
+    for words, code, remedy in _NEEDS_A_PERSON:
+        if words in text:
+            said = next(line for line in text.splitlines() if words in line)
+            return Permanent(SYSTEM, code, f"{connection.where} said: {_short(said)}", remedy)
+    return None
 
 
 def _first(text: str) -> str:
-    return redacted(text.strip().splitlines()[-1].strip())[:200] if text.strip() else "no reason given"
+    """The line with the reason; libpq adds questions to it."""
+    lines = text.strip().splitlines() or ["no reason given"]
+    return _short(next((line for line in lines if "failed:" in line), lines[0]))
+
+
+def _short(line: str) -> str:
+    return redacted(line.strip().removeprefix("connection failed: "))[:300]

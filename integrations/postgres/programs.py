@@ -18,6 +18,7 @@ FIXED_MINORS: Final = {18: 7, 17: 12, 16: 16, 15: 20, 14: 25}
 """The first minor versions whose `pg_restore` runs no code of a crafted archive. https://www.postgresql.org/support/security/"""
 
 _PACKAGED: Final = Path("/usr/lib/postgresql")
+_WRAPPER: Final = "pg_wrapper"
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+)|(?:devel|beta|rc)\d*)")
 
 
@@ -49,7 +50,7 @@ def outdated(version: Version) -> Version | None:
 
 
 class ProgramFinder:
-    """Looks into the configured folders, then PATH, then where Debian and PGDG install."""
+    """Looks into the configured folders, then where Debian and PGDG install, then PATH."""
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
         self._folders = tuple(folders)
@@ -95,13 +96,12 @@ class ProgramFinder:
 
     def _paths(self, name: str) -> list[tuple[Path, int]]:
         """With the time of the last change, so that an upgrade is noticed."""
-        folders = [*self._folders, *map(Path, filter(None, os.get_exec_path()))]
-        if _PACKAGED.is_dir():
-            folders += sorted(folder / "bin" for folder in _PACKAGED.iterdir())
+        packaged = sorted(folder / "bin" for folder in _PACKAGED.iterdir()) if _PACKAGED.is_dir() else []
         paths: dict[Path, int] = {}
-        for folder in folders:
-            path = folder / name
-            if path.is_file() and os.access(path, os.X_OK):
+        for folder in (*self._folders, *packaged, *map(Path, filter(None, os.get_exec_path()))):
+            path = (folder / name).resolve()
+            # Debian's wrapper picks a version by rules of its own.
+            if path.name != _WRAPPER and path.is_file() and os.access(path, os.X_OK):
                 paths.setdefault(path, path.stat().st_mtime_ns)
         return list(paths.items())
 
