@@ -133,7 +133,8 @@ class BackupLedger(Protocol):
     async def busy(self, backup_id: str, run: str) -> None:
         """A run is reading it; empty: no longer."""
 
-    async def deleted(self, backup_id: str, why: str) -> None: ...
+    async def deleted(self, backup_id: str, why: str) -> None:
+        """Its bytes are gone: DELETED, with the moment. A failed one stays FAILED and gets the moment alone."""
 
     async def planned(self, environment: Environment, service: str, run: str, plan: Mapping[str, object]) -> None:
         """The retention's dry run, into the audit log, before anything is deleted."""

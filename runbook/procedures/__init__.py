@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runbook.procedures.backup import BACKUP, BASE_BACKUP, DISCARD, backup, base_backup, discard_backup
 from runbook.procedures.base import Continuation, Prepared, Procedure, Request
 from runbook.procedures.contract import contract
+from runbook.procedures.drill import END, drill, end_drill
 from runbook.procedures.production import production
+from runbook.procedures.restore import ABANDON, abandon_restore
+from runbook.procedures.restore import restore as restore_database
 from runbook.procedures.return_to_previous import return_to_previous
 from runbook.procedures.rollback import DOWN, KEEP, RESTORE, keep_schema, restore, rollback, undo_schema
 from runbook.procedures.rollback_release import rollback_release
@@ -17,6 +21,10 @@ PROCEDURES: Mapping[str, Procedure] = {
     "contract": contract,
     "prod": production,
     "rollback": rollback_release,
+    BACKUP: backup,
+    BASE_BACKUP: base_backup,
+    "drill": drill,
+    "restore": restore_database,
 }
 """Entered by a request, by name. `deploy` runs the one that is named as the environment."""
 
@@ -26,10 +34,19 @@ CONTINUATIONS: Mapping[str, Continuation] = {
     KEEP: keep_schema,
     DOWN: undo_schema,
     RESTORE: restore,
+    DISCARD: discard_backup,
+    END: end_drill,
+    ABANDON: abandon_restore,
 }
 """Entered from a running plan, by name."""
 
-WAYS_BACK: Mapping[str, str] = {"prod": "rollback"}
+WAYS_BACK: Mapping[str, str] = {
+    "prod": "rollback",
+    BACKUP: DISCARD,
+    BASE_BACKUP: DISCARD,
+    "drill": END,
+    "restore": ABANDON,
+}
 """Which continuation leads back from which procedure; by default `return_to_previous`."""
 
 __all__ = ["CONTINUATIONS", "PROCEDURES", "WAYS_BACK", "Continuation", "Prepared", "Procedure", "Request"]

@@ -20,6 +20,7 @@ from runbook.procedures.checklists import post_deployment, pre_deployment
 from runbook.procedures.jobs import migration_step, verification_step
 from runbook.procedures.preparing import Candidate
 from runbook.procedures.promoting import look_at_final
+from runbook.procedures.restore import restore_about
 from runbook.procedures.triggers import canary_guards, canary_ratio, database_guards, stable_guards
 from runbook.rules import unanswered
 from runbook.series import Windows
@@ -427,6 +428,7 @@ def _about(final: Candidate, policy: Policy) -> Mapping[str, Any]:
             for m in migrations.migrations
         ],
         "migrations_source": migrations.source,
+        **restore_about(service),
     }
 
 

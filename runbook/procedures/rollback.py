@@ -13,11 +13,11 @@ from typing import Any
 
 from runbook.plan import BEGUN, CONTINUE, Plan, Step, step_from_json, step_to_json
 from runbook.procedures.checklists import post_incident
+from runbook.procedures.restore import left_to_people, point_in_time
 from runbook.procedures.return_to_previous import must_be_undone
 from runbook.steps import (
     Announce,
     Choice,
-    LeftToPeople,
     Migrate,
     Option,
     RecordDecision,
@@ -40,6 +40,7 @@ WAYS = "ways"
 """In `Plan.about`: the steps of each answer of the Database Owner's choice, as JSON: what is chosen is what was shown."""
 
 REMIND_S = 900.0
+SIGN_OFF_S = 86_400.0
 
 KEEP, DOWN, RESTORE = "rollback_keep_schema", "rollback_undo_schema", "rollback_restore"
 
@@ -77,7 +78,7 @@ def way_back(
         return _plan(left, (frozen, *application, *jobs, *ending))
     ways = {
         name: [step_to_json(step) for step in (*application, *schema, *ending)]
-        for name, schema in _answers(undone, steps).items()
+        for name, schema in _answers(left, undone, steps, since).items()
     }
     return _plan(left, (frozen, *jobs, _choice(left, undone, ways, since)), {WAYS: ways})
 
@@ -165,12 +166,12 @@ def irreversible(done: Iterable[Step], facts: Mapping[str, Any]) -> list[Migrate
     return list(reversed(found))
 
 
-def _answers(undone: Sequence[Migrate], steps: Sequence[Step]) -> dict[str, tuple[Step, ...]]:
+def _answers(left: Plan, undone: Sequence[Migrate], steps: Sequence[Step], since: str) -> dict[str, tuple[Step, ...]]:
     """What follows the application's return in each case; `down` only where every migration has one."""
     answers: dict[str, tuple[Step, ...]] = {KEEP: ()}
     if all(step.down is not None for step in undone):
         answers[DOWN] = (*(take_back(step) for step in undone), *_verified(steps))
-    answers[RESTORE] = (_restored(undone),)
+    answers[RESTORE] = point_in_time(left, since, _sign_off_s(left)) or (_by_people(undone),)
     return answers
 
 
@@ -197,14 +198,15 @@ def _verified(steps: Iterable[Step]) -> Iterator[Step]:
     )
 
 
-def _restored(undone: Sequence[Migrate]) -> Step:
+def _sign_off_s(left: Plan) -> float:
+    """How long the Database Owner has for the sign-off: as long as for the approval of the release."""
+    return float(left.about.get("durations", {}).get("approval_expires_s", SIGN_OFF_S))
+
+
+def _by_people(undone: Sequence[Migrate]) -> Step:
     names = ", ".join(step.migration for step in reversed(undone))
-    return LeftToPeople(
-        title="Restore the database to before the migrations",
-        code="restore.by_people",
-        reason=f"the database has to be restored to the moment before {names}, and forge does not restore databases yet",
-        remedy="The Database Owner leads: restore into a new instance, check it, switch over; then tick the checklist",
-        on_fail=CONTINUE,
+    return left_to_people(
+        f"the database has to be restored to the moment before {names}, and forge is not configured to restore this database"
     )
 
 

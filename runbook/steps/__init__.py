@@ -1,5 +1,13 @@
 """The vocabulary of plans, one file per family. Importing it registers every kind."""
 
+from runbook.steps.backups import (
+    ApplyRetention,
+    CheckDestination,
+    ConfirmBackup,
+    DiscardBackup,
+    MakeBackup,
+    PublishBackup,
+)
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
 from runbook.steps.canary import CanaryRatio
 from runbook.steps.completion import NoSustainedAlert, PhasesPassed
@@ -32,6 +40,18 @@ from runbook.steps.phase import (
 )
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.readiness import ApproversReachable, OnCallAvailable, RecentBackup, ReleaseNotes, RollbackPlan
+from runbook.steps.restore_jobs import RestoreJob, Sanitise, SwitchTraffic
+from runbook.steps.restores import (
+    CheckRecoverable,
+    DropInstance,
+    FetchBackup,
+    PostRestoreChecks,
+    ProvisionInstance,
+    RecordDrill,
+    RecordSignOff,
+    ReleaseBackup,
+    RestoreBackup,
+)
 from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
 from runbook.steps.traffic import RememberSizes, RemoveCanary, ReturnTraffic, ShiftTraffic, StartCanary, TakeOver
@@ -39,28 +59,36 @@ from runbook.steps.workloads import DeployWorkload, RememberImages, ReturnWorklo
 
 __all__ = [
     "Announce",
+    "ApplyRetention",
     "Approval",
     "ApproversReachable",
     "AutomatedTests",
     "CanaryRatio",
     "CandidateTag",
     "ChangeWindowOpen",
+    "CheckDestination",
+    "CheckRecoverable",
     "Checklist",
     "Choice",
     "CiGreen",
     "CleanScan",
+    "ConfirmBackup",
     "DependencyTimeouts",
     "DeployWorkload",
     "Deployable",
+    "DiscardBackup",
     "Divided",
+    "DropInstance",
     "EndpointsReady",
     "ErrorBudgetBurn",
+    "FetchBackup",
     "FinalTag",
     "Gate",
     "Item",
     "JobWork",
     "KeyMetrics",
     "LeftToPeople",
+    "MakeBackup",
     "MeasurePerformance",
     "Migrate",
     "Migrated",
@@ -75,24 +103,34 @@ __all__ = [
     "PhaseLatency",
     "PhaseSample",
     "PhasesPassed",
+    "PostRestoreChecks",
+    "ProvisionInstance",
+    "PublishBackup",
     "RecentBackup",
     "RecordDecision",
+    "RecordDrill",
+    "RecordSignOff",
+    "ReleaseBackup",
     "ReleaseNotes",
     "RememberImages",
     "RememberSizes",
     "RemoveCanary",
     "Replan",
+    "RestoreBackup",
+    "RestoreJob",
     "ReturnTraffic",
     "ReturnWorkload",
     "RollbackPlan",
     "RunSuite",
     "RunsHere",
+    "Sanitise",
     "Saturation",
     "ShiftTraffic",
     "SmokeTest",
     "StartCanary",
     "SteadyState",
     "StopJobs",
+    "SwitchTraffic",
     "TakeOver",
     "TrafficDividable",
     "UpdateIncident",
