@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bot.configuration.connections import ClusterConnection, Connections, Secret
-from runbook.ports import Clock, Memory, NoPeople, People, Ports, ScanReports
+from bot.databases import DatabaseAdapters
+from runbook.database_ports import BackupLedger
+from runbook.ports import Backups, Clock, Memory, NoBackups, NoPeople, People, Ports, ScanReports
 from runbook.values import Environment, Role
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ class _Closing(Protocol):
     async def aclose(self) -> None: ...
 
 
+class LedgerOfBackups(BackupLedger, Backups, Protocol):
+    """forge's own record of backups, as the procedures write it and as gates ask it."""
+
+
 C = TypeVar("C", bound=_Closing)
 
 
@@ -39,6 +45,7 @@ class Adapters:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._open: list[_Closing] = []
+        self.postgres = DatabaseAdapters(connections.postgres, connections.audit.key)
 
     @cached_property
     def clusters(self) -> dict[Environment, KubernetesCluster]:
@@ -135,9 +142,15 @@ class Adapters:
         return None if folder is None else ScanFolder(folder, now)
 
     def ports(
-        self, clock: Clock, memory: Memory, kept_scans: ScanReports | None = None, people: People | None = None
+        self,
+        clock: Clock,
+        memory: Memory,
+        kept_scans: ScanReports | None = None,
+        people: People | None = None,
+        backups: LedgerOfBackups | None = None,
     ) -> Ports:
-        """Everything that the domain asks of the outside world."""
+        """Everything that the domain asks of the outside world. backups: None where nothing is on record, as for plans without a store."""
+        postgres = self.postgres
         scans = (kept_scans, self.scan_folder(clock.now))
         return Ports(
             clock=clock,
@@ -151,6 +164,11 @@ class Adapters:
             scans=tuple(each for each in scans if each is not None),
             linter=self.linter,
             people=people or NoPeople(),
+            backups=backups if backups is not None and postgres.databases else NoBackups(),
+            databases=postgres.databases,
+            repository=postgres.repository,
+            backup_ledger=backups if postgres.databases else None,
+            database_metrics=postgres.measuring,
         )
 
     async def aclose(self) -> None:

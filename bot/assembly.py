@@ -15,6 +15,7 @@ from bot import metrics
 from bot.adapters import Adapters
 from bot.configuration.loading import Configuration
 from bot.server import OwnServer
+from engine.backup_ledger import LedgerBackups
 from engine.clock import SteadyClock
 from engine.engine import Engine
 from engine.journal import Turn
@@ -102,7 +103,9 @@ class Bot:
 
     def _ports(self) -> Ports:
         memory = LedgerMemory(self.store, self.clock)
-        ports = self.adapters.ports(self.clock, memory, self.scans, self.directory)
+        ports = self.adapters.ports(
+            self.clock, memory, self.scans, self.directory, LedgerBackups(self.store, self.clock)
+        )
         m = self.meters
         return replace(
             ports,
@@ -162,6 +165,9 @@ class Bot:
             self._soon(self._look_who_is_on_call())
             self._soon(self._repeat(self._look_who_is_on_call, ON_CALL_LOOK_S))
         self._soon(self.meters.watch_loop())
+        if self.adapters.postgres.measuring is not None:
+            self.meters.show_databases(self.adapters.postgres.measuring)
+            self._soon(self.adapters.postgres.measuring.run())
 
     async def _load_clients(self) -> None:
         """Imports the largest client in a thread once what was parked is taken up, rather than when the first command waits for it."""

@@ -8,16 +8,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from bot.database_metrics import DatabaseCollector
 from engine.ports import Ledger
 from engine.records import Outgoing, Received, Run, RunState, StepRow, StepState
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
+
+if TYPE_CHECKING:
+    from integrations.postgres.measuring import DatabaseMeasuring
 
 P = TypeVar("P")
 
@@ -112,6 +116,10 @@ class Meters:
         """After a start and after a reload."""
         self._info.clear()
         self._info.labels(version, config_hash[:12]).set(1)
+
+    def show_databases(self, measuring: DatabaseMeasuring) -> None:
+        """Once: their load is told with each exposition from then on."""
+        self.registry.register(DatabaseCollector(measuring))
 
     def exposition(self) -> tuple[bytes, str]:
         """The text and its content type."""

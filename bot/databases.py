@@ -1,0 +1,201 @@
+"""Databases, their backups and what measures them, built from the configuration. Nothing of it is imported before one is configured.
+
+Passwords and keys are read when they are used, because they are rotated; what has none keeps the bot from nothing but that database.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bot.configuration.connections import (
+    BackupsConnection,
+    DatabaseConnection,
+    DatabaseReader,
+    PostgresConnections,
+    Secret,
+)
+from runbook.backups import BackupOrder, Made, ServerFacts
+from runbook.database_ports import BackupRepository, Database, Tell
+from runbook.values import Environment
+
+if TYPE_CHECKING:
+    from integrations.backups import Repository, Signer
+    from integrations.postgres import PostgresConnection, PostgresDatabase, ProgramFinder
+    from integrations.postgres.measuring import DatabaseMeasuring
+
+
+class DatabaseAdapters:
+    """audit_key: signs manifests, as it signs the audit log's checkpoints. Each part is made when it is first asked for."""
+
+    def __init__(self, connections: PostgresConnections, audit_key: Secret) -> None:
+        self._connections = connections
+        self._audit_key = audit_key
+
+    @property
+    def backups(self) -> BackupsConnection | None:
+        return self._connections.backups
+
+    @cached_property
+    def programs(self) -> ProgramFinder:
+        from integrations.postgres import ProgramFinder
+
+        return ProgramFinder(self._connections.programs)
+
+    @cached_property
+    def databases(self) -> dict[tuple[str, Environment], Database]:
+        """Those that are backed up: none without a destination."""
+        if self.backups is None:
+            return {}
+        return {key: _ReadAnew(partial(self._database, found)) for key, found in self._connections.databases.items()}
+
+    @property
+    def repository(self) -> BackupRepository | None:
+        """None where nothing is backed up."""
+        return cast(BackupRepository, self._repository) if self.databases else None
+
+    @cached_property
+    def _repository(self) -> Repository:
+        """Made anew when its keys are rotated."""
+        assert self.backups is not None  # noqa: S101 - nothing is backed up without a destination
+        return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit_key))))
+
+    @cached_property
+    def measuring(self) -> DatabaseMeasuring | None:
+        """None where no database is configured."""
+        if not self._connections.databases:
+            return None
+        from integrations.postgres.measuring import DatabaseMeasuring
+
+        return DatabaseMeasuring(
+            {key: partial(connection_of, found, found.reader) for key, found in self._connections.databases.items()}
+        )
+
+    def _database(self, found: DatabaseConnection) -> PostgresDatabase:
+        from integrations.postgres import PostgresDatabase
+
+        assert self.backups is not None  # noqa: S101 - `databases` is empty without
+        return PostgresDatabase(connection_of(found), self.programs, self._repository, self.backups.scratch)
+
+
+def connection_of(found: DatabaseConnection, reader: DatabaseReader | None = None) -> PostgresConnection:
+    """reader: in place of who makes backups. Raises Permanent where the password has no value now."""
+    from integrations.postgres import PostgresConnection
+
+    secret = reader.password if reader is not None else found.password
+    return PostgresConnection(
+        host=found.host,
+        name=found.name,
+        user=reader.user if reader is not None else found.user,
+        password=secret.reveal() if secret is not None else "",
+        port=found.port,
+        sslmode=found.sslmode,
+        sslrootcert=str(found.sslrootcert or ""),
+    )
+
+
+def signer_of(audit_key: Secret) -> Signer:
+    """Signs what is published of backups. Raises ValueError and Permanent for a key that can't be used."""
+    from cryptography.exceptions import InvalidSignature
+
+    from integrations.backups import Signer
+    from state.checkpoints import key_id, load_private_key
+
+    key = load_private_key(audit_key.reveal())
+    public = key.public_key()
+
+    def verify(text: bytes, signature: bytes) -> bool:
+        try:
+            public.verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
+
+    return Signer(key=key_id(public), sign=key.sign, verify=verify)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadAnew:
+    """Fulfils `Database`: made for each call, with the password as it is then."""
+
+    make: Callable[[], PostgresDatabase]
+
+    async def look(self) -> ServerFacts:
+        return await self.make().look()
+
+    async def dump(self, order: BackupOrder, tell: Tell) -> Made:
+        return await self.make().dump(order, tell)
+
+    async def base_backup(self, order: BackupOrder, tell: Tell) -> Made:
+        return await self.make().base_backup(order, tell)
+
+
+class _Repositories:
+    """The repository with the keys that are valid now."""
+
+    def __init__(self, backups: BackupsConnection, signer: Callable[[], Signer]) -> None:
+        self._backups, self._signer = backups, signer
+        self._options: dict[str, str] | None = None
+        self._repository: Repository | None = None
+
+    def current(self) -> Repository:
+        """Raises Permanent where a key has no value."""
+        from integrations.backups import Repository, RepositoryAddress
+
+        options = _options(self._backups)
+        if self._repository is None or options != self._options:
+            address = RepositoryAddress(
+                destination=self._backups.destination,
+                recipients=self._backups.recipients,
+                scratch=self._backups.scratch,
+                identity_file=self._identity_file,
+                options=options,
+            )
+            self._repository, self._options = Repository(address, self._signer()), options
+        return self._repository
+
+    @cached_property
+    def _identity_file(self) -> Path | None:
+        return identity_file(self._backups.identity)
+
+
+def _options(backups: BackupsConnection) -> dict[str, str]:
+    """obstore's, of S3; what is left out it takes from the surroundings."""
+    s3 = backups.s3
+    found = {
+        "endpoint": s3.endpoint,
+        "region": s3.region,
+        "access_key_id": s3.access_key_id.reveal() if s3.access_key_id is not None else "",
+        "secret_access_key": s3.secret_access_key.reveal() if s3.secret_access_key is not None else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def identity_file(identity: Secret | None) -> Path | None:
+    """Where the private key can be read: its own file, else one in memory, which never reaches a disk where the system has such."""
+    if identity is None or identity.file is not None:
+        return None if identity is None else identity.file
+    text = identity.reveal().encode()
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("forge-identity")
+        os.write(descriptor, text)
+        return Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+    descriptor, name = tempfile.mkstemp(prefix="forge-identity-")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+    return Path(name)
+
+
+class _Current:
+    """Stands for the repository; each call goes to the one with the keys that are valid now."""
+
+    def __init__(self, repositories: _Repositories) -> None:
+        self._repositories = repositories
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._repositories.current(), name)
