@@ -11,10 +11,13 @@ from engine.journal import Turn, add_buttons, show_view, step_of
 from engine.records import Click, Run, RunState, StepRow, StepState
 from runbook.authority import Assignment, fill_slots, may_fill
 from runbook.steps.control import Approval
+from runbook.steps.restores import SIGN_OFF, SIGNED_OFF
 from runbook.values import Actor, Role
 from runbook.verdicts import Outcome
 
 APPROVAL_BUTTONS = ("approve", "reject", "withdraw")
+SIGN_OFF_BUTTONS = ("signoff", "reject", "withdraw")
+"""Of an approval with the purpose of a sign-off: what was restored is looked at, not what will be done."""
 
 
 def standing(clicks: Sequence[Click]) -> list[Click]:
@@ -35,7 +38,7 @@ def open_approval(turn: Turn, run: Run, row: StepRow, step: Approval) -> StepRow
     """Shows the card to those who must act and starts the expiry."""
     deadline = turn.now + timedelta(seconds=step.expires_s)
     row = turn.save_step(row, state=StepState.WAITING, attempt=row.attempt + 1, started_at=turn.now, deadline=deadline)
-    add_buttons(turn, run, APPROVAL_BUTTONS, row.index)
+    add_buttons(turn, run, SIGN_OFF_BUTTONS if step.purpose == SIGN_OFF else APPROVAL_BUTTONS, row.index)
     turn.save_run(run, state=RunState.WAITING)
     turn.audit(
         "approval.opened", run.id, what=step.title,
@@ -81,14 +84,32 @@ def decide(turn: Turn, run: Run, row: StepRow, plan_hash: str, actor: Actor, dec
         f"approval.{decision}", run.id, actor, role=roles, what=step.title, why=reason, evidence={"plan": run.plan_hash}
     )
     settled = settle(turn, run, row, step)
+    if step.purpose == SIGN_OFF and settled.outcome == Outcome.PASS:
+        signed = {"by": actor.id, "name": actor.name, "at": turn.now.isoformat()}
+        run = turn.save_run(run, facts={**run.facts, SIGNED_OFF: signed})
     show_view(turn, f"approval:{run.id}:{row.index}:{row.segment}", run.id)
     turn.show(run)
     return _said(step, decision, settled, run, assigned(step, standing(clicks_on(turn, run, row))).filled)
 
 
+def wrong_word(turn: Turn, run: Run, row: StepRow, name: str) -> Answer | None:
+    """What was restored is signed off, what will be done is approved: a wrong word decides nothing."""
+    step = step_of(turn, run, row)
+    is_sign_off = isinstance(step, Approval) and step.purpose == SIGN_OFF
+    if name == "signoff" and not is_sign_off:
+        text = f"{run.id} has nothing to sign off: it asks for an approval."
+        return refused("signoff.none", text, f"`/forge approve {run.id}` or its button.", run=run.id)
+    if name == "approve" and is_sign_off:
+        text = f"{run.id} asks for a sign-off of what was restored, not for an approval."
+        return refused("approval.signoff", text, f"`/forge signoff {run.id}` or its button.", run=run.id)
+    return None
+
+
 def _said(step: Approval, decision: str, settled: StepRow, run: Run, filled: int) -> Answer:
     if decision == "reject":
         return done("approval.rejected", f"You rejected {run.id}: {step.title}.", run=run.id)
+    if settled.state == StepState.DONE and step.purpose == SIGN_OFF:
+        return done("approval.granted", f"You signed off {run.id}: {step.title}.", run=run.id)
     if settled.state == StepState.DONE:
         return done(
             "approval.granted", f"You approved {run.id}: {step.title}. All {len(step.slots)} given.", run=run.id
@@ -106,7 +127,8 @@ def settle(turn: Turn, run: Run, row: StepRow, step: Approval) -> StepRow:
         return _close(turn, row, Outcome.FAIL, "approval.rejected", f"rejected by {rejection.actor_name}{why}")
     if assigned(step, clicks).complete:
         names = ", ".join(dict.fromkeys(c.actor_name for c in clicks))
-        return _close(turn, row, Outcome.PASS, "approval.granted", f"approved by {names}")
+        verb = "signed off" if step.purpose == SIGN_OFF else "approved"
+        return _close(turn, row, Outcome.PASS, "approval.granted", f"{verb} by {names}")
     if row.deadline is not None and row.deadline <= turn.now:
         turn.audit("approval.expired", run.id, what=step.title)
         return _close(turn, row, Outcome.FAIL, "approval.expired", f"nobody decided within {step.expires_s / 3600:g} h")

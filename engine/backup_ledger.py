@@ -159,29 +159,17 @@ class LedgerBackups:
         await self._store.write(tell)
 
     async def drilled(self, drill: DrillRecord) -> None:
-        """What was signed off stays signed off when it is told again."""
+        """What was signed off stays signed off when it is told again without it."""
 
         def keep(ledger: Ledger) -> None:
             row, made = ledger.get(DrillRow, drill.run), drill_row(drill)
-            if row is not None:
-                made = replace(
-                    made, signed_off_by=row.signed_off_by, signed_off_by_name=row.signed_off_by_name,
-                    signed_off_at=row.signed_off_at,
-                )  # fmt: skip
+            if row is not None and not made.signed_off_by:
+                made = replace(made, signed_off_by=row.signed_off_by, signed_off_at=row.signed_off_at)
             if row == made:
                 return
             ledger.save(made)
-            word = "passed" if drill.passed else "failed"
-            evidence = {"backup": drill.backup, "seconds": drill.seconds, "major": drill.major}
-            entry = Entry(
-                actor=FORGE.id,
-                action=f"drill.{word}",
-                subject=drill.run,
-                what=_place(made),
-                why=drill.reason,
-                evidence=evidence,
-            )
-            ledger.audit(entry, self._clock.now())
+            for entry in _drill_entries(row, made):
+                ledger.audit(entry, self._clock.now())
 
         await self._store.write(keep)
 
@@ -306,6 +294,26 @@ def newest_backup(ledger: Ledger, service: str, environment: Environment) -> Bac
 
 def _is_before(row: BackupRow, state: BackupState) -> bool:
     return row.state not in _OVER and _ORDER.index(BackupState(row.state)) < _ORDER.index(state)
+
+
+def _drill_entries(before: DrillRow | None, drill: DrillRow) -> list[Entry]:
+    found = []
+    if before is None or before.passed != drill.passed or before.reason != drill.reason:
+        evidence = {"backup": drill.backup, "milliseconds": drill.milliseconds, "major": drill.major}
+        action = "drill.passed" if drill.passed else "drill.failed"
+        found.append(
+            Entry(
+                actor=FORGE.id,
+                action=action,
+                subject=drill.run,
+                what=_place(drill),
+                why=drill.reason,
+                evidence=evidence,
+            )
+        )
+    if drill.signed_off_by and (before is None or before.signed_off_by != drill.signed_off_by):
+        found.append(Entry(actor=drill.signed_off_by, action="drill.signed_off", subject=drill.run, what=_place(drill)))
+    return found
 
 
 def _place(row: BackupRow | DrillRow) -> str:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from engine import approvals, checklists, choices, controls, overrides, present
 from engine.answers import Answer, AnswerKind, info, refused
+from engine.backup_commands import LIST, hold_or_release, look_up_backups
 from engine.freezes import CARRIERS as FREEZES
 from engine.inbox import Inbox
 from engine.incidents import CARRIERS as INCIDENTS
@@ -23,7 +24,7 @@ from engine.lookups import LOOKUPS as SIMPLE_LOOKUPS
 from engine.lookups import Asking, Lookup
 from engine.naming import no_such_run, no_such_service
 from engine.outbox import Outbox
-from engine.planned import PLANNED, Target, begin, prepare, refusal, store_trouble, target, under_way
+from engine.planned import Target, begin, is_planned, prepare, refusal, store_trouble, target, under_way
 from engine.ports import Ledger, Store
 from engine.prompt_answers import press
 from engine.prompts import BUTTONS as PROMPT_BUTTONS
@@ -44,7 +45,7 @@ T = TypeVar("T")
 FRESH = timedelta(minutes=15)
 """How old a payload may be when it is worked on, if it changes something: a response address lives for 30 minutes."""
 
-CARRIERS: Mapping[str, Callable[[Turn, Intent, Actor], Answer]] = {**FREEZES, **INCIDENTS}
+CARRIERS: Mapping[str, Callable[[Turn, Intent, Actor], Answer]] = {**FREEZES, **INCIDENTS, "backup": hold_or_release}
 """Commands that concern no single run, by name: each module that carries some out adds its own."""
 
 ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {
@@ -54,8 +55,8 @@ ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {
 }
 """Commands and buttons that concern a run, by name."""
 
-LOOKUPS: Mapping[str, Lookup] = {**SIMPLE_LOOKUPS, "report": report}
-"""Commands that ask the world first, by name."""
+LOOKUPS: Mapping[str, Lookup] = {**SIMPLE_LOOKUPS, "report": report, f"backup {LIST}": look_up_backups}
+"""Commands that ask the world first, by name, with the verb of those where only one verb does."""
 
 AUTHORITY = {"extend": "rollback", "continue": "rollback", "tick": "approve"}
 """Buttons that are no commands, with the command whose roles may press them; a step's own roles are checked where it is carried out."""
@@ -130,9 +131,9 @@ class Desk:
     async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
         if received is not None and self._stale(received, intent):
             return await self._transact(lambda turn: refusal(turn, intent, actor, _TOO_LATE), received)
-        if not intent.button and intent.name in PLANNED:
+        if is_planned(intent):
             return await self._plan(intent, actor, received)
-        if intent.name in LOOKUPS:
+        if _lookup_of(intent) is not None:
             return await self._look_up(intent, actor, received)
         answer = await self._transact(lambda turn: self._carry_out(turn, intent, actor), received)
         if answer.kind is AnswerKind.DONE and answer.code.startswith("approval."):
@@ -148,7 +149,9 @@ class Desk:
         # A rollback of what is under way is nothing new: the ballast's room is kept for the likes of it.
         healthy, leaves = self._store.healthy, intent.name == "rollback"
         wanted = await self._store.read(
-            lambda ledger: target(self._turn(ledger), intent, actor, self._procedures, healthy=healthy or leaves)
+            lambda ledger: target(
+                self._turn(ledger), intent, actor, self._procedures, self._ports, healthy=healthy or leaves
+            )
         )
         if leaves and isinstance(wanted, Target):
             left = await self._leave(intent, actor, wanted.request, received)
@@ -183,14 +186,16 @@ class Desk:
             answer = refused(verdict.code, verdict.reason, verdict.remedy)
             return await self._transact(lambda turn: refusal(turn, intent, actor, answer), received)
         asking = Asking(intent, actor, self._ports, self._settings.current, self._store)
-        finish = await LOOKUPS[intent.name](asking)
+        look_up = _lookup_of(intent)
+        assert look_up is not None  # noqa: S101 - it is why this is called
+        finish = await look_up(asking)
         return await self._transact(lambda turn: finish(turn, received), received)
 
     def _stale(self, received: Received, intent: Intent) -> bool:
         """A wish that waited out a long downtime is not carried out behind its author's back."""
         command = BY_NAME.get(intent.name)
         age = self._ports.clock.now() - received.received_at
-        return age > FRESH and (command is None or not command.reading)
+        return age > FRESH and (command is None or not (command.reading or _only_reads(intent)))
 
     # --- one transaction ------------------------------------------------------------------------------------------
 
@@ -267,7 +272,7 @@ class Desk:
                 return controls.cancel(turn, run, actor, intent.reason)
             case "retry":
                 return controls.retry(turn, run, actor)
-            case "approve" | "reject" | "withdraw":
+            case "approve" | "reject" | "withdraw" | "signoff":
                 return self._decision(turn, intent, actor, run)
         if intent.name.startswith("choose:"):
             row = turn.step(run.id, self._button(turn, intent).index or 0)
@@ -293,7 +298,10 @@ class Desk:
             return refused("approval.none", f"{run.id} doesn't wait for an approval. {why}", run=run.id)
         if intent.name == "withdraw":
             return approvals.withdraw(turn, run, row, actor)
-        return approvals.decide(turn, run, row, plan_hash, actor, intent.name, intent.reason)
+        if (other := approvals.wrong_word(turn, run, row, intent.name)) is not None:
+            return other
+        decision = "approve" if intent.name == "signoff" else intent.name
+        return approvals.decide(turn, run, row, plan_hash, actor, decision, intent.reason)
 
     def _void(self, turn: Turn, run: Run, row: StepRow | None, closing: str) -> Answer:
         if run.state == RunState.ENDED or on_way_back(turn, run):
@@ -323,8 +331,8 @@ class Desk:
 
     def _allowed(self, intent: Intent, actor: Actor) -> Verdict:
         name = "approve" if intent.name.startswith("choose:") else AUTHORITY.get(intent.name, intent.name)
-        if intent.name == "incident" and intent.options.get("verb") == "list":
-            name = "status"  # it only reads
+        if _only_reads(intent):
+            name = "status"
         return may_run(name, actor, self._settings.current.policy)
 
     def _lock(self, turn: Turn, intent: Intent, actor: Actor) -> Answer:
@@ -358,6 +366,17 @@ def _concerned(ledger: Ledger, received: Received) -> str:
     """The run that was answered about: it is woken again, for a commit of doubtful end may have woken nobody."""
     answers = ledger.find(Outgoing, subject=f"answer:{received.id}", limit=1)
     return answers[0].run if answers else ""
+
+
+def _lookup_of(intent: Intent) -> Lookup | None:
+    verb = intent.options.get("verb", "")
+    return LOOKUPS.get(intent.name) or (LOOKUPS.get(f"{intent.name} {verb}") if verb else None)
+
+
+def _only_reads(intent: Intent) -> bool:
+    """A verb of a command that changes something with others: open to every full member."""
+    verb, command = intent.options.get("verb", ""), BY_NAME.get(intent.name)
+    return (intent.name == "incident" and verb == "list") or (command is not None and verb in command.reading_verbs)
 
 
 def _last_approval(turn: Turn, run: Run) -> StepRow | None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from engine import controls, present
 from engine.answers import Answer, done, info, refused
+from engine.backup_commands import not_there, options_of, procedure_of
 from engine.freezes import freezes_for
 from engine.intents import Intent
 from engine.journal import Turn
+from engine.lanes import LABELS, is_of_database, lane_of
 from engine.lifecycle import open_run
 from engine.naming import service_named
-from engine.queue import ahead_of, lock_on
+from engine.queue import ahead_of, lock_for
 from engine.records import Run, RunState
 from runbook.authority import may_run
 from runbook.errors import ForgeError
@@ -24,7 +26,7 @@ from runbook.rules.calm import check_no_freeze
 from runbook.values import Actor, Environment, Version
 from runbook.verdicts import Outcome
 
-PLANNED = ("deploy", "migrate", "promote", "rollback", "plan")
+PLANNED = ("deploy", "migrate", "promote", "rollback", "plan", "restore")
 
 CONTRACT = "contract"
 """The procedure that `migrate` runs; `deploy` and `promote` run the one that is named as the environment."""
@@ -43,7 +45,14 @@ class Target:
     procedure: Procedure
 
 
-def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, healthy: bool) -> Target | Answer:
+def is_planned(intent: Intent) -> bool:
+    """Whether it begins a run, or shows what one would do."""
+    return not intent.button and (intent.name in PLANNED or bool(procedure_of(intent)))
+
+
+def target(
+    turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, ports: Ports, *, healthy: bool
+) -> Target | Answer:
     """What is asked for and the procedure that does it, or the reason not to look any further. healthy: of the store."""
     verdict = may_run(intent.name, actor, turn.setting.policy)
     if verdict.outcome is not Outcome.PASS:
@@ -51,6 +60,8 @@ def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, 
     service = service_named(turn.setting, intent.service)
     if isinstance(service, Answer):
         return service
+    if procedure_of(intent):
+        return _of_database(turn, intent, service.name, procedures, ports, healthy=healthy)
     name = {"migrate": CONTRACT, "rollback": ROLLBACK}.get(intent.name, str(intent.environment))
     procedure = procedures(name) if name in (CONTRACT, ROLLBACK, *Environment) else None
     if intent.environment is None or procedure is None:
@@ -68,16 +79,37 @@ def target(turn: Turn, intent: Intent, actor: Actor, procedures: Procedures, *, 
     return Target(request, procedure)
 
 
+def _of_database(
+    turn: Turn, intent: Intent, service: str, procedures: Procedures, ports: Ports, *, healthy: bool
+) -> Target | Answer:
+    """Of a backup, a drill or a restore."""
+    name, environment = procedure_of(intent), intent.environment
+    procedure = procedures(name)
+    if environment is None or procedure is None:
+        return refused("backup.unavailable", f"forge can't begin a {LABELS[name]} here.",
+                       f"`/forge backup run <env>` or `/forge restore <env>`; {intent.name} needs an environment.")  # fmt: skip
+    options = options_of(intent, turn.now)
+    if isinstance(options, Answer):
+        return options
+    source = Environment(options.get("from", environment.value))
+    if (no := not_there(service, source, ports)) is not None:
+        return no
+    if not healthy:
+        return store_trouble()
+    request = Request(service=service, environment=environment, version=LABELS[name], options=options)
+    return Target(request, procedure)
+
+
 def store_trouble() -> Answer:
     return refused("store.trouble", "forge can't keep its records at the moment, so nothing new is started.",
                    "`forge doctor` says what is wrong; runs under way are kept as they are.")  # fmt: skip
 
 
 def under_way(turn: Turn, environment: Environment, service: str) -> Run | None:
-    """The run of this service there that has begun and not ended."""
+    """The run of this service there that deploys, or leads back, and has begun and not ended. A backup, a drill and a restore are none."""
     states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
-    found = turn.ledger.find(Run, service=service, environment=environment.value, state=states, order="number", limit=1)
-    return found[0] if found else None
+    found = turn.ledger.find(Run, service=service, environment=environment.value, state=states, order="number")
+    return next((run for run in found if not is_of_database(run.procedure)), None)
 
 
 def _wrong_verb(intent: Intent) -> Answer | None:
@@ -114,32 +146,40 @@ def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: 
         return refusal(turn, intent, actor, answer)
     if plan is None:
         bad = tuple(v for v in prepared.verdicts if v.outcome is not Outcome.PASS)
-        verb = _DONE.get(intent.name, "deployed to")
-        text = f"{request.version} can't be {verb} {request.environment.value}; nothing was started."
+        text = _impossible(intent, request)
         answer = refused(bad[0].code if bad else "deploy.refused", text, bad[0].remedy if bad else "", verdicts=bad)
         return refusal(turn, intent, actor, answer)
     if intent.name == "plan":
         return info("plan", "", view=present.plan_view(prepared, plan, hash_of(canonical(plan))))
-    if (frozen := _frozen(turn, intent, request)) is not None:
+    if (frozen := _frozen(turn, intent, request, plan.procedure)) is not None:
         return refusal(turn, intent, actor, frozen)
     request = replace(request, version=request.version or plan.version)
-    same = [r for r in turn.ledger.find(Run, service=request.service, environment=request.environment.value,
-                                        version=request.version) if r.state != RunState.ENDED]  # fmt: skip
-    if same:
-        return refused("deploy.already", f"{same[0].id} {_doing(same[0])} {request.version} already.",
-                       f"`/forge status {same[0].id}` shows where it is.", run=same[0].id)  # fmt: skip
+    if (same := under_way_already(turn, request, plan.procedure)) is not None:
+        return refused(f"{'database' if is_of_database(plan.procedure) else 'deploy'}.already", _already(same, request),
+                       f"`/forge status {same.id}` shows where it is.", run=same.id)  # fmt: skip
     run = open_run(turn, request, plan, actor, intent.reason)
     if run.procedure == ROLLBACK:
         return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
-    lock, ahead = lock_on(turn, run.environment, run.service), ahead_of(turn, run)
+    lock, ahead = lock_for(turn, run), ahead_of(turn, run)
     if lock is not None or ahead is not None:
         return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
     return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
 
 
-def _frozen(turn: Turn, intent: Intent, request: Request) -> Answer | None:
-    """In production a gate asks it at the last moment, and two people may override it; elsewhere nothing new begins."""
-    if request.environment is Environment.PROD or intent.name == "rollback":
+def under_way_already(turn: Turn, request: Request, procedure: str) -> Run | None:
+    """The run that does the very same and has not ended."""
+    found = turn.ledger.find(
+        Run, service=request.service, environment=request.environment.value, version=request.version, order="number"
+    )
+    lane = lane_of(procedure)
+    return next((run for run in found if run.state != RunState.ENDED and lane_of(run.procedure) == lane), None)
+
+
+def _frozen(turn: Turn, intent: Intent, request: Request, procedure: str) -> Answer | None:
+    """In production a gate asks it at the last moment, and two people may override it; elsewhere nothing new begins. Copies of a database
+    and the way back to one are no releases.
+    """
+    if request.environment is Environment.PROD or intent.name == "rollback" or is_of_database(procedure):
         return None
     found = freezes_for(turn.ledger, turn.now, request.service, request.environment)
     if not found:
@@ -161,7 +201,22 @@ def _what(run: Run, request: Request) -> str:
         return f"the contract migrations of {request.version} of {request.service} on {run.environment}"
     if run.procedure == ROLLBACK:
         return f"{request.service} on {run.environment} goes back from {request.version}"
+    if is_of_database(run.procedure):
+        return f"the {run.version} of {request.service} on {run.environment}"
     return f"{request.version} of {request.service} to {run.environment}"
+
+
+def _impossible(intent: Intent, request: Request) -> str:
+    if procedure_of(intent):
+        return f"The {request.version} of {request.service} on {request.environment.value} can't begin; nothing was started."
+    verb = _DONE.get(intent.name, "deployed to")
+    return f"{request.version} can't be {verb} {request.environment.value}; nothing was started."
+
+
+def _already(same: Run, request: Request) -> str:
+    if is_of_database(same.procedure):
+        return f"{same.id} is a {same.version} of {request.service} on {same.environment}, and has not ended."
+    return f"{same.id} {_doing(same)} {request.version} already."
 
 
 def _doing(run: Run) -> str:

@@ -449,7 +449,6 @@ class DrillRow:
     reason: str = ""
     until: datetime | None = None
     signed_off_by: str = ""
-    signed_off_by_name: str = ""
     signed_off_at: datetime | None = None
 
 

@@ -49,6 +49,35 @@ def parse_until(text: str, now: datetime) -> datetime | Unclear:
     return found
 
 
+PAST_FORMS = "2026-12-27T17:55, 2026-12-27T17:55:30+01:00, 17:55 (UTC, the last time) or 10m (so long ago)"
+
+
+def parse_past(text: str, now: datetime) -> datetime | Unclear:
+    """The moment meant, aware UTC, not later than now. `17:55`: the last time that it was 17:55 UTC. A duration, with or without `ago`: so
+    long before now. A day alone is refused: nobody means its midnight.
+    """
+    shown = " ".join(text.split())
+    found = _past(shown, now)
+    if isinstance(found, Unclear):
+        return found
+    if found > now:
+        return Unclear("at.future", f"{told(found)} is still to come: it is {told(now)}.", f"Write {PAST_FORMS}.")
+    return found
+
+
+def _past(text: str, now: datetime) -> datetime | Unclear:
+    unclear = Unclear("at.unclear", f"“{text}” is no moment.", f"Write {PAST_FORMS}.")
+    try:
+        if match := _CLOCK.fullmatch(text):
+            at = now.astimezone(UTC).replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
+            return at if at <= now else at - timedelta(days=1)
+        if match := _DAY_AND_TIME.fullmatch(text):
+            return _day_and_time(match)
+        return now - timedelta(seconds=parse_duration(text.removesuffix(" ago")))
+    except (PydanticCustomError, ValueError, OverflowError):
+        return unclear
+
+
 def _moment(text: str, now: datetime) -> datetime | Unclear:
     unclear = Unclear("until.unclear", f"“{text}” is no time.", f"Write {FORMS}.")
     try:

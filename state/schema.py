@@ -385,7 +385,6 @@ drills = Table(
     _text("reason"),
     _time("until", null=True),
     _text("signed_off_by"),
-    _text("signed_off_by_name"),
     _time("signed_off_at", null=True),
     Index("drills_by_place", "service", "environment", "finished_at"),
 )

@@ -54,7 +54,6 @@ TABLES: Final = (
         reason {text} NOT NULL,
         until {time},
         signed_off_by {text} NOT NULL,
-        signed_off_by_name {text} NOT NULL,
         signed_off_at {time},
         PRIMARY KEY (run)
     )

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from engine.backup_ledger import LedgerBackups
-from engine.ports import Ledger
-from engine.records import BackupRow, DrillRow, Sealed
+from engine.records import BackupRow, Sealed
 from runbook.backups import (
     BackupKind,
     BackupOrder,
@@ -202,17 +201,12 @@ async def test_a_segment_comes_back_as_it_was_kept(ledger: LedgerBackups) -> Non
 
 async def test_a_drill_keeps_its_sign_off_when_it_is_told_again(store: SqlStore, ledger: LedgerBackups) -> None:
     await ledger.drilled(DRILL)
-    signed: dict[str, Any] = {"signed_off_by": "T1:UDOT", "signed_off_by_name": "Dot", "signed_off_at": NOON}
-
-    def sign(inside: Ledger) -> None:
-        row = inside.get(DrillRow, DRILL.run)
-        assert row is not None
-        inside.save(replace(row, **signed))
-
-    await store.write(sign)
+    await ledger.drilled(replace(DRILL, signed_off_by="T1:UDOT", signed_off_at=NOON))
     await ledger.drilled(DRILL)
     (found,) = await ledger.drills("shop", PROD)
-    assert (found.signed_off_by, found.seconds) == ("T1:UDOT", 180.25)
+    assert (found.signed_off_by, found.signed_off_at, found.seconds) == ("T1:UDOT", NOON, 180.25)
+    (signed,) = [e for e in store.read_now(lambda inside: inside.find(Sealed)) if e.action == "drill.signed_off"]
+    assert signed.actor == "T1:UDOT"
 
 
 async def test_a_reason_of_any_length_is_kept_in_bounds(store: SqlStore, ledger: LedgerBackups) -> None:

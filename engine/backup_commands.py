@@ -1,0 +1,120 @@
+"""`/forge backup list`, `hold` and `release`, and what `backup` and `restore` ask of their procedures.
+
+Beginning a run of them is `engine.planned`'s business. Nothing here deletes or reads a backup's bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from engine.answers import Answer, done, info, refused
+from engine.backup_views import backups_view
+from engine.intents import Intent
+from engine.journal import Turn
+from engine.lanes import BACKUP, BASE_BACKUP, DRILL, RESTORE
+from engine.lookups import Asking, Finish, saying
+from engine.naming import service_named
+from engine.records import BackupRow
+from runbook.backups import BackupKind
+from runbook.commands import BY_NAME
+from runbook.moments import Unclear, parse_past
+from runbook.policy import Service
+from runbook.ports import Ports
+from runbook.values import Actor, Environment
+
+HOLD, RELEASE, LIST = "hold", "release", "list"
+_DRILLS = ("drill", "verify")
+
+
+def procedure_of(intent: Intent) -> str:
+    """The procedure that a `backup` or `restore` begins; empty: it begins none."""
+    if intent.name == "restore":
+        return RESTORE
+    if intent.name != "backup":
+        return ""
+    verb = intent.options.get("verb", "")
+    if verb == "run":
+        return BASE_BACKUP if intent.options.get("kind") == BackupKind.BASE.value else BACKUP
+    return DRILL if verb in _DRILLS else ""
+
+
+def options_of(intent: Intent, now: datetime) -> dict[str, str] | Answer:
+    """`procedures.base.Request.options` from what was typed."""
+    found = {name: intent.options[name] for name in ("backup", "from") if intent.options.get(name)}
+    if intent.options.get("at"):
+        moment = parse_past(intent.options["at"], now)
+        if isinstance(moment, Unclear):
+            return refused(moment.code, moment.cause, moment.remedy)
+        found["at"] = moment.isoformat()
+    if intent.name == "restore" and not {"backup", "at"} & found.keys():
+        where = intent.environment.value if intent.environment is not None else "<env>"
+        return refused("restore.what", "Name what to restore: a backup, or the moment to recover to.",
+                       f"--backup <id> or --at <time>; `/forge backup list {where}` shows what there is.")  # fmt: skip
+    return found
+
+
+def not_there(service: str, environment: Environment, ports: Ports) -> Answer | None:
+    """The refusal where no database of this service is configured there; None where one is."""
+    if (service, environment) in ports.databases:
+        return None
+    places = sorted(env.value for name, env in ports.databases if name == service)
+    known = f" There is one on {', '.join(places)}." if places else ""
+    return refused("backup.not_configured", f"No database of {service} on {environment.value} is configured.{known}",
+                   f"Add integrations.postgres.databases.{environment.value}.{service} to forge.yaml.")  # fmt: skip
+
+
+async def look_up_backups(asking: Asking) -> Finish:
+    """`/forge backup list <env>`: asked for outside of the transaction, for the recovery window reads every segment on record."""
+    place = _place(asking.intent, service_named(asking.setting, asking.intent.service))
+    if isinstance(place, Answer):
+        return saying(place)
+    service, environment = place
+    if (no := not_there(service, environment, asking.ports)) is not None:
+        return saying(no)
+    now = asking.ports.clock.now()
+    view = await asking.store.read(lambda ledger: backups_view(ledger, now, service, environment))
+    text = f"{view.total or 'No'} backups of {service} on {environment.value} are on record."
+    return saying(info("backup.list", text if view.total != 1 else text.replace("backups", "backup", 1), view=view))
+
+
+def hold_or_release(turn: Turn, intent: Intent, actor: Actor) -> Answer:
+    """`/forge backup hold|release <env> --backup <id>`."""
+    place = _place(intent, service_named(turn.setting, intent.service))
+    if isinstance(place, Answer):
+        return place
+    service, environment = place
+    row = turn.ledger.get(BackupRow, intent.options.get("backup", ""))
+    if row is None or (row.service, row.environment) != (service, environment.value) or row.deleted_at is not None:
+        named = intent.options.get("backup", "") or "without a name"
+        return refused("backup.unknown", f"No backup {named} of {service} on {environment.value} is kept.",
+                       f"`/forge backup list {environment.value}` shows those that are.")  # fmt: skip
+    return (_hold if intent.options.get("verb") == HOLD else _release)(turn, row, actor, intent.reason)
+
+
+def _hold(turn: Turn, row: BackupRow, actor: Actor, reason: str) -> Answer:
+    if row.held_by:
+        who = row.held_by_name or row.held_by
+        return refused("backup.held", f"{row.id} is held already, by {who}: {row.held_reason or 'no reason given'}.",
+                       f"`/forge backup release {row.environment} --backup {row.id}` lets it go.")  # fmt: skip
+    turn.ledger.save(replace(row, held_by=actor.id, held_by_name=actor.name, held_reason=reason))
+    turn.audit("backup.hold", row.id, actor, what=f"{row.service} on {row.environment}", why=reason)
+    return done("backup.hold", f"{row.id} is held: no retention deletes it until it is released.")
+
+
+def _release(turn: Turn, row: BackupRow, actor: Actor, reason: str) -> Answer:
+    if not row.held_by:
+        return info("backup.not_held", f"{row.id} isn't held.")
+    turn.ledger.save(replace(row, held_by="", held_by_name="", held_reason=""))
+    turn.audit("backup.released", row.id, actor, what=f"{row.service} on {row.environment}", why=reason,
+               evidence={"held_by": row.held_by, "reason": row.held_reason})  # fmt: skip
+    who = row.held_by_name or row.held_by
+    return done("backup.released", f"{row.id} is released. {who} had held it: {row.held_reason or 'no reason given'}")
+
+
+def _place(intent: Intent, service: Service | Answer) -> tuple[str, Environment] | Answer:
+    if isinstance(service, Answer):
+        return service
+    if intent.environment is None:
+        return refused("backup.environment", "Name the environment.", BY_NAME["backup"].usage)
+    return service.name, intent.environment
