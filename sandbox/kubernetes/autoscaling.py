@@ -1,4 +1,4 @@
-"""HorizontalPodAutoscalers: what the API server fills in and refuses, and what kubectl shows. Nothing scales by them."""
+"""HorizontalPodAutoscalers: what the API server fills in and refuses, and what kubectl shows."""
 
 from __future__ import annotations
 

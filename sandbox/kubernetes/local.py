@@ -14,6 +14,7 @@ from sandbox.kubernetes.access import Access, User
 from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.certificate import server_context
 from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.controllers.autoscalers import AutoscalerController
 from sandbox.kubernetes.controllers.deployments import DeploymentController
 from sandbox.kubernetes.controllers.gateways import GatewayController
 from sandbox.kubernetes.controllers.http_routes import HttpRouteController
@@ -69,12 +70,14 @@ class LocalKubernetes:
             self.cluster, recorder, pace, self.runtime, programs=programs, refusal=self._scheduling_refusal
         )
         self.gateway = HttpRouteController(self.cluster, pace)
+        self.autoscaling = AutoscalerController(self.cluster, recorder, pace)
         self._controllers = (
             ReplicaSetController(self.cluster, recorder, pace),
             DeploymentController(self.cluster, recorder, pace),
             JobController(self.cluster, recorder, pace, deadline_scale=pace.scale if programs is None else 1.0),
             GatewayController(self.cluster, pace),
             self.gateway,
+            self.autoscaling,
         )
         self.watches = Watches(self.cluster.store, pace)
         api = Api(self.cluster, self.watches, PodLogs(self.cluster, self._kubelet))

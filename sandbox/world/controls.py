@@ -188,8 +188,10 @@ class Controls:
         return f"The database of {PRODUCTION}: {DATABASE_STATES[state]}"
 
     async def _shrink(self, workload: str, _: Any) -> str:
-        self._world.production.shrink(workload)
-        return f"The autoscaler has shrunk {workload} to 1 pod"
+        left = self._world.production.shrink(workload)
+        if left == 1:
+            return f"The autoscaler has shrunk {workload} to 1 pod"
+        return f"The autoscaler leaves {workload} {left} pods: its minReplicas says so"
 
     async def _set_ci(self, version: str, state: Any) -> str:
         if state not in CONCLUSIONS:

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 from sandbox.kubernetes import LocalKubernetes
 from sandbox.kubernetes.controllers.http_routes import ACCEPTED_AFTER_S
-from sandbox.kubernetes.objects import Obj, timestamp
-from sandbox.kubernetes.recorder import Recorder
-from sandbox.kubernetes.resources import AUTOSCALERS, DEPLOYMENTS
 from sandbox.shop import Shop
 from sandbox.world.workloads import PRODUCTION
 
@@ -61,25 +58,8 @@ class Production:
         database = self._shop.meters[PRODUCTION].database
         database.run_slowly(PRODUCTION, sessions, for_s=TROUBLED_FOR_S, waiting=state == "locks")
 
-    def shrink(self, workload: str, replicas: int = 1) -> None:
-        """As an autoscaler does when nothing asks for CPU. Raises KeyError where there is no such Deployment."""
-        cluster = self._cluster.cluster
-        before = self._cluster.get("Deployment", PRODUCTION, workload)
-        if before is None:
-            raise KeyError(workload)
+    def shrink(self, workload: str, replicas: int = 1) -> int:
+        """Its autoscaler finds that no more pods are needed than these; returns how many it leaves, which are no fewer than its minReplicas.
 
-        def scale(deployment: Obj) -> None:
-            deployment["spec"]["replicas"] = replicas
-
-        def note(autoscaler: Obj) -> None:
-            autoscaler["status"] = {
-                "currentReplicas": before["spec"]["replicas"],
-                "desiredReplicas": replicas,
-                "lastScaleTime": timestamp(),
-            }
-
-        cluster.mutate(DEPLOYMENTS, PRODUCTION, workload, scale)
-        noted = cluster.mutate(AUTOSCALERS, PRODUCTION, workload, note, "status")
-        if noted is not None:
-            said = f"New size: {replicas}; reason: All metrics below target"
-            Recorder(cluster).normal(noted, "SuccessfulRescale", said, "horizontal-pod-autoscaler")
+        Raises KeyError where there is none for such a Deployment."""
+        return self._cluster.autoscaling.ask_for(PRODUCTION, workload, replicas)

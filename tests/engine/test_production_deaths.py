@@ -16,10 +16,10 @@ import pytest
 
 from engine.records import Button, Decision, IncidentRow, Outgoing, Prompt, Run
 from runbook.policy import Policy
-from runbook.ports import HttpAnswer, HttpRequest
+from runbook.ports import Autoscaler, HttpAnswer, HttpRequest
 from tests.engine.dying import DyingChat, Mortality
 from tests.runbook.fakes import RELEASE_FILE, well
-from tests.scenarios.production import COMPATIBLE, NEW, ProductionStage, ProductionWorld, policy_with, production
+from tests.scenarios.production import COMPATIBLE, NEW, SIZE, ProductionStage, ProductionWorld, policy_with, production
 from tests.scenarios.two_tracks import CANARY
 
 POLICY = policy_with(phase_s=15.0, phase_max_s=120.0, watch_s=15.0, quiet_s=15.0, min_requests=100, smoke_every_s=15.0)
@@ -76,11 +76,21 @@ class Tale:
     says: str = ""
     run: str = "prod-1"
     policy: Policy = POLICY
+    has_autoscaler: bool = True
+    """The web's leaves it one pod while it has no traffic, if nothing keeps it from that."""
 
 
 TALES = {
     "released": Tale(COMPATIBLE, "", no_trouble, "completed", (5, 25, 100, 0)),
-    "returned": Tale(RELEASE_FILE, "Observe 100 %", shrunk_and_failing, "returned", (5, 25, 100, 60, 0), policy=LONGER),
+    "returned": Tale(
+        RELEASE_FILE,
+        "Observe 100 %",
+        shrunk_and_failing,
+        "returned",
+        (5, 25, 100, 60, 0),
+        policy=LONGER,
+        has_autoscaler=False,
+    ),
     "taken over": Tale("", "Elevated watch", broken_when_stable, "returned", (5, 25, 100, 0)),
     "rolled back by hand": Tale("", "Observe 5 %", no_trouble, "returned", (5, 0), "rollback prod"),
     "rolled back afterwards": Tale(
@@ -98,6 +108,8 @@ class Story:
     def __post_init__(self) -> None:
         self.path.mkdir()
         self.world = ProductionWorld(self.tale.release_file)
+        if self.tale.has_autoscaler:
+            self.world.cluster.scalers = {"web": Autoscaler("web", least=1, most=2 * SIZE)}
         self.chat = DyingChat(self.mortality)
         self.mortality.strike(self.world.cluster)
         self.lives = 0
@@ -179,6 +191,7 @@ class Story:
                 "jobs left": list(cluster.there),
                 "images": s.images(),
                 "replicas": s.replicas(),
+                "autoscalers": {name: (each.least, each.marks) for name, each in cluster.scalers.items()},
                 "decisions": [(d.environment, d.result) for d in s.rows(Decision)],
                 "prompts": [(p.subject, p.state) for p in s.rows(Prompt)],
                 "incidents": [(i.id, i.title, len(i.updates)) for i in s.rows(IncidentRow)],
@@ -201,6 +214,7 @@ async def test_a_death_at_every_boundary_of_production_and_of_its_rollback_chang
     await undisturbed.whole(mortal=False)
     expected = await undisturbed.the_end()
     assert (expected["ending"][0], expected["weights"]) == (tale.ending, tale.weights), expected["steps"]
+    assert expected["autoscalers"] == ({"web": (1, {})} if tale.has_autoscaler else {})
     story = Story(tmp_path / "mortal", tale)
     await story.whole(mortal=True)
     found = await story.the_end()

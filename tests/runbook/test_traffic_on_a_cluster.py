@@ -223,3 +223,38 @@ async def test_what_is_not_ready_for_a_canary_is_told_before_anything_changes(
     result = await release.perform(Gate(title="Dividable", checks=(TrafficDividable(WORKLOADS),)))
     assert [v.code for v in result.verdicts] == ["traffic.canary_exists", "traffic.no_backend", "ok"]
     assert "- {name: web-canary, port: 8080, weight: 0}" in result.verdicts[1].remedy
+
+
+def scaler() -> dict[str, Any]:
+    goal = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    metadata = {"name": "web", "namespace": "shop"}
+    spec = {"scaleTargetRef": goal, "minReplicas": 1, "maxReplicas": 6}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+
+
+def least(kubernetes: LocalKubernetes) -> tuple[int, dict[str, str]]:
+    found = kubernetes.get("HorizontalPodAutoscaler", "shop", "web")
+    assert found is not None
+    return found["spec"]["minReplicas"], found["metadata"].get("annotations") or {}
+
+
+async def test_scenario_16_an_autoscaler_can_not_shrink_stable_while_the_canary_has_the_traffic(
+    release: Release, kubernetes: LocalKubernetes
+) -> None:
+    kubernetes.apply(scaler())
+    await release.passes(START, shift(5), shift(100))
+    assert least(kubernetes)[0] == 3
+    assert kubernetes.autoscaling.ask_for("shop", "web", 1) == 3
+    release.facts["decided_at"] = release.scene.ports.clock.now().isoformat()
+    await release.passes(BACK)
+    assert release.facts["weight_zero"]["web"]["seconds"] < 1
+    await release.passes(REMOVE)
+    assert least(kubernetes) == (1, {})
+    assert release.running()["web"] == (3, GOOD)
+
+
+async def test_after_the_take_over_the_autoscaler_is_as_it_was(release: Release, kubernetes: LocalKubernetes) -> None:
+    kubernetes.apply(scaler())
+    await release.passes(START, shift(25), shift(100), TAKE_OVER)
+    assert least(kubernetes) == (1, {})
+    assert release.running() == {"web": (3, BETTER), "worker": (3, BETTER)}

@@ -242,6 +242,10 @@ async def test_all_of_it_is_done_from_the_panel(prod: World) -> None:
         prod.heal()
         await until_measured(prod, "postgres_slow_queries", lambda value: value == 0, "it is calm")
         assert await use("shrink web") == "The autoscaler has shrunk web to 1 pod"
+        (scaler,) = prod.cluster.list("HorizontalPodAutoscaler", "prod")
+        scaler["spec"]["minReplicas"] = 2
+        prod.cluster.apply(scaler)
+        assert await use("shrink web") == "The autoscaler leaves web 2 pods: its minReplicas says so"
     await controls.close()
 
 
