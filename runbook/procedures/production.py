@@ -254,6 +254,7 @@ def _phase(final: Candidate, policy: Policy, weight: int) -> Span:
                 service=service.name,
                 base_url=service.urls[HERE],
                 requests=(*health_requests(service.health, policy.health.timeout_s), *service.smoke),
+                canary_url=service.canary_urls.get(HERE, ""),
                 unanswered=unanswered.HOLD,
                 on_fail=BACK,
             ),

@@ -25,6 +25,8 @@ from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import duration, shortened
 
 SMOKE_GATE = "smoke requests during the observation"
+CANARYS = " of the canary"
+"""Behind a gate's name: what was asked at the canary's own address."""
 FAILING_ROUNDS = 2
 """One failing round may be a blip; so many in a row are not."""
 
@@ -301,7 +303,7 @@ def targets_of(step: Observation) -> dict[str, str]:
 
 def _addresses(step: Observation) -> dict[str, str]:
     """Whose, as it is appended to a name -> base address."""
-    return {"": step.base_url} | ({" of the canary": step.canary_url} if step.canary_url else {})
+    return {"": step.base_url} | ({CANARYS: step.canary_url} if step.canary_url else {})
 
 
 def _judged(answer: HttpAnswer) -> Probe:

@@ -71,6 +71,27 @@ async def test_a_smoke_request_that_stays_wrong_fails_after_its_attempts_beside_
     assert len(world.probes.paths("/api/orders")) == 3
 
 
+async def test_a_smoke_request_s_verdict_says_which_address_was_asked(world: World) -> None:
+    result = await world.finish(SMOKE.perform(world.scene()))
+    assert all(v.reason.endswith(", at http://shop") for v in result.verdicts)
+
+
+async def test_where_the_canary_has_an_address_journeys_are_sent_there_too_and_judged_by_themselves(
+    world: World,
+) -> None:
+    step = replace(SMOKE, canary_url="http://canary.shop")
+    assert (await world.finish(step.perform(world.scene()))).outcome is Outcome.PASS
+    asked = Counter(request.url for _, request in world.probes.sent)
+    assert asked["http://canary.shop/api/orders"] == asked["http://shop/api/orders"] == 1
+    assert asked["http://canary.shop/health/ready"] == 1
+
+    world.probes.respond = lambda r, s: HttpAnswer(500, 0.01) if r.url.startswith("http://canary") else well(r, s)
+    result = await world.finish(step.perform(world.scene()))
+    failed = [verdict for verdict in result.verdicts if verdict.outcome is Outcome.FAIL]
+    assert [verdict.gate for verdict in failed][-1] == "smoke: order of the canary"
+    assert (len(failed), failed[-1].reason) == (4, "POST /api/orders answered 500, expected 200, at http://canary.shop")
+
+
 async def test_a_token_that_is_not_configured_is_our_error_and_hides_nothing(world: World) -> None:
     def respond(request: HttpRequest, at_s: float) -> HttpAnswer:
         if request.token:

@@ -338,6 +338,24 @@ async def test_journeys_are_asked_at_every_weight_and_at_the_end() -> None:
     assert len([step for step in (await planned()).steps() if isinstance(step, TakeOver)]) == 1
 
 
+async def test_journeys_go_to_the_canarys_own_address_too_until_stable_is_the_release() -> None:
+    stage = Stage()
+    stage.service = replace(stage.service, canary_urls={Environment.PROD: "http://canary.shop"})
+    request = Request(service="shop", environment=Environment.PROD, version="v1.4.0")
+    plan = (await production(request, setting(service=stage.service), stage.ports)).plan
+    assert plan is not None
+    smokes = [step for step in plan.steps() if isinstance(step, SmokeTest)]
+    assert [smoke.canary_url for smoke in smokes] == [*["http://canary.shop"] * 3, ""]
+    back = rollback(plan, {BEGUN: list(range(len(list(plan.steps()))))})
+    assert back is not None
+    [smoke] = [step for step in back.steps() if isinstance(step, SmokeTest)]
+    assert smoke.canary_url == ""
+
+
+async def test_without_an_address_of_the_canary_plans_are_the_bytes_that_they_were() -> None:
+    assert "canary_url" not in canonical(await planned())
+
+
 # --- contract migrations, after it ------------------------------------------------------------------------------------
 
 
