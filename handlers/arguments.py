@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from handlers.grammar import ALIASES, Line, nearest, wrong
 from handlers.tokens import Word, excerpt
-from runbook.commands import Argument, Command
+from runbook.commands import BACKUP_VERBS, Argument, Command
 from runbook.values import Environment, Version
 
 MAX_GATE = 80
@@ -34,6 +34,21 @@ _OTHER_VERBS = {
     "edit": "update",
     "show": "list",
     "ls": "list",
+}
+
+_OTHER_BACKUP_VERBS = {
+    "create": "run",
+    "make": "run",
+    "start": "run",
+    "now": "run",
+    "show": "list",
+    "ls": "list",
+    "check": "verify",
+    "test": "drill",
+    "keep": "hold",
+    "pin": "hold",
+    "unhold": "release",
+    "unpin": "release",
 }
 
 Reader = Callable[[str, Line, Command], None]
@@ -97,8 +112,8 @@ def _missing(line: Line, command: Command, missing: Argument, *, first: bool) ->
         return _missing_incident(line, command)
     if missing is Argument.ENVIRONMENT:
         hint = _all_environments()
-    if missing is Argument.VERB:
-        hint = f"One of {', '.join(VERBS)}. "
+    if missing in (Argument.VERB, Argument.BACKUP_VERB):
+        hint = f"One of {', '.join(BACKUP_VERBS if missing is Argument.BACKUP_VERB else VERBS)}. "
     cause = f"{command.name} needs {noun}{'' if first else ' next'}."
     return wrong(line, command, "parse.missing", cause, hint=hint)
 
@@ -137,14 +152,19 @@ def _is_version(word: str) -> bool:
 
 
 def _read_environment(word: str, line: Line, command: Command) -> None:
-    name = word.casefold()
-    name = ALIASES.get(name, name)
+    line.values["environment"] = environment_of(word, line, command)
+
+
+def environment_of(word: str, line: Line, command: Command) -> str:
+    """As an option's value. Raises `Refusal`."""
+    name = ALIASES.get(word.casefold(), word.casefold())
     if name not in set(Environment):
         near = nearest(name, set(Environment), ALIASES)
         cause = f"“{excerpt(word)}” is no environment."
-        hint = "" if near else _all_environments()
-        raise wrong(line, command, "parse.unknown_environment", cause, near=near, hint=hint)
-    line.values["environment"] = name
+        raise wrong(
+            line, command, "parse.unknown_environment", cause, near=near, hint="" if near else _all_environments()
+        )
+    return name
 
 
 def _read_version(word: str, line: Line, command: Command) -> None:
@@ -193,11 +213,19 @@ def _read_gate(word: str, line: Line, command: Command) -> None:
 
 
 def _read_verb(word: str, line: Line, command: Command) -> None:
+    _keep_verb(word, line, command, VERBS, _OTHER_VERBS)
+
+
+def _read_backup_verb(word: str, line: Line, command: Command) -> None:
+    _keep_verb(word, line, command, tuple(BACKUP_VERBS), _OTHER_BACKUP_VERBS)
+
+
+def _keep_verb(word: str, line: Line, command: Command, verbs: Sequence[str], others: dict[str, str]) -> None:
     verb = word.casefold()
-    if verb not in VERBS:
-        near = nearest(verb, VERBS, _OTHER_VERBS)
+    if verb not in verbs:
+        near = nearest(verb, verbs, others)
         cause = f"{command.name} can't “{excerpt(word)}”."
-        hint = f"It can {', '.join(VERBS)}. "
+        hint = f"It can {', '.join(verbs)}. "
         raise wrong(line, command, "parse.unknown_verb", cause, near=near, hint=hint)
     line.options["verb"] = verb
 
@@ -227,6 +255,7 @@ _READERS: dict[Argument, Reader] = {
     Argument.GATE: _read_gate,
     Argument.VERB: _read_verb,
     Argument.INCIDENT: _read_incident,
+    Argument.BACKUP_VERB: _read_backup_verb,
 }
 _NOUNS = {
     Argument.ENVIRONMENT: "an environment",
@@ -236,4 +265,5 @@ _NOUNS = {
     Argument.GATE: "a gate (as the run's card names it)",
     Argument.VERB: "to know what to do",
     Argument.INCIDENT: "an incident (such as incident-7)",
+    Argument.BACKUP_VERB: "to know what to do",
 }

@@ -21,6 +21,7 @@ EXAMPLE_WORDS = {
     Argument.GATE: '"change window"',
     Argument.VERB: "list",
     Argument.INCIDENT: "incident-7",
+    Argument.BACKUP_VERB: "list",
 }
 
 

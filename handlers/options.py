@@ -6,15 +6,21 @@ import re
 from difflib import get_close_matches
 
 from engine.answers import refused
-from handlers.arguments import plain_dashes, version_of
+from handlers.arguments import environment_of, plain_dashes, version_of
 from handlers.grammar import Line, Refusal, wrong
 from handlers.tokens import Word, excerpt
 from runbook.commands import OPTIONS, Command
 
 MAX_REASON = 500
 MAX_UNTIL = 60
+MAX_BACKUP = 120
+
+FORMS = {"until": "2026-12-27, 18:00, 3h or 2d", "at": "2026-12-27T17:55, 17:55 or 10m (so long ago)"}
+KINDS = {"logical": "logical", "base": "base", "full": "logical", "physical": "base"}
+"""What `--kind` takes; a full backup is a logical one."""
 
 _SERVICE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_BACKUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONG_DASH = re.compile(r"[\u2010-\u2015\u2212]")
 _SEVERITY_LIKE = re.compile(r"(?:s|p|sev|severity)?[-_ ]*([1-4])")
 
@@ -65,6 +71,12 @@ def _keep(name: str, value: str, line: Line, command: Command) -> None:
             line.values["service"] = _service(value, line, command)
         case "to":
             line.options["to"] = version_of(plain_dashes(value), line, command)
+        case "kind":
+            line.options["kind"] = _kind(value, line, command)
+        case "backup":
+            line.options["backup"] = _backup(value, line, command)
+        case "from":
+            line.options["from"] = environment_of(plain_dashes(value), line, command)
         case "severity":
             line.options["severity"] = _severity(value, line, command)
         case _:
@@ -101,14 +113,60 @@ def _moment(name: str, value: str, line: Line, command: Command) -> str:
     text = " ".join(plain_dashes(value).split())
     if not text or len(text) > MAX_UNTIL:
         cause = f"“{excerpt(text)}” is no time."
-        raise wrong(line, command, "parse.bad_time", cause, hint=f"--{name} takes 2026-12-27, 18:00, 3h or 2d. ")
+        raise wrong(line, command, "parse.bad_time", cause, hint=f"--{name} takes {FORMS.get(name, FORMS['until'])}. ")
     return text
 
 
+def _kind(value: str, line: Line, command: Command) -> str:
+    found = KINDS.get(value.casefold())
+    if found is None:
+        near = get_close_matches(value.casefold(), KINDS, 1, 0.6)
+        cause = f"“{excerpt(value)}” is no kind of backup: there are logical (full) and base."
+        raise wrong(line, command, "parse.bad_kind", cause, near=near)
+    return found
+
+
+def _backup(value: str, line: Line, command: Command) -> str:
+    text = plain_dashes(value)
+    if len(text) > MAX_BACKUP or not _BACKUP.fullmatch(text):
+        cause = f"“{excerpt(value)}” can't be a backup: they are called like shop-prod-20261227T020000Z-1f3a."
+        raise wrong(line, command, "parse.bad_backup", cause, hint=f"{line.prefix}backup list <env> shows them. ")
+    return text
+
+
+_BACKUP_TAKES = {
+    "run": {"kind"},
+    "list": set[str](),
+    "verify": {"backup", "at"},
+    "drill": {"backup", "at"},
+    "hold": {"backup"},
+    "release": {"backup"},
+}
+
+
 def check_together(line: Line, command: Command) -> None:
-    """What an incident's verb needs beside it, and what says nothing there. Raises `Refusal`."""
-    if command.name != "incident":
-        return
+    """What a verb needs beside it, and what says nothing there. Raises `Refusal`."""
+    if command.name == "backup":
+        _check_backup(line, command)
+    if command.name == "incident":
+        _check_incident(line, command)
+
+
+def _check_backup(line: Line, command: Command) -> None:
+    verb = line.options["verb"]
+    wanted = {"backup"} if verb in ("hold", "release") else set[str]()
+    for name in sorted(wanted - line.given):
+        cause = f"backup {verb} needs --{name}: which one."
+        hint = f"{line.prefix}backup list <env> shows them. "
+        example = f'backup {verb} prod --backup shop-prod-20261227T020000Z-1f3a --reason "before the migration"'
+        raise wrong(line, command, "parse.missing_option", cause, hint=hint, example=example)
+    if verb == "hold" and not line.values.get("reason"):
+        raise wrong(line, command, "parse.missing_option", "backup hold needs --reason: why it is kept.")
+    for name in sorted(line.given - {"reason", "service"} - _BACKUP_TAKES[verb]):
+        raise wrong(line, command, "parse.unknown_option", f"backup {verb} takes no --{name}.")
+
+
+def _check_incident(line: Line, command: Command) -> None:
     verb = line.options["verb"]
     if verb == "open" and "severity" not in line.options:
         cause = "incident open needs --severity, from 1 (the gravest) to 4."

@@ -78,7 +78,7 @@ class Command:
 
 _E, _V, _R = Argument.ENVIRONMENT, Argument.VERSION, Argument.RUN
 
-COMMANDS: tuple[Command, ...] = (
+_COMMANDS: tuple[Command, ...] = (
     Command("deploy", "Deploy a version to an environment", (_E, _V), takes_reason=True, takes_service=True,
             example="deploy staging v1.4.0-rc.2"),
     Command("migrate", "Run the contract migrations of the version that runs in an environment", (_E, _V),
@@ -133,6 +133,9 @@ What begins a run: `backup run` the procedure `backup` (`--kind base`: `base_bac
 `signoff` approves the step `Approval` with the purpose `signoff`.
 """
 
+COMMANDS: tuple[Command, ...] = (*_COMMANDS[:-1], *DATABASE_COMMANDS, _COMMANDS[-1])
+"""All of them, `help` last."""
+
 BY_NAME: Mapping[str, Command] = {command.name: command for command in COMMANDS}
 
 _OPERATORS = (Role.RELEASE_ENGINEER, Role.SERVICE_OWNER, Role.ON_CALL)
@@ -158,5 +161,7 @@ DEFAULT_COMMAND_ROLES: Mapping[str, tuple[Role, ...]] = {
     ),
     "incident": (*_OPERATORS, Role.DATABASE_OWNER, Role.SECURITY_OWNER, Role.OPERATIONS),
     "migrate": (*_OPERATORS, Role.DATABASE_OWNER),
+    "backup": (Role.DATABASE_OWNER,),
+    "restore": (Role.DATABASE_OWNER,),
 }
 """Who may run what changes something; reading is for every full member, decisions are for the roles that a step names."""

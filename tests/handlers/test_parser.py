@@ -112,8 +112,8 @@ def test_a_reason_is_kept_as_it_was_meant(typed: str, reason: str) -> None:
         ("promote v1.4.0 produciton", "parse.unknown_environment", "Did you mean prod?"),
         ("promote prod prod", "parse.bad_version", "Usage: /forge promote <version> <env>"),
         ("release v1.4.0", "parse.unknown_command", "Did you mean promote?"),
-        ("rolback prod", "parse.unknown_command", "Did you mean rollback?"),
-        ("revert prod", "parse.unknown_command", "Did you mean rollback?"),
+        ("rolback prod", "parse.unknown_command", "Did you mean rollback"),
+        ("revert prod", "parse.unknown_command", "Did you mean rollback"),
         ("rollback", "parse.missing", "Environments are dev, staging, prod"),
         ("rollback prod --to", "parse.missing_value", "Usage: /forge rollback <env> [--to <version>]"),
         ("rollback prod --to 1.3.2", "parse.bad_version", "Did you mean v1.3.2?"),
@@ -290,3 +290,39 @@ def test_any_text_is_an_intent_or_a_refusal_that_mentions_nobody(text: str) -> N
         for shown in (message.text, shown_text(list(message.blocks))):
             shown.encode()
             assert not _MENTION.search(shown)
+
+
+def test_the_verbs_of_backups_and_their_options() -> None:
+    found = intent("backup run production --kind full --reason before")
+    assert (found.name, found.environment, found.options) == (
+        "backup", Environment.PROD, {"verb": "run", "kind": "logical"},
+    )  # fmt: skip
+    found = intent("backup hold prod --backup shop-prod-20260302T020000Z-1f3a --reason audit")
+    assert found.options == {"verb": "hold", "backup": "shop-prod-20260302T020000Z-1f3a"}
+    found = intent('restore staging --at "2026-03-02 17:55" --from prod')
+    assert found.options == {"at": "2026-03-02 17:55", "from": "prod"}
+    assert intent("signoff prod-7").run == "prod-7"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "remedy"),
+    [
+        ("backup", "parse.missing", "One of run, list, verify, drill, hold, release"),
+        ("backup make prod", "parse.unknown_verb", "Did you mean run?"),
+        ("backup run", "parse.missing", "Environments are"),
+        ("backup run prod --kind weekly", "parse.bad_kind", "Usage"),
+        ("backup run prod --backup x", "parse.unknown_option", "Usage"),
+        ("backup list prod --kind base", "parse.unknown_option", "Usage"),
+        ("backup hold prod --reason x", "parse.missing_option", "/forge backup list <env> shows them"),
+        ("backup hold prod --backup x", "parse.missing_option", "Usage"),
+        ("backup release prod", "parse.missing_option", "Usage"),
+        ("backup drill prod --backup ../x", "parse.bad_backup", "shows them"),
+        ("restore prod --at ''", "parse.bad_time", "17:55"),
+        ("restore staging --from production2", "parse.unknown_environment", "prod"),
+        ("sign-off prod-7", "parse.unknown_command", "help"),
+    ],
+)
+def test_what_is_wrong_about_backups_is_told_with_the_way_out(text: str, code: str, remedy: str) -> None:
+    found = refusal(text)
+    assert found.code == code
+    assert remedy in found.remedy
