@@ -33,7 +33,8 @@ async def run_tool(
 ) -> None:
     """Runs a program to a good end. environment: all of it. as_server: as the user that servers run as. heard: gets what it says.
 
-    Raises Permanent("postgres.failed") with its last words, Temporary("postgres.timeout") and Permanent("postgres.no_program").
+    Raises Permanent("postgres.failed") with its last words, Temporary("postgres.timeout"), Temporary("postgres.killed") and
+    Permanent("postgres.no_program").
     """
     name = Path(arguments[0]).name
     try:
@@ -65,6 +66,8 @@ async def run_tool(
         raise Temporary(SYSTEM, "timeout", f"{name} did not finish within {timeout_s:g} s") from None
     finally:
         await end_group(process)
+    if code < 0:
+        raise Temporary(SYSTEM, "killed", f"{name} was ended by signal {-code}")
     if code != 0:
         raise Permanent(SYSTEM, "failed", f"{name} failed: {last_words(last)}")
 

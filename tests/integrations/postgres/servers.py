@@ -32,6 +32,7 @@ def finder() -> ProgramFinder:
 def new_scratch() -> Iterator[Path]:
     """A folder with a short path that servers reach when tests run as root."""
     folder = Path(tempfile.mkdtemp(prefix="forge-"))
+    folder.chmod(0o711)
     try:
         yield folder
     finally:
