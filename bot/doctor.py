@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import machine, people, programs, scans, series, surroundings, windows, workspace
+from bot.checks import backups, databases, machine, people, programs, scans, series, surroundings, windows, workspace
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
 from engine.ports import Painter
@@ -75,8 +75,24 @@ def checks_of(configuration: Configuration, adapters: Adapters, painter: Painter
     for env in connections.clusters:
         checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]
         checks[f"{env}.prometheus"] = lambda env=env: series.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]
+    checks |= _database_checks(configuration, adapters)
     if windows.has_production(setting):
         checks[windows.NAME] = lambda: windows.check_windows(setting, datetime.now(UTC))
+    return checks
+
+
+def _database_checks(configuration: Configuration, adapters: Adapters) -> dict[str, Check]:
+    """None where no database is configured."""
+    postgres, own = configuration.connections.postgres, adapters.postgres
+    checks: dict[str, Check] = {
+        databases.name_of(found): lambda found=found: databases.check_database(found, own)  # type: ignore[misc]
+        for found in postgres.databases.values()
+    }
+    kept = postgres.backups
+    if kept is not None:
+        checks[backups.DESTINATION] = lambda: backups.check_destination(own)
+        checks[backups.KEYS] = lambda: backups.check_keys(kept, configuration.setting.policy.backups)
+        checks[backups.SCRATCH] = lambda: backups.check_scratch(kept.scratch, own)
     return checks
 
 

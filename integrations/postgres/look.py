@@ -79,6 +79,7 @@ _NEEDS_A_PERSON: Final = (
     ("does not exist", "unknown", "Correct the name of the database or of its user"),
     ("is not permitted to log in", "refused", "Give forge's user the right LOGIN"),
     ("certificate verify failed", "certificate", "Correct sslrootcert: the certificates that may sign the server's"),
+    ("provider signature failure", "certificate", "Correct sslrootcert: the certificates that may sign the server's"),
     ("does not match host name", "certificate", "Use the host name that the server's certificate has"),
     ("root certificate file", "certificate", "Correct sslrootcert: the file isn't there"),
     ("server does not support SSL", "tls", "Turn on TLS at the server"),
