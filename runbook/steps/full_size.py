@@ -113,15 +113,10 @@ async def let_go(scene: Scene, one: Divided) -> Verdict | None:
 
 
 async def _let_go(scene: Scene, one: Divided, known: Mapping[str, Any]) -> Verdict | None:
-    patience, conflicts, looked = Patience(scene), 0, False
+    """A conflict is one of the errors that are put up with: the next look reads what is there then."""
+    patience, looked = Patience(scene), False
     while True:
-        try:
-            ended = await patience.ask(f"looking for autoscalers of {one.workload}", lambda: _ended(scene, one))
-        except Conflict:
-            conflicts += 1
-            if conflicts >= CONFLICTS:
-                raise
-            ended = None
+        ended = await patience.ask(f"setting the autoscaler of {one.workload} back", lambda: _ended(scene, one))
         if ended is not None:
             if ended.words:
                 reason = f"{one.workload} isn't kept at full size any more: {'; '.join(ended.words)}"
