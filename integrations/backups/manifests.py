@@ -64,6 +64,8 @@ def signed(manifest: Manifest, signer: Signer) -> bytes:
 
 def verified(content: bytes, backup_id: str, signer: Signer) -> Manifest:
     """What a manifest says, after its signature was found good. Raises Permanent("backups.forged")."""
+    if len(content) > LARGEST:
+        raise _forged(backup_id, f"its manifest has more than {LARGEST} bytes")
     try:
         envelope = json.loads(content)
         text, signature = envelope["manifest"].encode(), base64.b64decode(envelope["signature"], validate=True)

@@ -96,13 +96,9 @@ class Objects:
                 return None
 
     async def read(self, key: str, limit: int) -> bytes | None:
-        """A small object; None: there is none. Raises Permanent("backups.too_large") beyond the limit."""
+        """A small object, of a larger one the first bytes; None: there is none."""
         size = await self.size(key)
-        if size is None:
-            return None
-        if size > limit:
-            raise Permanent(SYSTEM, "too_large", f"{key} has {size} bytes, more than {limit}")
-        return b"".join([piece async for piece in self.pieces(key, size)])
+        return None if size is None else b"".join([piece async for piece in self.pieces(key, min(size, limit))])
 
     async def pieces(self, key: str, size: int) -> AsyncIterator[bytes]:
         """The first `size` bytes, each request a bounded range: one long answer could not be bounded in time. The next range is on its
@@ -197,7 +193,16 @@ def _to_disk(folder: Path, key: str) -> None:
             os.close(handle)
 
 
-_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>|(?:status|error) (?:code )?(\d{3})\b", re.IGNORECASE)
+_FULL: Final = ("No space left", "quota exceeded", "File too large")
+_SAID: Final = re.compile(
+    r"<Code>(\w{1,60})</Code>|\b(?:status|error) (?:code:? )?(\d{3})\b|([A-Z][a-z/ -]{2,60}) \(os error|message: \"([A-Z][a-z ]{2,60})\""
+)
+_KINDS: Final = (
+    ("timed out", "timed out"),
+    ("dns error", "its name can't be resolved"),
+    ("certificate", "its certificate was refused"),
+    ("error sending request", "no usable answer"),
+)
 
 
 @contextlib.contextmanager
@@ -207,45 +212,28 @@ def translated(folder: Path | None) -> Iterator[None]:
         yield
     except (BaseError, OSError, ValueError) as error:
         # obstore gives Python's own FileNotFoundError, PermissionError and ValueError for some.
-        raise _error(error, "the backups' folder" if folder is not None else "the object storage") from None
+        raise _error(error, folder) from None
 
 
-def _error(error: Exception, what: str) -> ForgeError:
+def _error(error: Exception, folder: Path | None) -> ForgeError:
     text = str(error)
-    if isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError):
-        return Permanent(
-            SYSTEM,
-            "refused",
-            f"{what} refuses forge's access",
-            "Give forge's user or key the rights to read and write it",
-        )
-    if isinstance(error, NotFoundError | FileNotFoundError | NotADirectoryError):
-        return Permanent(
-            SYSTEM,
-            "missing",
-            f"{what} hasn't got it",
-            "Look whether somebody removed the bucket, the folder or the file",
-        )
+    what = "the backups' folder" if folder is not None else "the object storage"
+    if isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError) or "Read-only file" in text:
+        remedy = "Give forge's user or key the rights to read and write there"
+        return Permanent(SYSTEM, "refused", f"{what} refuses forge's access", remedy)
+    if isinstance(error, NotFoundError | FileNotFoundError) or (folder is not None and not folder.is_dir()):
+        remedy = "Look whether the bucket or folder of integrations.postgres.backups.destination is there, and who removed it"
+        return Permanent(SYSTEM, "missing", f"{what}, or what was looked for there, is gone", remedy)
     if isinstance(error, InvalidPathError):
         return Permanent(SYSTEM, "key_name", f"{what} can't have a file of that name")
-    if "No space left" in text or "Disk quota" in text or getattr(error, "errno", None) in (27, 28, 122):
+    if any(words in text for words in _FULL):
         return Temporary(SYSTEM, "full", f"{what} is full", "Make room, or let the retention remove old backups")
-    if "Read-only file system" in text:
-        return Permanent(SYSTEM, "refused", f"{what} is read-only", "Mount it writable")
     return Temporary(SYSTEM, "storage", f"{what} failed: {_reason(text)}")
 
 
 def _reason(text: str) -> str:
-    match = _CODE.search(text)
-    if match:
-        return match[1] or f"HTTP {match[2]}"
-    for words, reason in (
-        ("timed out", "timed out"),
-        ("Connection refused", "connection refused"),
-        ("dns error", "its name can't be resolved"),
-        ("certificate", "its certificate was refused"),
-        ("File too large", "file too large"),
-    ):
-        if words.lower() in text.lower():
-            return reason
-    return "no usable answer" if "error sending request" in text else "an unexpected answer"
+    """A few words of a known shape: the whole text may quote a key."""
+    if match := _SAID.search(text):
+        said = match[1] or match[3] or match[4]
+        return said if match[1] else said.lower() if said else f"HTTP {match[2]}"
+    return next((reason for words, reason in _KINDS if words in text), "an unexpected answer")

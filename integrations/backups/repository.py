@@ -106,6 +106,10 @@ class Repository:
         else:
             await self._objects.remove(f"{place}/{key}" for key in keys)
 
+    async def files(self, place: str) -> tuple[str, ...]:
+        """Keys of everything in a place, published or not, as in `StoredFile.key`."""
+        return tuple(key.removeprefix(f"{place}/") for key in await self._objects.keys(place))
+
     async def destination(self) -> Destination:
         """Never raises for what is wrong there: `problem` says it."""
         encrypted, problem = True, ""
@@ -138,7 +142,7 @@ class Repository:
                 if await self._stored_digest(place, file) != file.cipher:
                     return False
             except Permanent as error:
-                if error.code != "backups.missing":
+                if error.code not in ("backups.missing", "backups.tampered"):
                     raise
                 return False
         return bool(made.files)
@@ -153,7 +157,7 @@ class Repository:
 
     async def manifest(self, backup_id: str) -> Manifest | None:
         """Raises Permanent("backups.forged") for anything but a well signed one about this very backup."""
-        content = await self._objects.read(f"{backup_place(backup_id)}/{manifests.NAME}", manifests.LARGEST)
+        content = await self._objects.read(f"{backup_place(backup_id)}/{manifests.NAME}", manifests.LARGEST + 1)
         return None if content is None else manifests.verified(content, backup_id, self._signer)
 
     async def remove(self, backup_id: str) -> None:

@@ -29,11 +29,19 @@ from runbook.backups import BackupOrder, Made, Progress, ServerFacts
 from runbook.database_ports import Tell
 from runbook.errors import ForgeError, Permanent, Temporary
 
-IDLE_S: Final = 600.0
-"""Without a byte for this long a dump is given up: the schema of a very large database takes a minute."""
-
-LOCK_WAIT_S: Final = 60
 _TOLD_EVERY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """idle_s: without a byte for this long a dump is given up; the schema of a very large database takes a minute. lock_wait_s: how long
+    it waits for a table that somebody else has locked."""
+
+    idle_s: float = 600.0
+    lock_wait_s: int = 60
+
+
+LIMITS: Final = Limits()
 
 
 async def dump(
@@ -44,14 +52,14 @@ async def dump(
     order: BackupOrder,
     tell: Tell,
     *,
-    idle_s: float = IDLE_S,
+    limits: Limits = LIMITS,
 ) -> Made:
-    """See `runbook.database_ports.Database.dump`. Raises Temporary("postgres.stalled") after idle_s without progress."""
+    """See `runbook.database_ports.Database.dump`. Raises Temporary("postgres.stalled") and Temporary("postgres.locked") at its limits."""
     started_at = datetime.now(UTC)
     before = await look(connection)
     program = await programs.at_least("pg_dump", before.major, tls=connection.encrypted)
     place = await _cleared(repository, order)
-    work = _Dump(connection, program, idle_s)
+    work = _Dump(connection, program, limits)
     telling = asyncio.create_task(_tell(work, tell))
     try:
         with connection_files(connection, scratch) as files:
@@ -92,7 +100,7 @@ class _Dump:
 
     connection: PostgresConnection
     program: Program
-    idle_s: float
+    limits: Limits
     done: int = 0
     stored: int = 0
     entries: int = 0
@@ -112,7 +120,7 @@ class _Dump:
             str(self.program.path),
             "--format=custom",
             "--no-password",
-            f"--lock-wait-timeout={LOCK_WAIT_S * 1000}",
+            f"--lock-wait-timeout={self.limits.lock_wait_s * 1000}",
             f"--dbname={files.target}",
         )
         restore = str(self.program.beside("pg_restore"))
@@ -120,7 +128,7 @@ class _Dump:
         async with contextlib.AsyncExitStack() as stack:
             decoder = await stack.enter_async_context(streaming((restore, "-f", "/dev/null"), plain, reads=True))
             lister = await stack.enter_async_context(streaming((restore, "--list"), plain, reads=True, writes=True))
-            environment = files.environment(f"-c lock_timeout={LOCK_WAIT_S}s")
+            environment = files.environment(f"-c lock_timeout={self.limits.lock_wait_s}s")
             source = await stack.enter_async_context(streaming(arguments, environment, writes=True))
             readers = [await stack.enter_async_context(reading(stream, _undecodable)) for stream in (decoder, lister)]
             listing = asyncio.create_task(_entries(lister))
@@ -132,22 +140,22 @@ class _Dump:
 
     async def _copied(self, source: Stream, readers: list[Reader]) -> AsyncGenerator[bytes]:
         while True:
-            async with moving(f"pg_dump of {self.connection.where}", self.idle_s):
+            async with moving(f"pg_dump of {self.connection.where}", self.limits.idle_s):
                 piece = await source.read()
             if not piece:
                 return
             self.done += len(piece)
-            async with moving("decoding the dump", self.idle_s):
+            async with moving("decoding the dump", self.limits.idle_s):
                 for reader in readers:
                     await reader.put(piece)
             yield piece
 
     async def _finish(self, source: Stream, readers: list[Reader], listing: asyncio.Task[int]) -> None:
         """pg_dump first: what it says explains what the others didn't like."""
-        async with moving("the end of the dump", self.idle_s):
+        async with moving("the end of the dump", self.limits.idle_s):
             code, said = await source.ended()
             if code != 0:
-                raise _broken(self.connection, code, said)
+                raise _broken(self.connection, code, said, self.limits)
             for reader in readers:
                 await reader.end()
             self.entries = await listing
@@ -175,12 +183,12 @@ def _undecodable(said: str) -> ForgeError:
     return Temporary(SYSTEM, "undecodable", f"what pg_dump wrote can't be decoded: {said}")
 
 
-def _broken(connection: PostgresConnection, code: int, said: str) -> ForgeError:
+def _broken(connection: PostgresConnection, code: int, said: str, limits: Limits) -> ForgeError:
     """Why pg_dump failed. Temporary where the connection or the process was lost, or a lock was held."""
     if code < 0:
         return Temporary(SYSTEM, "killed", f"pg_dump was ended by signal {-code}")
     if "lock timeout" in said or "statement timeout" in said:
-        cause = f"a table of {connection.where} was locked for {LOCK_WAIT_S} s: {said}"
+        cause = f"a table of {connection.where} was locked for {limits.lock_wait_s} s: {said}"
         return Temporary(SYSTEM, "locked", cause, "Wait until the migration or the VACUUM FULL is over")
     return needs_a_person(said, connection) or Temporary(SYSTEM, "broken_off", f"pg_dump broke off: {said}")
 
