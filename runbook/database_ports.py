@@ -116,7 +116,7 @@ class RestoreHost(Protocol):
 
 
 class BackupLedger(Protocol):
-    """forge's own record, with its audit entries. Every call may be repeated."""
+    """forge's own record, with its audit entries. Every call may be repeated; what names a backup that is not on record changes nothing."""
 
     async def began(self, order: BackupOrder) -> None: ...
 

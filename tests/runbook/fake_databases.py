@@ -287,8 +287,8 @@ class FakeLedger(Faulty):
 
     async def deleted(self, backup_id: str, why: str) -> None:
         self._called("deleted")
-        was = self.by_id[backup_id]
-        state = was.state if was.state is BackupState.FAILED else BackupState.DELETED
+        was = self.by_id.get(backup_id)
+        state = BackupState.FAILED if was is not None and was.state is BackupState.FAILED else BackupState.DELETED
         self._change(backup_id, state=state, deleted_at=self.clock.now())
 
     async def planned(self, environment: Environment, service: str, run: str, plan: Mapping[str, object]) -> None:
@@ -328,7 +328,8 @@ class FakeLedger(Faulty):
         return self.recovery
 
     def _change(self, backup_id: str, **changes: Any) -> None:
-        self.by_id[backup_id] = replace(self.by_id[backup_id], **changes)
+        if backup_id in self.by_id:
+            self.by_id[backup_id] = replace(self.by_id[backup_id], **changes)
 
 
 def published(ledger: FakeLedger, repository: FakeRepository, manifest: Manifest, **changes: Any) -> BackupRecord:
