@@ -110,6 +110,7 @@ class Story:
     rejects: tuple[str, ...] = ()
     signs: str | None = "T1:UADA"
     abort_before: str = ""
+    had_effect: bool = False
     before: Callable[[str], None] = lambda title: None
     wrap: Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]] = lambda call: call
     died: type[BaseException] = KeyboardInterrupt
@@ -149,7 +150,8 @@ class Story:
         self.facts |= {BEGUN: begun}
         self.facts.setdefault("left_because", {"reason": reason})
         following = CONTINUATIONS[name](plan, self.facts)
-        if following is None or not any(step.effect for place, step in enumerate(plan.steps()) if place in begun):
+        self.had_effect |= any(step.effect for place, step in enumerate(plan.steps()) if place in begun)
+        if following is None or not self.had_effect:
             self.ended = "cancelled"
             return self
         return await self.play(following)
