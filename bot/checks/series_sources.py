@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from runbook import series
 
 _LABELLED = "with the labels service and env"
+_OR_FORGE = "; or let forge measure it (`integrations.postgres.databases`), and scrape forge with honor_labels: true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ SOURCES = (
     ),
     Source(
         (series.DB_CONNECTIONS, series.DB_REPLICATION_LAG, series.DB_DEADLOCKS),
-        f"Run postgres_exporter, and scrape it {_LABELLED}",
+        f"Run postgres_exporter, and scrape it {_LABELLED}{_OR_FORGE}",
     ),
     Source(
         (series.DB_SLOW_QUERIES, series.DB_LOCK_WAITS),
-        f"Run postgres_exporter 0.17 or newer with the role pg_monitor, and scrape it {_LABELLED}",
+        f"Run postgres_exporter 0.17 or newer with the role pg_monitor, and scrape it {_LABELLED}{_OR_FORGE}",
     ),
     Source(
         (series.DB_WAL_GROWTH,),
@@ -70,7 +71,7 @@ SOURCES = (
     ),
     Source(
         (series.DB_CHECKPOINT,),
-        f"Run postgres_exporter, for PostgreSQL 17 and newer with --collector.stat_checkpointer, and scrape it {_LABELLED}",
+        f"Run postgres_exporter, for PostgreSQL 17 and newer with --collector.stat_checkpointer, and scrape it {_LABELLED}{_OR_FORGE}",
     ),
     Source(
         (series.QUEUE_LAG_BASELINE, series.DEPENDENCY_TIMEOUTS_BASELINE),
