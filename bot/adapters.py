@@ -167,6 +167,7 @@ class Adapters:
             backups=backups if backups is not None and postgres.databases else NoBackups(),
             databases=postgres.databases,
             repository=postgres.repository,
+            restore_host=None if backups is None else postgres.restore_host(backups.segments),
             backup_ledger=backups if postgres.databases else None,
             database_metrics=postgres.measuring,
         )

@@ -14,6 +14,7 @@ import structlog
 from bot import metrics
 from bot.adapters import Adapters
 from bot.configuration.loading import Configuration
+from bot.leftovers import drop_leftovers
 from bot.server import OwnServer
 from engine.backup_ledger import LedgerBackups
 from engine.clock import SteadyClock
@@ -72,6 +73,7 @@ class Bot:
         self.adapters = Adapters(configuration.connections)
         self.chat = SlackChat(self.adapters.slack)
         self.scans = LedgerScans(store)
+        self.backups = LedgerBackups(store, self.clock)
         self.directory = self.adapters.directory(lambda: self.settings.current.roles)
         self.painter = Painter()
         self.engine = self._engine()
@@ -103,9 +105,7 @@ class Bot:
 
     def _ports(self) -> Ports:
         memory = LedgerMemory(self.store, self.clock)
-        ports = self.adapters.ports(
-            self.clock, memory, self.scans, self.directory, LedgerBackups(self.store, self.clock)
-        )
+        ports = self.adapters.ports(self.clock, memory, self.scans, self.directory, self.backups)
         m = self.meters
         return replace(
             ports,
@@ -165,9 +165,17 @@ class Bot:
             self._soon(self._look_who_is_on_call())
             self._soon(self._repeat(self._look_who_is_on_call, ON_CALL_LOOK_S))
         self._soon(self.meters.watch_loop())
-        if self.adapters.postgres.measuring is not None:
-            self.meters.show_databases(self.adapters.postgres.measuring)
-            self._soon(self.adapters.postgres.measuring.run())
+        self._start_databases()
+
+    def _start_databases(self) -> None:
+        """Nothing of it where no database is configured, and nothing of it keeps the bot from being ready."""
+        postgres = self.adapters.postgres
+        if postgres.measuring is not None:
+            self.meters.show_databases(postgres.measuring)
+            self._soon(postgres.measuring.run())
+        host = postgres.restore_host(self.backups.segments)
+        if host is not None:
+            self._soon(drop_leftovers(host, self.store))
 
     async def _load_clients(self) -> None:
         """Imports the largest client in a thread once what was parked is taken up, rather than when the first command waits for it."""

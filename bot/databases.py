@@ -21,13 +21,14 @@ from bot.configuration.connections import (
     Secret,
 )
 from runbook.backups import BackupOrder, Made, ServerFacts
-from runbook.database_ports import BackupRepository, Database, Tell
+from runbook.database_ports import BackupRepository, Database, RestoreHost, Tell
 from runbook.values import Environment
 
 if TYPE_CHECKING:
     from integrations.backups import Repository, Signer
     from integrations.postgres import PostgresConnection, PostgresDatabase, ProgramFinder
     from integrations.postgres.measuring import DatabaseMeasuring
+    from integrations.postgres.restore_host import Segments
 
 
 class DatabaseAdapters:
@@ -36,6 +37,7 @@ class DatabaseAdapters:
     def __init__(self, connections: PostgresConnections, audit_key: Secret) -> None:
         self._connections = connections
         self._audit_key = audit_key
+        self._restore_host: RestoreHost | None = None
 
     @property
     def backups(self) -> BackupsConnection | None:
@@ -64,6 +66,14 @@ class DatabaseAdapters:
         """Made anew when its keys are rotated."""
         assert self.backups is not None  # noqa: S101 - nothing is backed up without a destination
         return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit_key))))
+
+    def restore_host(self, segments: Segments) -> RestoreHost | None:
+        """segments: the ledger's record of archived WAL. None where nothing is backed up; one and the same otherwise."""
+        if self._restore_host is None and self.backups is not None and self.databases:
+            from integrations.postgres.restore_host import LocalRestores
+
+            self._restore_host = LocalRestores(self.backups.scratch, self.programs, self._repository, segments)
+        return self._restore_host
 
     @cached_property
     def measuring(self) -> DatabaseMeasuring | None:
