@@ -30,8 +30,10 @@ async def run_tool(
     cwd: Path | None = None,
     as_server: bool = False,
     heard: Callable[[bytes], None] | None = None,
+    started: Callable[[int], None] | None = None,
 ) -> None:
     """Runs a program to a good end. environment: all of it. as_server: as the user that servers run as. heard: gets what it says.
+    started: gets its pid.
 
     Raises Permanent("postgres.failed") with its last words, Temporary("postgres.timeout"), Temporary("postgres.killed") and
     Permanent("postgres.no_program").
@@ -55,6 +57,8 @@ async def run_tool(
         ) from None
     last = b""
     try:
+        if started is not None:
+            started(process.pid)
         async with asyncio.timeout(timeout_s):
             assert process.stderr is not None  # noqa: S101 - it is a pipe
             while said := await process.stderr.read(64 * 1024):

@@ -1,0 +1,336 @@
+"""WAL is received without a gap: over switches, idle times, kills, restarts, a lost repository and a lost slot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from integrations.postgres import PostgresConnection
+from integrations.postgres.wal_receiver import WalReceiver
+from runbook.backups import WalSegment
+from runbook.errors import StoreUnavailable
+from runbook.rules.wal import SEGMENT_BYTES, is_segment, segment_number
+from sandbox.postgres import LocalPostgres
+from tests.integrations.postgres.physical import Site, asks, server_now
+from tests.integrations.postgres.servers import finder, until
+
+KEEP = ("max_slot_wal_keep_size=1GB",)
+SWITCH_S = 0.4
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalPostgres]:
+    with LocalPostgres(major=16, settings=KEEP) as running:
+        running.create_database("shop")
+        asks(running, "CREATE TABLE orders (n serial)")
+        yield running
+
+
+@dataclass
+class Receiving:
+    """A receiver that can be ended and begun again, with what it put on record. failures: raised by the next calls."""
+
+    site: Site
+    slot: str
+    settings: dict[str, float] = field(default_factory=dict)
+    connection: PostgresConnection | None = None
+    calls: list[WalSegment] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.receiver = self._new()
+
+    def _new(self) -> WalReceiver:
+        return WalReceiver(
+            self.connection or self.site.connection, finder(), self.site.repository, self.site.folder / "scratch",
+            service="shop", environment="prod", slot=self.slot, archived=self._archived,
+            **{"switch_s": SWITCH_S, "looked_s": 0.1, **self.settings},
+        )  # fmt: skip
+
+    async def _archived(self, segment: WalSegment) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.calls.append(segment)
+        self.site.archived(segment)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[WalReceiver]:
+        self.receiver = self._new()
+        task = asyncio.create_task(self.receiver.run())
+        try:
+            yield self.receiver
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            assert task.cancelled(), task.exception()
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(segment.name for segment in self.site.segments if is_segment(segment.name))
+
+    @property
+    def folder(self) -> Path:
+        return next((self.site.folder / "scratch" / "wal").iterdir())
+
+    @property
+    def pid(self) -> int:
+        return int((self.folder / "receiver.pid").read_text())
+
+    def unbroken(self) -> bool:
+        numbers = [segment_number(name) for name in self.names]
+        return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@pytest.fixture
+def site(server: LocalPostgres, scratch: Path) -> Site:
+    return Site(server, scratch)
+
+
+@pytest.fixture
+def receiving(site: Site, server: LocalPostgres) -> Iterator[Receiving]:
+    slot = f"forge_{site.folder.name[-8:]}"
+    yield Receiving(site, slot)
+    asks(
+        server,
+        f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active",
+    )
+
+
+async def written(receiving: Receiving, rows: int = 1) -> None:
+    """Something is written, and everything up to then is archived."""
+    for _ in range(rows):
+        asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES")
+    at = server_now(receiving.site.server)
+    await until(lambda: any(s.ended_at >= at for s in receiving.site.segments), f"archived up to {at}")
+
+
+async def test_segments_are_archived_soon_after_something_was_written(receiving: Receiving) -> None:
+    async with receiving.running() as receiver:
+        for _ in range(3):
+            await written(receiving)
+        state = receiver.state()
+    assert receiving.unbroken()
+    assert len(receiving.names) >= 3
+    assert (state.receiving, state.problem, state.lost, state.may_switch) == (True, "", False, True)
+    assert state.last_segment == receiving.names[-1]
+    assert state.lag_bytes is not None
+    assert all(s.file.plain.bytes == SEGMENT_BYTES for s in receiving.site.segments)
+
+
+async def test_what_is_archived_can_be_fetched_and_is_encrypted(receiving: Receiving, tmp_path: Path) -> None:
+    async with receiving.running():
+        await written(receiving)
+    segment = receiving.site.segments[-1]
+    place = f"shop/prod/wal/{segment.system_identifier}"
+    await receiving.site.repository.fetch(place, segment.file, tmp_path / segment.name)
+    assert (tmp_path / segment.name).stat().st_size == SEGMENT_BYTES
+    assert receiving.site.stored_file(segment.file.key).read_bytes().startswith(b"age-encryption.org/v1")
+
+
+async def test_an_idle_server_writes_no_segments_and_its_moment_goes_on(receiving: Receiving) -> None:
+    async with receiving.running():
+        await written(receiving)
+        before = server_now(receiving.site.server)
+        await until(lambda: receiving.site.segments[-1].ended_at > before, "the moment of the idle server goes on")
+        names = receiving.names
+        later = server_now(receiving.site.server)
+        await until(lambda: receiving.site.segments[-1].ended_at > later, "and on")
+        assert receiving.names == names
+
+
+async def test_a_checkpoint_alone_begins_no_segment(receiving: Receiving) -> None:
+    """It writes WAL, but nothing that anybody would miss."""
+    async with receiving.running():
+        await written(receiving)
+        names = receiving.names
+        asks(receiving.site.server, "CHECKPOINT")
+        at = server_now(receiving.site.server)
+        await until(lambda: receiving.site.segments[-1].ended_at > at, "the moment goes on")
+        assert receiving.names == names
+
+
+async def test_what_is_archived_is_removed_here_but_for_the_newest(receiving: Receiving) -> None:
+    async with receiving.running():
+        for _ in range(3):
+            await written(receiving)
+        await until(
+            lambda: len([p for p in receiving.folder.iterdir() if is_segment(p.name)]) <= 1, "old segments are removed"
+        )
+
+
+async def test_a_receiver_that_is_killed_is_started_again_without_a_gap(receiving: Receiving) -> None:
+    async with receiving.running() as receiver:
+        await written(receiving)
+        for _ in range(2):
+            killed = receiving.pid
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda killed=killed: receiver.state().receiving and receiving.pid != killed, "it runs again")  # type: ignore[misc]
+            await written(receiving)
+        assert receiver.state().restarts == 2
+    assert receiving.unbroken()
+
+
+async def test_after_a_restart_nothing_is_lost_and_nothing_archived_twice(receiving: Receiving) -> None:
+    async with receiving.running():
+        await written(receiving)
+    for _ in range(5):
+        asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES; SELECT pg_switch_wal()")
+    async with receiving.running():
+        await written(receiving)
+    assert receiving.unbroken()
+    first = [segment.file.key for segment in receiving.calls]
+    assert len({key.rsplit("-", 1)[0] for key in first}) == len(set(first))
+
+
+async def test_segments_that_come_late_promise_no_later_moment_than_they_have(receiving: Receiving) -> None:
+    """Received now, but written while forge was away: what was committed since is not in them."""
+    async with receiving.running():
+        await written(receiving)
+    asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES; SELECT pg_switch_wal()")
+    before = server_now(receiving.site.server)
+    known = set(receiving.names)
+    async with receiving.running():
+        await until(lambda: bool(set(receiving.names) - known), "the late segment is archived")
+        late = next(s for s in receiving.calls if s.name not in known)
+    assert late.ended_at < before
+
+
+async def test_the_program_of_a_forge_that_died_is_ended_before_another_begins(receiving: Receiving) -> None:
+    async with receiving.running():
+        await written(receiving)
+        words = Path(f"/proc/{receiving.pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        environ = dict(
+            pair.split("=", 1) for pair in Path(f"/proc/{receiving.pid}/environ").read_text().split("\0") if "=" in pair
+        )
+        kept = Path(environ["PGSERVICEFILE"]).read_text()
+        passwords = Path(environ["PGPASSFILE"]).read_text()
+        home = receiving.site.folder / "orphan"
+    home.mkdir()
+    for name, text in (("PGSERVICEFILE", kept), ("PGPASSFILE", passwords)):
+        environ[name] = str(home / name)
+        (home / name).write_text(text)
+        (home / name).chmod(0o600)
+    orphan = await asyncio.create_subprocess_exec(*words, env=environ, stderr=asyncio.subprocess.DEVNULL)
+    (receiving.folder / "receiver.pid").write_text(str(orphan.pid))
+    async with receiving.running() as receiver:
+        await orphan.wait()
+        assert orphan.returncode == -signal.SIGKILL
+        await until(lambda: receiver.state().receiving, "it runs")
+        await written(receiving)
+
+
+async def test_a_stranger_with_the_number_of_the_old_program_is_left_alone(receiving: Receiving) -> None:
+    async with receiving.running():
+        await written(receiving)
+    stranger = await asyncio.create_subprocess_exec("sleep", "60")
+    (receiving.folder / "receiver.pid").write_text(str(stranger.pid))
+    async with receiving.running():
+        await written(receiving)
+    assert stranger.returncode is None
+    stranger.kill()
+    await stranger.wait()
+
+
+async def test_no_program_is_left_when_it_is_cancelled(receiving: Receiving) -> None:
+    async with receiving.running() as receiver:
+        await until(lambda: receiver.state().receiving, "it runs")
+        pid = receiving.pid
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_while_the_record_cant_be_written_segments_stay_here(receiving: Receiving) -> None:
+    async with receiving.running() as receiver:
+        await written(receiving)
+        receiving.failures = [StoreUnavailable("full", "the disk is full")]
+        asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES")
+        await until(lambda: "the disk is full" in receiver.state().problem, "it is told")
+        await written(receiving)
+        await until(lambda: receiver.state().problem == "", "it is over")
+    assert receiving.unbroken()
+
+
+async def test_a_server_that_was_away_is_received_from_again(receiving: Receiving, site: Site) -> None:
+    with LocalPostgres(major=16, settings=KEEP) as own:
+        own.create_database("shop")
+        asks(own, "CREATE TABLE orders (n serial)")
+        own_site = Site(own, site.folder)
+        over = Receiving(own_site, "forge_shop")
+        async with over.running() as receiver:
+            await written(over)
+            own.kill(signal.SIGINT)
+            await until(lambda: not receiver.state().receiving and receiver.state().problem != "", "it is told")
+            assert own.password not in receiver.state().problem
+            own.restart()
+            await written(over)
+            await until(lambda: receiver.state().problem == "", "it is over")
+        assert over.unbroken()
+
+
+async def test_a_server_whose_slots_keep_without_limit_is_refused(scratch: Path) -> None:
+    with LocalPostgres(major=15) as unlimited:
+        unlimited.create_database("shop")
+        receiving = Receiving(Site(unlimited, scratch), "forge_shop")
+        async with receiving.running() as receiver:
+            await until(lambda: receiver.state().problem != "", "it is told")
+            assert "max_slot_wal_keep_size is unlimited" in receiver.state().problem
+            assert "Set max_slot_wal_keep_size" in receiver.state().problem
+        assert asks(unlimited, "SELECT count(*) FROM pg_replication_slots") == [(0,)]
+
+
+async def test_a_user_who_may_not_replicate_is_told_what_to_grant(receiving: Receiving) -> None:
+    asks(
+        receiving.site.server,
+        "DO $$ BEGIN CREATE ROLE plain LOGIN PASSWORD 'x'; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    )
+    receiving.connection = PostgresConnection(str(receiving.site.server.run), "shop", "plain", "x", sslmode="disable")
+    async with receiving.running() as receiver:
+        await until(lambda: receiver.state().problem != "", "it is told")
+        assert "ALTER ROLE plain REPLICATION" in receiver.state().problem
+
+
+async def test_a_user_who_may_not_switch_still_archives_full_segments(receiving: Receiving) -> None:
+    asks(
+        receiving.site.server,
+        "DO $$ BEGIN CREATE ROLE copier LOGIN REPLICATION PASSWORD 'x'; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    )
+    receiving.connection = PostgresConnection(str(receiving.site.server.run), "shop", "copier", "x", sslmode="disable")
+    async with receiving.running() as receiver:
+        await until(lambda: not receiver.state().may_switch, "it is told")
+        asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES; SELECT pg_switch_wal()")
+        await until(lambda: bool(receiving.names), "what the server finished is archived")
+
+
+async def test_a_lost_slot_is_told_and_what_comes_after_is_archived_again(scratch: Path) -> None:
+    with LocalPostgres(
+        major=16, settings=("max_slot_wal_keep_size=16MB", "max_wal_size=32MB", "min_wal_size=32MB")
+    ) as small:
+        small.create_database("shop")
+        asks(small, "CREATE TABLE orders (n serial)")
+        receiving = Receiving(Site(small, scratch), "forge_shop")
+        async with receiving.running():
+            await written(receiving)
+        last = segment_number(receiving.names[-1])
+        for _ in range(6):
+            asks(small, "INSERT INTO orders DEFAULT VALUES; SELECT pg_switch_wal()")
+        asks(small, "CHECKPOINT")
+        assert asks(small, "SELECT wal_status FROM pg_replication_slots") == [("lost",)]
+        async with receiving.running() as receiver:
+            await until(lambda: receiver.state().lost, "it is told")
+            await written(receiving)
+        assert not receiving.unbroken()
+        assert segment_number(receiving.names[-1]) > last + 1
+
+
+async def test_a_password_is_nowhere_to_be_seen(receiving: Receiving) -> None:
+    async with receiving.running() as receiver:
+        await until(lambda: receiver.state().receiving, "it runs")
+        process = Path(f"/proc/{receiving.pid}")
+        seen = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        assert receiving.site.server.password.encode() not in seen
