@@ -14,8 +14,10 @@ WEIGHTS = [5, 25, 100]
 
 
 def assert_once(t: ProductionTown) -> None:
-    """One canary of each workload, that is gone; each message once; the audit log whole."""
+    """One canary of each workload, that is gone; the autoscaler as it was; each message once; the audit log whole."""
     assert sorted(t.noted.came) == sorted(t.noted.went) == ["catalog-canary", "web-canary"]
+    (scaler,) = t.world.cluster.list("HorizontalPodAutoscaler", "prod")
+    assert (scaler["spec"]["minReplicas"], scaler["metadata"].get("annotations") or {}) == (1, {})
     assert t.doubled() == {}
     assert t.audit_problem() == ""
 
