@@ -46,6 +46,11 @@ def backup_place(backup_id: str) -> str:
     return f"{match['service']}/{match['environment']}/{backup_id}"
 
 
+def wal_place(service: str, environment: str, system_identifier: str) -> str:
+    """The folder of a server's WAL within the repository: two servers' segments have the same names."""
+    return f"{service}/{environment}/wal/{system_identifier}"
+
+
 def manifest_key(manifest: Manifest) -> str:
     """Where it is published. Raises Permanent("backups.id") where its name and its place would be different."""
     place = backup_place(manifest.id)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -14,9 +14,9 @@ from typing import Final
 from integrations.backups import manifests
 from integrations.backups.address import SYSTEM, RepositoryAddress
 from integrations.backups.encryption import Sealing, Tally, ended, parsed_recipients, read_identities, unseal
-from integrations.backups.manifests import Signer, backup_place
+from integrations.backups.manifests import Signer, backup_place, wal_place
 from integrations.backups.objects import Objects, checked_key
-from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile
+from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile, WalSegment
 from runbook.database_ports import Destination
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 
@@ -164,6 +164,14 @@ class Repository:
         place = backup_place(backup_id)
         await self._objects.remove((f"{place}/{manifests.NAME}",))  # from now on nobody takes the rest for a backup
         await self._objects.clear(place)
+
+    async def remove_segments(self, segments: Sequence[WalSegment]) -> None:
+        by_place: dict[str, list[str]] = {}
+        for segment in segments:
+            place = wal_place(segment.service, segment.environment, segment.system_identifier)
+            by_place.setdefault(place, []).append(segment.file.key)
+        for place, keys in by_place.items():
+            await self.discard(place, keys)
 
     async def published(self) -> tuple[str, ...]:
         """What lies under the name of a backup and has a manifest, whatever it says."""

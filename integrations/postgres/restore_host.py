@@ -15,12 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from integrations.backups import Repository, backup_place
+from integrations.backups import Repository, backup_place, wal_place
 from integrations.postgres.instances import LocalInstances, Places, instance
 from integrations.postgres.programs import ProgramFinder
 from integrations.postgres.restore_checks import restored_facts
 from integrations.postgres.restoring import replay, restore_dump, write_recovery_service
-from integrations.postgres.wal_files import Needed, needed_wal, wal_place
+from integrations.postgres.wal_files import Needed, needed_wal
 from runbook.backups import (
     BackupKind,
     Instance,

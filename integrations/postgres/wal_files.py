@@ -22,11 +22,6 @@ class Needed:
     timeline: int
 
 
-def wal_place(service: str, environment: str, system_identifier: str) -> str:
-    """The folder of a server's WAL within the repository: two servers' segments have the same names."""
-    return f"{service}/{environment}/wal/{system_identifier}"
-
-
 def needed_wal(manifest: Manifest, segments: Sequence[WalSegment], until: datetime) -> Needed:
     """Everything up to the moment. segments: of the service and environment.
 

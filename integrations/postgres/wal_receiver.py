@@ -18,14 +18,13 @@ from typing import Final
 
 import structlog
 
-from integrations.backups import Repository
+from integrations.backups import Repository, wal_place
 from integrations.postgres.connection import SYSTEM, PostgresConnection, connection_files, made_private
 from integrations.postgres.look import look, needs_a_person
 from integrations.postgres.programs import Program, ProgramFinder
 from integrations.postgres.server_programs import run_tool
 from integrations.postgres.wal import LOST, Position, check_archivable, drop_slot, ensure_slot, position, switch_segment
-from integrations.postgres.wal_files import wal_place
-from integrations.postgres.wal_marks import Marks, read_marks, write_marks
+from integrations.postgres.wal_marks import Marks, marks_text, read_marks, write_marks
 from runbook.backups import WalSegment
 from runbook.errors import ForgeError, Permanent, Temporary
 from runbook.rules.wal import history_timeline, is_segment, segment_number
@@ -106,6 +105,7 @@ class WalReceiver:
         self._switched_at: Position | None = None
         self._seen: Position | None = None
         self._archiving = asyncio.Lock()
+        self._saving = asyncio.Lock()
 
     async def run(self) -> None:
         """Until it is cancelled. Raises nothing of the outside world: that is in `state().problem`."""
@@ -247,7 +247,11 @@ class WalReceiver:
         if end:
             self._marks.last = segment
             self._marks.forget(end)
-        await asyncio.to_thread(write_marks, folder / _MARKS, self._marks)
+        await self._save(folder)
+
+    async def _save(self, folder: Path) -> None:
+        async with self._saving:
+            await asyncio.to_thread(write_marks, folder / _MARKS, marks_text(self._marks))
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -259,7 +263,7 @@ class WalReceiver:
         now = await position(self._connection, self._slot)
         self._marks.add(now.at, now.lsn)
         self._lag = None if now.kept is None else max(0, now.lsn - now.kept)
-        await asyncio.to_thread(write_marks, folder / _MARKS, self._marks)
+        await self._save(folder)
         idle = self._switched_at is not None and self._switched_at.snapshot == now.snapshot
         if idle:
             await self._note_idle()
