@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from sandbox.world import short
 from sandbox.world.staff import ADA, OLLY
+from sandbox.world.workloads import replicas
 from tests.whole.releasing import (
     BEFORE,
     FINAL,
@@ -127,12 +128,16 @@ async def test_an_abort_at_the_canary_gives_stable_its_traffic_back(stage: Stage
     await end_incidents(stage)
     run = await promote(stage)
     await stage.until_at(run, "Observe 5 %", within_s=90)
+    front = stage.world.shop.workloads[-1]
+    assert stage.world.production.shrink(front) == replicas(front, PROD), "its autoscaler is kept from it"
     await stage.command(OLLY, f'abort {run} --reason "the wrong day"')
     sentence = await stage.until_ended(run)
     assert " – returned" in sentence
     assert "the wrong day" in sentence
     await stage.until(lambda: stage.world.serves(PROD, BEFORE), "stable serves alone")
     assert_stable_has_everything(stage)
+    (scaler,) = stage.world.cluster.list("HorizontalPodAutoscaler", PROD)
+    assert (scaler["spec"]["minReplicas"], scaler["metadata"].get("annotations") or {}) == (1, {})
 
 
 class Balanced(HTMLParser):
