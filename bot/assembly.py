@@ -176,6 +176,10 @@ class Bot:
         host = postgres.restore_host(self.backups.segments)
         if host is not None:
             self._soon(drop_leftovers(host, self.store))
+        receivers = postgres.receivers(self.backups.segment, lambda: self.settings.current.policy.backups.wal_switch_s)
+        if receivers is not None:
+            self.meters.show_wal(receivers)
+            self._soon(receivers.run())
 
     async def _load_clients(self) -> None:
         """Imports the largest client in a thread once what was parked is taken up, rather than when the first command waits for it."""

@@ -20,6 +20,7 @@ from bot.configuration.connections import (
     PostgresConnections,
     Secret,
 )
+from bot.wal import WalReceivers, Wanted
 from runbook.backups import BackupOrder, Made, ServerFacts
 from runbook.database_ports import BackupRepository, Database, RestoreHost, Tell
 from runbook.values import Environment
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from integrations.postgres import PostgresConnection, PostgresDatabase, ProgramFinder
     from integrations.postgres.measuring import DatabaseMeasuring
     from integrations.postgres.restore_host import Segments
+    from integrations.postgres.wal_receiver import Archived, WalReceiver
 
 
 class DatabaseAdapters:
@@ -74,6 +76,28 @@ class DatabaseAdapters:
 
             self._restore_host = LocalRestores(self.backups.scratch, self.programs, self._repository, segments)
         return self._restore_host
+
+    def receivers(self, archived: Archived, switch_s: Callable[[], float]) -> WalReceivers | None:
+        """archived: puts a segment on record. switch_s: the policy's, as it is now. None where no WAL is to be received."""
+        databases = self._connections.databases if self.backups is not None else {}
+        found = WalReceivers(databases, partial(self._receiver, archived), connection_of, switch_s)
+        return found if found.any else None
+
+    def _receiver(self, archived: Archived, found: DatabaseConnection, wanted: Wanted) -> WalReceiver:
+        from integrations.postgres.wal_receiver import WalReceiver
+
+        assert self.backups is not None  # noqa: S101 - nothing is received without a destination
+        return WalReceiver(
+            wanted.connection,
+            self.programs,
+            self._repository,
+            self.backups.scratch,
+            service=found.service,
+            environment=found.environment.value,
+            slot=found.slot,
+            archived=archived,
+            switch_s=wanted.switch_s,
+        )
 
     @cached_property
     def measuring(self) -> DatabaseMeasuring | None:

@@ -16,6 +16,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from bot.database_metrics import DatabaseCollector
+from bot.wal import WalCollector, WalReceivers
 from engine.ports import Ledger
 from engine.records import Outgoing, Received, Run, RunState, StepRow, StepState
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
@@ -120,6 +121,10 @@ class Meters:
     def show_databases(self, measuring: DatabaseMeasuring) -> None:
         """Once: their load is told with each exposition from then on."""
         self.registry.register(DatabaseCollector(measuring))
+
+    def show_wal(self, receivers: WalReceivers) -> None:
+        """Once, as `show_databases`."""
+        self.registry.register(WalCollector(receivers))
 
     def exposition(self) -> tuple[bytes, str]:
         """The text and its content type."""

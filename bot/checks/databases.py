@@ -120,6 +120,9 @@ def judge_wal(name: str, found: DatabaseConnection, facts: ServerFacts, rights: 
         yield fail(name, f"wal_level is {facts.wal_level}", "Set wal_level = replica, and start the server anew")
     if not rights.replication:
         yield fail(name, f"{found.user} has no REPLICATION", f"ALTER ROLE {found.user} REPLICATION")
+    if not rights.may_switch:
+        remedy = f"GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {found.user}"
+        yield warn(name, f"{found.user} can't begin a new WAL segment: what is written rarely is archived late", remedy)
     if facts.keep_bytes is None:
         remedy = (
             "Set max_slot_wal_keep_size, to 20GB or what the disk can spare: ALTER SYSTEM, then SELECT pg_reload_conf()"

@@ -19,7 +19,8 @@ SELECT r.rolsuper AS superuser,
        (SELECT min(c.oid::regclass::text) FROM pg_class c
          WHERE c.relrowsecurity AND NOT r.rolbypassrls AND NOT r.rolsuper
            AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE'))) AS hidden_rows,
-       pg_has_role('pg_read_all_stats', 'USAGE') AS sees_statistics
+       pg_has_role('pg_read_all_stats', 'USAGE') AS sees_statistics,
+       has_function_privilege('pg_switch_wal()', 'EXECUTE') AS may_switch
   FROM pg_roles r WHERE r.rolname = current_user
 """
 _UNREADABLE: Final = """
@@ -41,7 +42,7 @@ SELECT slot_type, wal_status, active FROM pg_replication_slots WHERE slot_name =
 @dataclass(frozen=True, slots=True)
 class Rights:
     """unreadable: tables and sequences that can't be dumped, example: one of them. hidden_rows: a table whose row security would hide rows,
-    or empty. sees_statistics: of all sessions (a member of `pg_monitor`)."""
+    or empty. sees_statistics: of all sessions (a member of `pg_monitor`). may_switch: begin a new WAL segment."""
 
     superuser: bool
     replication: bool
@@ -49,6 +50,7 @@ class Rights:
     example: str
     hidden_rows: str
     sees_statistics: bool
+    may_switch: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ async def read_rights(connection: PostgresConnection) -> Rights:
         example=row["unreadable_example"] or "",
         hidden_rows=row["hidden_rows"] or "",
         sees_statistics=row["sees_statistics"],
+        may_switch=row["may_switch"],
     )
 
 

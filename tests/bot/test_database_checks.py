@@ -58,6 +58,7 @@ def prepare(server: LocalPostgres) -> None:
         for statement in (
             "CREATE ROLE backup LOGIN REPLICATION PASSWORD 'backup-word-1' IN ROLE pg_read_all_data, pg_monitor",
             "CREATE ROLE reader LOGIN PASSWORD 'reader-word-1' IN ROLE pg_monitor",
+            "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO backup",
             "CREATE ROLE poor LOGIN PASSWORD 'backup-word-1'",
             "CREATE TABLE orders (id serial PRIMARY KEY)",
             "CREATE DATABASE guarded",

@@ -55,10 +55,10 @@ integrations:
     programs: ["{programs}"]
     databases:
       staging:
-        shop: {{host: "{host}", port: {port}, name: {name}, user: backup, password: {{env: SHOP_DB}}}}
+        shop: {{host: "{host}", port: {port}, name: {name}, user: backup, password: {{env: SHOP_DB}}{more}}}
     backups: {{destination: kept, scratch: "{scratch}"}}
 policy:
-  backups: {{full: "", base: "", drill: ""}}
+  backups: {{full: "", base: "", drill: "", wal_switch: 1s}}
 """
 IDENTITY = x25519.Identity.generate()
 
@@ -91,6 +91,7 @@ class Place:
                 "port": server.port,
                 "name": "shop",
                 "scratch": self.scratch,
+                "more": "",
             }
             text += DATABASE.format(**{**words, **changes})
         (self.folder / "forge.yaml").write_text(text)
@@ -416,10 +417,62 @@ async def test_a_new_policy_of_backups_is_taken_at_a_reload_and_a_new_address_at
     file = place.folder / "forge.yaml"
     file.write_text(
         file.read_text()
-        .replace('drill: ""', 'drill: "FREQ=DAILY;BYHOUR=5", wal_switch: 1m')
+        .replace('drill: "", wal_switch: 1s', 'drill: "FREQ=DAILY;BYHOUR=5", wal_switch: 1m')
         .replace("name: shop, user", "name: other, user")
     )
     await bot.reload(load(file, place.environ))
     assert bot.settings.current.policy.backups.drill == "FREQ=DAILY;BYHOUR=5"
     assert bot.settings.current.policy.backups.wal_switch_s == 60
     assert bot.configuration.connections.postgres.databases["shop", Environment.STAGING].name == "shop"
+
+
+# --- WAL ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archived_server() -> Iterator[LocalPostgres]:
+    with LocalPostgres(settings=("max_slot_wal_keep_size=512MB", "wal_level=replica")) as running:
+        with psycopg.connect(running.url(), autocommit=True) as session:
+            session.execute(
+                "CREATE ROLE backup LOGIN REPLICATION PASSWORD 'first-word-1' IN ROLE pg_read_all_data, pg_monitor"
+            )
+            session.execute("GRANT EXECUTE ON FUNCTION pg_switch_wal() TO backup")
+            session.execute("CREATE DATABASE shop")
+        yield running
+
+
+async def test_the_running_bot_receives_wal_and_goes_on_with_a_rotated_password(
+    bots: Callable[[Configuration], Bot], place: Place, archived_server: LocalPostgres
+) -> None:
+    bot = bots(place.configuration(archived_server, more=", wal: true"))
+    await bot.start()
+    await shown(bot, f"forge_wal_receiving{LABELS} 1.0")
+
+    async def segments() -> int:
+        return len(await bot.backups.segments("shop", Environment.STAGING))
+
+    async def written_until_more_than(count: int) -> None:
+        async def more() -> bool:
+            await asyncio.to_thread(write, archived_server)
+            return await segments() > count
+
+        await until(more, 60, f"more than {count} segments")
+
+    await written_until_more_than(0)
+    with psycopg.connect(archived_server.url(), autocommit=True) as session:
+        session.execute("ALTER ROLE backup PASSWORD 'second-word-2'")
+    place.environ["SHOP_DB"] = "second-word-2"
+    with psycopg.connect(archived_server.url(), autocommit=True) as session:
+        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+    await written_until_more_than(await segments())
+    await shown(bot, f"forge_wal_receiving{LABELS} 1.0", f"forge_wal_lost{LABELS} 0.0")
+    with psycopg.connect(archived_server.url(), autocommit=True) as session:
+        [(slot,)] = session.execute("SELECT slot_name FROM pg_replication_slots").fetchall()
+    assert slot == "forge_shop"
+
+
+def write(server: LocalPostgres) -> None:
+    with psycopg.connect(server.url("shop"), autocommit=True) as session:
+        session.execute("CREATE TABLE IF NOT EXISTS noted (at timestamptz)")
+        session.execute("INSERT INTO noted VALUES (now())")
+        session.execute("SELECT pg_switch_wal()")
