@@ -47,16 +47,23 @@ class LocalPostgres:
 
     tcp: listen on a free port of 127.0.0.1 too (`port`). settings: more lines `name=value` for the server. major: whose binaries. tls: TCP
     takes only TLS then (Debian's 15: the packages are built without it); the server's certificate is for 127.0.0.1 and `localhost`, signed
-    by `authority`; needs tcp.
+    by `authority`; needs tcp. segment_mib: the size of its WAL segments.
     """
 
     def __init__(
-        self, *, tcp: bool = False, settings: tuple[str, ...] = (), major: int = NEWEST, tls: bool = False
+        self,
+        *,
+        tcp: bool = False,
+        settings: tuple[str, ...] = (),
+        major: int = NEWEST,
+        tls: bool = False,
+        segment_mib: int = 16,
     ) -> None:
         self._tcp = tcp
         self._settings = settings
         self._major = major
         self._tls = tls
+        self._segment_mib = segment_mib
         self._home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.password = secrets.token_urlsafe(16)
@@ -167,6 +174,7 @@ class LocalPostgres:
             "--auth=scram-sha-256",
             "--encoding=UTF8",
             "--locale=C",
+            f"--wal-segsize={self._segment_mib}",
             "--no-sync",
             "--no-instructions",
         ]

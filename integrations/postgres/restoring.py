@@ -164,6 +164,9 @@ async def _recovered(instances: LocalInstances, name: str, manifest: Manifest, s
     raise Temporary(SYSTEM, "timeout", f"the replay of WAL was not over after {RESTORE_S:g} s")
 
 
+_TOO_EARLY: Final = b"the database system is "
+"""What the server tells us while it isn't ready."""
+
 _STATE: Final = "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp()"
 
 
@@ -171,7 +174,8 @@ def _explained(error: Permanent, places: Places, since: int) -> Permanent:
     """With the reason alone, where the server's log has one."""
     with contextlib.suppress(OSError), places.log.open("rb") as log:
         log.seek(since)
-        fatal = [line for line in log.read(1 << 20).splitlines() if b"FATAL:" in line or b"PANIC:" in line]
+        lines = log.read(1 << 20).splitlines()
+        fatal = [line for line in lines if (b"FATAL:" in line or b"PANIC:" in line) and _TOO_EARLY not in line]
         if error.code == f"{SYSTEM}.died" and fatal:
             cause = f"the recovering server ended by itself: {last_words(b'; '.join(fatal[:3]))}"
             return Permanent(SYSTEM, "died", cause, error.remedy)

@@ -70,14 +70,19 @@ def read_marks(path: Path) -> Marks:
         return Marks()
 
 
-def write_marks(path: Path, marks: Marks) -> None:
-    """Whole or not at all. Raises OSError."""
+def marks_text(marks: Marks) -> str:
+    """What `write_marks` writes, as of now."""
     last = asdict(marks.last) if marks.last else None
     if last is not None and marks.last is not None:
         last["ended_at"] = marks.last.ended_at.isoformat()
     told = {"marks": [[at.isoformat(), lsn] for at, lsn in marks.marks], "done": sorted(marks.done), "last": last}
+    return json.dumps(told)
+
+
+def write_marks(path: Path, text: str) -> None:
+    """Whole or not at all; one at a time. Raises OSError."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(told), encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
