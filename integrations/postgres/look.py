@@ -76,13 +76,13 @@ _NEEDS_A_PERSON: Final = (
     ("no password supplied", "password", "Configure its password"),
     ("authentication failed", "password", "Correct its user and password"),
     ("no pg_hba.conf entry", "refused", "Allow forge's user in the server's pg_hba.conf"),
-    ("does not exist", "unknown", "Correct the name of the database or of its user"),
     ("is not permitted to log in", "refused", "Give forge's user the right LOGIN"),
     ("certificate verify failed", "certificate", "Correct sslrootcert: the certificates that may sign the server's"),
     ("provider signature failure", "certificate", "Correct sslrootcert: the certificates that may sign the server's"),
     ("does not match host name", "certificate", "Use the host name that the server's certificate has"),
     ("root certificate file", "certificate", "Correct sslrootcert: the file isn't there"),
     ("server does not support SSL", "tls", "Turn on TLS at the server"),
+    ("does not exist", "unknown", "Correct the name of the database or of its user"),
     ("permission denied", "right", "Give forge's user what docs/backups.md lists"),
 )
 

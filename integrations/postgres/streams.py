@@ -56,9 +56,19 @@ class Stream:
         return code, last_words(self._last)
 
     async def kill(self) -> None:
+        """Ends and awaits it. Nobody may be reading from it any more."""
+        # asyncio doesn't take a process for ended while its output, which nobody reads, waits in a full pipe.
+        emptying = asyncio.create_task(self._empty())
         await end_group(self._process)
-        self._listening.cancel()
-        await asyncio.wait({self._listening})
+        tasks = {emptying, self._listening}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    async def _empty(self) -> None:
+        if self._process.stdout is not None:
+            while await self._process.stdout.read(PIECE_BYTES):
+                pass
 
     async def _listen(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
