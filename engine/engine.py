@@ -22,6 +22,7 @@ from engine.ports import Chat, Ledger, Painter, Renderer, Store
 from engine.prompt_clock import PromptClock
 from engine.prompts import shift_prompts
 from engine.records import Run, RunState, StepRow, StepState
+from engine.schedules import Schedules
 from engine.settings import Settings
 from engine.spans import Watched
 from runbook.policy import Setting
@@ -61,8 +62,10 @@ class Engine:
         self.interpreter = Interpreter(store, ports, settings, _must(procedures), continuations)
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
         self.prompts = PromptClock(store, ports.clock, settings, self.interpreter.wake)
+        self.schedules = Schedules(store, ports, settings, procedures, self.interpreter.wake)
         self.interpreter.changed = self._changed
         self.interpreter.shown = self.guards.shown = self.prompts.shown = self.outbox.ring
+        self.schedules.shown = self.outbox.ring
         self.guards.asked = self.prompts.ring
         self.desk = Desk(store, ports, settings, self.interpreter, self.inbox, self.outbox, shows, procedures)
         self.inbox.on_fault = self.desk.fault
@@ -83,11 +86,13 @@ class Engine:
         await self.guards.start()
         await self.prompts.start()
         await self.inbox.start()
+        await self.schedules.start()
         self.started = True
 
     async def stop(self, drain_s: float = 3.0) -> None:
         """Edges first, so that nothing new comes in; what is half done is done again after the next start."""
         self.started = False
+        await self.schedules.stop()
         await self.inbox.stop()
         await self.prompts.stop()
         await self.guards.stop()
@@ -125,6 +130,7 @@ class Engine:
         for run in await self._store.write(shift):
             self.interpreter.wake(run.id)
         self.prompts.ring()
+        self.schedules.ring()
 
     async def reload(self, setting: Setting) -> None:
         """A new configuration: audited, then in force; plans without an effect are made anew, others keep their numbers."""
@@ -138,6 +144,7 @@ class Engine:
         runs = await self._store.write(note)
         self.settings.replace(setting)
         self.interpreter.remake_all([run.id for run in runs if run.first_effect_at is None])
+        self.schedules.ring()
 
 
 def _moved(row: StepRow, jump: timedelta) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.incidents import add_update, open_incident, open_rows
 from engine.journal import Turn, plan_of, segment_of
+from engine.lanes import RESTORE
 from engine.lifecycle import LEFT_BECAUSE, verdicts_of
 from engine.notes import Note, Tone
 from engine.prompts import GUARD as ASKED_BY_GUARD
@@ -21,18 +22,24 @@ from runbook.hypothesis import GUARD, Case, Finding, hypothesis
 from runbook.plan import from_json
 from runbook.steps.control import Choice, UpdateIncident
 from runbook.steps.people import LeftToPeople
+from runbook.values import Environment
 from runbook.verdicts import Outcome, Verdict
 from runbook.wording import duration, shortened
 
 SEVERITY = 2
 """Of an incident that a rollback opens. Runbook: an active Sev-1/Sev-2 holds releases up."""
 
-OPENED, ROLLED_BACK = "opened", "rolled_back"
+CHANGE = 4
+"""Of what a restore outside production declares: shown, and holding nothing up."""
+
+OPENED, ROLLED_BACK, RESTORED = "opened", "rolled_back", "restored"
 _MOST_WORDS = 6_000
 
 
 def update_incident(turn: Turn, run: Run, step: UpdateIncident) -> None:
-    if step.stage == OPENED:
+    if run.procedure == RESTORE:
+        restoring(turn, run, step.stage)
+    elif step.stage == OPENED:
         opened(turn, run)
     else:
         rolled_back(turn, run)
@@ -79,6 +86,39 @@ def rolled_back(turn: Turn, run: Run) -> IncidentRow:
     row = add_update(turn, row, summary, note=note, broadcast=True)
     turn.note(run, f"incident:{row.id}:{ROLLED_BACK}", Note(tone=tone, title=title, text=text))
     return row
+
+
+def restoring(turn: Turn, run: Run, stage: str) -> IncidentRow:
+    """What a restore tells: that it has begun beside the database in use, that the traffic was led to it, or that it was not to be.
+
+    Runbook: Restore Procedure 1, "declare incident/change". In production it is an incident that holds releases up, elsewhere a change.
+    """
+    name = f"the database of {run.service} on {run.environment}"
+    severity = SEVERITY if run.environment == Environment.PROD else CHANGE
+    being = f"{name.capitalize()} is being restored"
+    row = _incident(turn, run) or open_incident(turn, run.environment, run.service, severity, being, run=run.id)
+    tone, how, why = _restore_words(turn, run, stage)
+    if row.run == run.id and row.title == being and stage != OPENED:
+        row = replace(row, title=f"{name.capitalize()} {how}")
+    title = f"{run.id}: {name} {how}"
+    note = Note(tone=tone, title=title, text=why)
+    row = add_update(turn, row, f"{title}: {why}" if why else title, note=note, broadcast=stage != OPENED)
+    said = Note(tone=tone, title=f"{run.id} is told in {row.id}", text=f"`/forge incident list` shows it: {row.title}")
+    turn.note(run, f"incident:{row.id}:{stage}", said)
+    return row
+
+
+def _restore_words(turn: Turn, run: Run, stage: str) -> tuple[Tone, str, str]:
+    """Tone, what becomes of the database, and why or from what."""
+    about = plan_of(segment_of(turn, run, 1)).about
+    what = f"{about.get('backup', 'a backup')}" + (f", recovered to {about['until']}" if about.get("until") else "")
+    if stage == OPENED:
+        return Tone.WARN, "is being restored, beside the one in use", f"{what}; {_asked(run)}"
+    if stage == RESTORED:
+        return Tone.GOOD, "is restored and signed off", what
+    if any(row.kind == LeftToPeople.kind and row.outcome == Outcome.FAIL for row in turn.steps(run.id)):
+        return Tone.ASK, "is left between two: the Database Owner decides where the traffic goes", run.ending_reason
+    return Tone.BAD, "was not restored: the one in use is the one from before", run.ending_reason
 
 
 def _incident(turn: Turn, run: Run) -> IncidentRow | None:

@@ -19,6 +19,7 @@ from engine.incidents import CARRIERS as INCIDENTS
 from engine.intents import AnswerRenderer, Intent
 from engine.interpreter import Interpreter
 from engine.journal import Turn
+from engine.lanes import RESTORE, is_of_database
 from engine.lifecycle import on_way_back
 from engine.lookups import LOOKUPS as SIMPLE_LOOKUPS
 from engine.lookups import Asking, Lookup
@@ -60,6 +61,9 @@ LOOKUPS: Mapping[str, Lookup] = {**SIMPLE_LOOKUPS, "report": report, f"backup {L
 
 AUTHORITY = {"extend": "rollback", "continue": "rollback", "tick": "approve"}
 """Buttons that are no commands, with the command whose roles may press them; a step's own roles are checked where it is carried out."""
+
+_STEERING = ("pause", "resume", "abort", "retry", "cancel")
+"""What is done to a run that has begun."""
 
 _TOO_LATE = refused(
     "received.too_late",
@@ -118,7 +122,7 @@ class Desk:
             named = self._named(turn, intent)
             if isinstance(named, Answer):
                 return named
-            verdict = self._allowed(named, actor)
+            verdict = self._allowed_on(turn, named, actor)
             if verdict.outcome is not Outcome.PASS:
                 return refused(verdict.code, verdict.reason, verdict.remedy)
             return info("ok", "")
@@ -238,7 +242,7 @@ class Desk:
         if isinstance(named, Answer):
             return named
         intent = named
-        verdict = self._allowed(intent, actor)
+        verdict = self._allowed_on(turn, intent, actor)
         if verdict.outcome is not Outcome.PASS:
             turn.audit("refused", intent.run or intent.name, actor, what=intent.text or intent.name, why=verdict.reason)
             return refused(verdict.code, verdict.reason, verdict.remedy, run=intent.run)
@@ -334,6 +338,15 @@ class Desk:
         if _only_reads(intent):
             name = "status"
         return may_run(name, actor, self._settings.current.policy)
+
+    def _allowed_on(self, turn: Turn, intent: Intent, actor: Actor) -> Verdict:
+        """Whoever may back up, or restore, may also stop and go on with such a run, whatever they may do with deployments."""
+        verdict = self._allowed(intent, actor)
+        run = turn.run(intent.run) if verdict.outcome is not Outcome.PASS and intent.name in _STEERING else None
+        if run is None or not is_of_database(run.procedure):
+            return verdict
+        own = may_run("restore" if run.procedure == RESTORE else "backup", actor, self._settings.current.policy)
+        return own if own.outcome is Outcome.PASS else verdict
 
     def _lock(self, turn: Turn, intent: Intent, actor: Actor) -> Answer:
         if intent.environment is None:
