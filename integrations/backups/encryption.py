@@ -6,7 +6,6 @@ What is decrypted goes into a file whole; nobody gets a byte of it before the en
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import threading
@@ -83,13 +82,15 @@ class Sealing:
         self._incoming: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
         self._aborted = False
+        self._job: Future[None] | None = None
         self._work: asyncio.Future[None] | None = None
         self.plain = Tally()
         self.cipher = Tally()
 
     async def feed(self, chunks: AsyncIterator[bytes]) -> None:
         """Encrypts everything that comes. Raises what `chunks` does."""
-        self._work = self._loop.run_in_executor(self._executor, self._encrypt)
+        self._job = self._executor.submit(self._encrypt)
+        self._work = asyncio.wrap_future(self._job)
         # A thread that failed takes nothing any more: whoever waits to put is let go, and looks.
         self._work.add_done_callback(lambda _: _empty(self._incoming))
         async for chunk in chunks:
@@ -108,13 +109,13 @@ class Sealing:
     async def abort(self) -> None:
         """Ends the thread, and `pieces`. A second call does nothing."""
         self._aborted = True
-        if self._work is not None:
-            # The thread waits in one of the queues at most once more; both let it go.
+        if self._job is not None and self._work is not None:
+            self._job.cancel()  # no thread had taken it up yet, maybe
+            # Else the thread waits in one of the queues at most once more; both let it go.
             _empty(self._incoming)
             self._incoming.put_nowait(b"")
             _empty(self._outgoing)
-            await asyncio.wait({self._work})
-            self._work.exception()
+            await _over(self._work)
         _empty(self._outgoing)
         self._outgoing.put_nowait(b"")
 
@@ -192,13 +193,14 @@ async def unseal(source: Path, target: Path, identities: Sequence[Any], executor
     Raises Permanent("backups.key") where none of the identities fits, Permanent("backups.tampered") and OSError.
     """
     stop = threading.Event()
-    work = asyncio.get_running_loop().run_in_executor(executor, partial(_unseal, source, target, identities, stop))
+    job = executor.submit(partial(_unseal, source, target, identities, stop))
+    work = asyncio.wrap_future(job)
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait({work})
-        work.exception()
+        job.cancel()
+        await _over(work)
         raise
 
 
@@ -238,7 +240,11 @@ def _unseal(source: Path, target: Path, identities: Sequence[Any], stop: threadi
 async def ended(task: asyncio.Task[Any]) -> None:
     """Cancels a task and waits for it; its own error is no matter any more."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
+    await _over(task)
+
+
+async def _over(future: asyncio.Future[Any]) -> None:
+    """Waits for it. Its error is no matter any more; asyncio wants it looked at."""
+    await asyncio.wait({future})
+    if not future.cancelled():
+        future.exception()

@@ -20,7 +20,7 @@ from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile, Wal
 from runbook.database_ports import Destination
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 
-_THREADS: Final = 16
+_THREADS: Final = 32
 _PROBE_TIMEOUT_S: Final = 45.0
 _ABANDON_TIMEOUT_S: Final = 20.0
 

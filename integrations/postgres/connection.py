@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import os
 import shutil
+import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ MODES: Final = ("disable", "allow", "prefer", *ENCRYPTED_MODES)
 CONNECT_TIMEOUT_S: Final = 10
 _SERVICE: Final = "forge"
 
+_BUNDLES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where distributions keep the authorities that a machine trusts."""
+
 _KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "TZDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Of forge's own environment, what its children get: none of its tokens, and none of libpq's variables."""
 
@@ -31,7 +35,7 @@ _KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "TZDIR", "SSL_CERT_FILE", "SSL_CERT_D
 class PostgresConnection:
     """One database of one server, as one user. host: a name, an address, or the folder of a Unix socket (begins with `/`).
 
-    sslrootcert: file with the certificates that may have signed the server's; `system` for the machine's own. Raises
+    sslrootcert: file with the certificates that may have signed the server's; empty or `system`: those that this machine trusts. Raises
     Permanent("postgres.insecure") for a connection below `sslmode=require`, other than to this very machine, and
     Permanent("postgres.settings") for what can't be written into libpq's files.
     """
@@ -78,7 +82,7 @@ class PostgresConnection:
             "dbname": self.name,
             "user": self.user,
             "sslmode": self.sslmode,
-            "sslrootcert": self.sslrootcert,
+            "sslrootcert": self._authorities(),
             "connect_timeout": str(CONNECT_TIMEOUT_S),
             "application_name": "forge",
             "keepalives_idle": "30",
@@ -87,6 +91,13 @@ class PostgresConnection:
             "tcp_user_timeout": "60000",
         }
         return {word: value for word, value in words.items() if value}
+
+    def _authorities(self) -> str:
+        """libpq knows `system` since 16 only, and else looks into a home that children haven't got."""
+        if self.sslmode not in ("verify-ca", "verify-full") or self.sslrootcert not in ("", "system"):
+            return self.sslrootcert
+        own = ssl.get_default_verify_paths().cafile
+        return next((path for path in (own, *_BUNDLES) if path and Path(path).is_file()), self.sslrootcert)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class ProgramFinder:
         if (path, stamp) not in self._known:
             try:
                 finished = await run_program(SYSTEM, (str(path), "--version"), remedy="", environment={"LC_ALL": "C"})
-            except ForgeError:
+            except (ForgeError, OSError):  # of another machine's architecture, maybe
                 return None
             match = _VERSION.search(finished.output.decode(errors="replace"))
             self._known[path, stamp] = Version(int(match[1]), int(match[2] or 0)) if match else None

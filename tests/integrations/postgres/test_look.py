@@ -115,6 +115,18 @@ def test_settings_that_could_become_others_are_refused(changed: dict[str, str]) 
     assert "two" not in str(raised.value)
 
 
+@pytest.mark.parametrize("named", ["", "system"])
+def test_without_a_file_the_machines_own_authorities_are_asked(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bundle.pem").write_text("certificates")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle.pem"))
+    connection = PostgresConnection("db.example", "shop", "forge", sslmode="verify-full", sslrootcert=named)
+    assert connection.parameters()["sslrootcert"] == str(tmp_path / "bundle.pem")
+    local = PostgresConnection("localhost", "shop", "forge", sslmode="disable")
+    assert "sslrootcert" not in local.parameters()
+
+
 def test_the_password_is_in_no_representation() -> None:
     assert "hunter2" not in repr(PostgresConnection("localhost", "shop", "forge", "hunter2"))
 

@@ -65,6 +65,12 @@ async def test_what_is_not_postgresqls_is_passed_over(alone: None, tmp_path: Pat
     assert await ProgramFinder([_installed(tmp_path / "bin", said)]).found("pg_dump") == ()
 
 
+async def test_a_program_of_another_machine_is_passed_over(alone: None, tmp_path: Path) -> None:
+    path = _installed(tmp_path / "bin", "") / "pg_dump"
+    path.write_bytes(b"\x7fELF of another architecture")
+    assert await ProgramFinder([tmp_path / "bin"]).found("pg_dump") == ()
+
+
 async def test_programs_on_path_are_found_and_debians_wrapper_is_not(
     alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
