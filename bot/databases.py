@@ -70,8 +70,13 @@ class DatabaseAdapters:
         return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit_key))))
 
     def restore_host(self, segments: Segments) -> RestoreHost | None:
-        """segments: the ledger's record of archived WAL. None where nothing is backed up; one and the same otherwise."""
-        if self._restore_host is None and self.backups is not None and self.databases:
+        """segments: the ledger's record of archived WAL. None where nothing is backed up, or no private key is; one and the same otherwise."""
+        if (
+            self._restore_host is None
+            and self.backups is not None
+            and self.backups.identity is not None
+            and self.databases
+        ):
             from integrations.postgres.restore_host import LocalRestores
 
             self._restore_host = LocalRestores(self.backups.scratch, self.programs, self._repository, segments)

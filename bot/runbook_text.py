@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.runbook_backups import backup_chapter
 from bot.runbook_lines import CHECKS, guard_words, step_lines, trigger_words
 from runbook.criteria import Promotion
 from runbook.durations import duration_text
@@ -41,6 +42,8 @@ def render_runbook(setting: Setting) -> str:
             parts += _staging(service, setting)
         if Environment.PROD in service.urls:
             parts += _production(service, setting)
+        if service.database:
+            parts += backup_chapter(service, setting)
     return "\n".join(_one_blank(parts)).rstrip() + "\n"
 
 

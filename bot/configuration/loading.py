@@ -13,7 +13,7 @@ from typing import Any
 from bot.configuration.connections import Connections
 from bot.configuration.conversion import Connecting, setting_of
 from bot.configuration.places import config_path, data_dir, database_url
-from bot.configuration.postgres_references import postgres_contradictions, postgres_doubts
+from bot.configuration.postgres_references import postgres_contradictions, postgres_doubts, restore_contradictions
 from bot.configuration.references import contradictions, doubts
 from bot.configuration.schema import File
 from runbook.documents.problems import ConfigurationError, Problem
@@ -60,6 +60,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if file is not None:
         problems += contradictions(file, tree)
         problems += postgres_contradictions(file, tree, environ, folder, where)
+        problems += restore_contradictions(file, tree)
     if file is None or problems:
         raise ConfigurationError(problems)
     connections = Connecting(file, folder, environ).connections(where, database_url(environ, where))

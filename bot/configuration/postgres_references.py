@@ -43,6 +43,16 @@ def postgres_contradictions(
         yield from _backups(section.backups, tree, environ, folder, data_dir)
 
 
+def restore_contradictions(file: File, tree: Tree) -> Iterator[Problem]:
+    """Jobs of a restore: no release freezes their image, so that it has to be named by digest."""
+    for name, service in file.services.items():
+        for key, job in (("restore_switch", service.restore_switch), ("restore_sanitise", service.restore_sanitise)):
+            if job is not None and job.image is not None and "@sha256:" not in job.image:
+                cause = "a restore has no release that would freeze this image"
+                remedy = "Write it as repository@sha256:…, or name a `workload`, whose running image is taken"
+                yield tree.problem(("services", name, key, "image"), cause, remedy)
+
+
 def _database(file: File, tree: Tree, path: KeyPath, service: str, database: DatabaseSection) -> Iterator[Problem]:
     known = file.services.get(service)
     if known is None:

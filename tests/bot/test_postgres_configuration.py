@@ -258,6 +258,22 @@ def test_a_policy_of_ones_own_counts(tmp_path: Path) -> None:
     assert days == {Environment.DEV: 7, Environment.STAGING: 14, Environment.PROD: 60}
 
 
+@pytest.mark.parametrize("key", ["restore_switch", "restore_sanitise"])
+def test_a_job_of_a_restore_names_its_image_by_digest_or_a_workload(tmp_path: Path, key: str) -> None:
+    def with_job(job: str) -> tuple[str, str]:
+        return "    restore_checks:", f"    {key}: {{{job}}}\n    restore_checks:"
+
+    [found] = problems(tmp_path, replaced=with_job("image: registry.example/acme/switch"))
+    assert found.path == f"services.shop.{key}.image"
+    assert "sha256" in found.remedy
+    [found] = problems(tmp_path, replaced=with_job("workload: shop-apo"))
+    assert found.path == f"services.shop.{key}.workload"
+    digest = "sha256:" + "0" * 64
+    for job in (f'image: "registry.example/acme/switch@{digest}"', "workload: shop-api, args: [switch]"):
+        shop = loaded(tmp_path, replaced=with_job(job)).setting.services["shop"]
+        assert getattr(shop, key) is not None
+
+
 def test_a_table_needs_its_schema(tmp_path: Path) -> None:
     [found] = problems(tmp_path, replaced=("tables: [public.orders,", "tables: [orders,"))
     assert found.path == "services.shop.restore_checks.tables[0]"

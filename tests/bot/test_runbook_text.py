@@ -64,6 +64,30 @@ def test_the_way_back_names_the_database_owners_choice_with_what_follows_each_an
     assert "[ ] Incident timeline documented" in told
 
 
+def test_backup_drill_and_restore_are_told_with_their_policy(text: str) -> None:
+    policy = chapter(text, "## PostgreSQL Backup and Restore: shop")
+    assert "- full backup: FREQ=DAILY;BYHOUR=2;BYMINUTE=0;BYSECOND=0 (UTC)" in policy
+    assert "- kept for 7d in dev, 14d in staging and 35d in prod" in policy
+    order = (
+        "Verify the backup destination",
+        "Make the full logical backup",
+        "Validate the stored",
+        "Record the backup's metadata",
+        "Apply the retention",
+    )
+    made = chapter(text, "### Backup of shop")
+    assert [made.index(words) for words in order] == sorted(made.index(words) for words in order)
+    drilled = chapter(text, "### Restore drill of shop")
+    assert "the rows of public.orders, at least 1000" in drilled
+    assert "Sign off the drill" in drilled
+    restored = chapter(text, "### Restore of shop")
+    assert (
+        restored.index("Post-restore checks")
+        < restored.index("Sign off what was restored")
+        < restored.index("Lead the traffic")
+    )
+
+
 def test_nothing_is_told_twice_and_no_two_lines_are_empty(text: str) -> None:
     assert "the same as step" in chapter(text, "## Production Deployment: shop")
     assert "\n\n\n" not in text
