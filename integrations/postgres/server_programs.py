@@ -83,10 +83,9 @@ async def end_group(process: asyncio.subprocess.Process, grace_s: float = 0) -> 
             os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), grace_s)
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # its children too, where it ended before them: pg_basebackup has one
+    await process.wait()
 
 
 def last_words(said: bytes, limit: int = 600) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +64,8 @@ class WalState:
 
 class WalReceiver:
     """One server's. scratch: a folder for what is on its way, which must outlive a restart. switch_s: at most so many seconds pass between two
-    segments while something is written. looked_s: how often the server is asked how far it is.
+    segments while something is written. looked_s: how often the server is asked how far it is. most_waiting: with more segments here that are
+    not stored no more are received.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class WalReceiver:
         archived: Archived,
         switch_s: float = 300.0,
         looked_s: float = 10.0,
+        most_waiting: int = 256,
     ) -> None:
         self._connection = connection
         self._programs = programs
@@ -91,6 +93,7 @@ class WalReceiver:
         self._archived = archived
         self._switch_s = switch_s
         self._looked_s = min(looked_s, switch_s)
+        self._most_waiting = most_waiting
         self._folder: Path | None = None
         self._marks = Marks()
         self._problems: dict[str, str] = {}
@@ -186,8 +189,9 @@ class WalReceiver:
                 str(program.path), f"--directory={folder}", f"--slot={self._slot}", f"--dbname={files.target}", "--no-loop", "--no-password",
                 "--status-interval=5",
             )  # fmt: skip
+            receiving = run_tool(arguments, timeout_s=float("inf"), environment=files.environment(), started=started)
             try:
-                await run_tool(arguments, timeout_s=float("inf"), environment=files.environment(), started=started)
+                await self._unless_crowded(receiving, folder)
             except Permanent as error:
                 if error.code != f"{SYSTEM}.failed":
                     raise
@@ -196,12 +200,31 @@ class WalReceiver:
                     SYSTEM, "receiver", error.cause
                 ) from None
 
+    async def _unless_crowded(self, receiving: Coroutine[None, None, None], folder: Path) -> None:
+        """Raises Temporary("postgres.backlog"): the slot is bounded, and what else needs the disk should find room there."""
+
+        async def crowded() -> None:
+            while len(await asyncio.to_thread(_names, folder)) - len(self._marks.done) <= self._most_waiting:  # noqa: ASYNC110 - files
+                await asyncio.sleep(_LOOK_S)
+
+        tasks = [asyncio.create_task(receiving), asyncio.create_task(crowded())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended = [task for task in tasks if task.done()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if tasks[0] in ended:
+            return tasks[0].result()
+        cause = f"{self._most_waiting} received segments are not stored yet: no more are received until they are"
+        raise Temporary(SYSTEM, "backlog", cause, "Look why the destination of backups doesn't take them")
+
     async def _begin_anew(self) -> None:
         """The server threw away what was not received yet. What comes now can be archived, for the base backup that follows."""
         assert self._folder is not None  # noqa: S101 - it was opened
         log.error("wal.lost", service=self._service, environment=self._environment, slot=self._slot)
-        while self._waiting:
-            await self._archive()
+        await self._archive()
         await drop_slot(self._connection, self._slot)
         for name in await asyncio.to_thread(_names, self._folder):
             (self._folder / name).unlink(missing_ok=True)

@@ -94,13 +94,13 @@ class Site:
 
     server: LocalPostgres
     folder: Path
-    keys: Keys = field(init=False)
+    keys: Keys | None = None
     repository: Repository = field(init=False)
     segments: list[WalSegment] = field(default_factory=list)
     told: list[Progress] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.keys = new_keys(self.folder / "keys")
+        self.keys = self.keys or new_keys(self.folder / "keys")
         self.repository = new_repository(self.folder, self.keys)
 
     @property

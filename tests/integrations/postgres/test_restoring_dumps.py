@@ -18,6 +18,7 @@ from runbook.database_ports import RestoreOrder
 from runbook.errors import ForgeError
 from sandbox.postgres import LocalPostgres
 from tests.integrations.postgres.physical import Site, ask, asks, fill, picture, picture_of
+from tests.integrations.postgres.processes import children
 from tests.integrations.postgres.servers import end_all, until
 
 
@@ -245,17 +246,3 @@ async def test_checks_write_nothing(site: Site) -> None:
 
 def scratch_of(site: Site) -> Path:
     return site.folder / "scratch"
-
-
-def children(program: str, mention: str) -> list[int]:
-    """Processes of this program that have the text among their arguments."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if Path(words[0]).name == program and any(mention in word for word in words):
-                found.append(int(folder.name))
-    return found

@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,18 +17,19 @@ from integrations.postgres import PostgresConnection
 from integrations.postgres.wal_receiver import WalReceiver
 from runbook.backups import WalSegment
 from runbook.errors import StoreUnavailable
-from runbook.rules.wal import SEGMENT_BYTES, is_segment, segment_number
+from runbook.rules.wal import is_segment, segment_number
 from sandbox.postgres import LocalPostgres
 from tests.integrations.postgres.physical import Site, asks, server_now
 from tests.integrations.postgres.servers import finder, until
 
 KEEP = ("max_slot_wal_keep_size=1GB",)
 SWITCH_S = 0.4
+SIZE = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalPostgres]:
-    with LocalPostgres(major=16, settings=KEEP) as running:
+    with LocalPostgres(major=16, settings=KEEP, segment_mib=1) as running:
         running.create_database("shop")
         asks(running, "CREATE TABLE orders (n serial)")
         yield running
@@ -39,7 +41,7 @@ class Receiving:
 
     site: Site
     slot: str
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     connection: PostgresConnection | None = None
     calls: list[WalSegment] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -84,7 +86,7 @@ class Receiving:
         return int((self.folder / "receiver.pid").read_text())
 
     def unbroken(self) -> bool:
-        numbers = [segment_number(name) for name in self.names]
+        numbers = [segment_number(name, SIZE) for name in self.names]
         return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
@@ -121,7 +123,7 @@ async def test_segments_are_archived_soon_after_something_was_written(receiving:
     assert (state.receiving, state.problem, state.lost, state.may_switch) == (True, "", False, True)
     assert state.last_segment == receiving.names[-1]
     assert state.lag_bytes is not None
-    assert all(s.file.plain.bytes == SEGMENT_BYTES for s in receiving.site.segments)
+    assert all(s.file.plain.bytes == SIZE for s in receiving.site.segments)
 
 
 async def test_what_is_archived_can_be_fetched_and_is_encrypted(receiving: Receiving, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ async def test_what_is_archived_can_be_fetched_and_is_encrypted(receiving: Recei
     segment = receiving.site.segments[-1]
     place = f"shop/prod/wal/{segment.system_identifier}"
     await receiving.site.repository.fetch(place, segment.file, tmp_path / segment.name)
-    assert (tmp_path / segment.name).stat().st_size == SEGMENT_BYTES
+    assert (tmp_path / segment.name).stat().st_size == SIZE
     assert receiving.site.stored_file(segment.file.key).read_bytes().startswith(b"age-encryption.org/v1")
 
 
@@ -217,7 +219,10 @@ async def test_the_program_of_a_forge_that_died_is_ended_before_another_begins(r
         environ[name] = str(home / name)
         (home / name).write_text(text)
         (home / name).chmod(0o600)
+    taken = f"SELECT active FROM pg_replication_slots WHERE slot_name = '{receiving.slot}'"
+    await until(lambda: asks(receiving.site.server, taken) == [(False,)], "nobody reads from the slot")
     orphan = await asyncio.create_subprocess_exec(*words, env=environ, stderr=asyncio.subprocess.DEVNULL)
+    await until(lambda: asks(receiving.site.server, taken) == [(True,)], "the orphan does")
     (receiving.folder / "receiver.pid").write_text(str(orphan.pid))
     async with receiving.running() as receiver:
         await orphan.wait()
@@ -256,8 +261,22 @@ async def test_while_the_record_cant_be_written_segments_stay_here(receiving: Re
     assert receiving.unbroken()
 
 
+async def test_with_too_much_that_isnt_stored_no_more_is_received(receiving: Receiving) -> None:
+    receiving.settings = {"most_waiting": 2}
+    async with receiving.running() as receiver:
+        await written(receiving)
+        receiving.failures = [StoreUnavailable("full", "the disk is full")] * 3
+        for _ in range(5):
+            asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES; SELECT pg_switch_wal()")
+        await until(lambda: "2 received segments are not stored yet" in receiver.state().problem, "it is told")
+        assert not receiver.state().receiving
+        await written(receiving)
+        await until(lambda: receiver.state().problem == "", "it is over", 60)
+    assert receiving.unbroken()
+
+
 async def test_a_server_that_was_away_is_received_from_again(receiving: Receiving, site: Site) -> None:
-    with LocalPostgres(major=16, settings=KEEP) as own:
+    with LocalPostgres(major=16, settings=KEEP, segment_mib=1) as own:
         own.create_database("shop")
         asks(own, "CREATE TABLE orders (n serial)")
         own_site = Site(own, site.folder)
@@ -316,7 +335,7 @@ async def test_a_lost_slot_is_told_and_what_comes_after_is_archived_again(scratc
         receiving = Receiving(Site(small, scratch), "forge_shop")
         async with receiving.running():
             await written(receiving)
-        last = segment_number(receiving.names[-1])
+        last = segment_number(receiving.names[-1], SIZE)
         for _ in range(6):
             asks(small, "INSERT INTO orders DEFAULT VALUES; SELECT pg_switch_wal()")
         asks(small, "CHECKPOINT")
@@ -325,7 +344,7 @@ async def test_a_lost_slot_is_told_and_what_comes_after_is_archived_again(scratc
             await until(lambda: receiver.state().lost, "it is told")
             await written(receiving)
         assert not receiving.unbroken()
-        assert segment_number(receiving.names[-1]) > last + 1
+        assert segment_number(receiving.names[-1], SIZE) > last + 1
 
 
 async def test_a_password_is_nowhere_to_be_seen(receiving: Receiving) -> None:
