@@ -6,6 +6,7 @@ A password never gets into an argument, the environment of a child, an error or 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import ipaddress
 import os
 import shutil
@@ -24,6 +25,8 @@ MODES: Final = ("disable", "allow", "prefer", *ENCRYPTED_MODES)
 CONNECT_TIMEOUT_S: Final = 10
 _SERVICE: Final = "forge"
 
+_PREFIX: Final = "connection-"
+_LOCK: Final = "lock"
 _BUNDLES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 """Where distributions keep the authorities that a machine trusts."""
 
@@ -135,17 +138,45 @@ def plain_environment() -> dict[str, str]:
 def connection_files(
     connection: PostgresConnection, scratch: Path, extra: Mapping[str, str] | None = None
 ) -> Iterator[ConnectionFiles]:
-    """The connection in a service file and a password file (0600) below scratch; wiped at the end. extra: more of libpq's keywords."""
-    folder = Path(tempfile.mkdtemp(prefix="connection-", dir=made_private(scratch)))
-    try:
+    """The connection in a service file and a password file (0600) below scratch; wiped at the end, and after a crash by whoever is next.
+
+    extra: more of libpq's keywords.
+    """
+    _sweep(made_private(scratch))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=scratch))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.enter_context(_held(folder))
         lines = [f"{word}={value}" for word, value in {**connection.parameters(), **(extra or {})}.items()]
         service = _written(folder / "service.conf", "\n".join((f"[{_SERVICE}]", *lines, "")))
         # A database's name isn't named in it: pg_basebackup asks for "replication".
         secret = connection.password.replace("\\", "\\\\").replace(":", "\\:")
         passwords = _written(folder / "passwords", f"*:*:*:*:{secret}\n" if secret else "")
         yield ConnectionFiles(folder, service, passwords)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Locks the folder's lock file; the lock ends with this process, however that ends. The file gets its name when it is locked."""
+    handle = os.open(folder / f"{_LOCK}.new", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        (folder / f"{_LOCK}.new").rename(folder / _LOCK)
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _sweep(scratch: Path) -> None:
+    """Removes folders of connections whose process is gone."""
+    for lock in scratch.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # it is held, or was just removed
+            handle = os.open(lock, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def made_private(folder: Path) -> Path:

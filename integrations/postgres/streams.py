@@ -166,9 +166,9 @@ async def moving(what: str, idle_s: float) -> AsyncIterator[None]:
 
 
 def _widen(process: asyncio.subprocess.Process) -> None:
-    """A larger pipe: fewer changes between the processes. The system may not allow it."""
+    """A larger pipe: fewer changes between the processes. The system may not know or allow it, or the program ended already."""
     transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # asyncio shows it nowhere else
     pipe = transport.get_extra_info("pipe") if transport is not None else None
-    if pipe is not None:
-        with contextlib.suppress(OSError):
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError, ValueError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -139,3 +139,10 @@ def test_connection_files_are_gone_after_their_block(tmp_path: Path) -> None:
         assert files.password_file.stat().st_mode & 0o777 == 0o600
         assert "hunter2" not in files.service_file.read_text() + str(files.environment()) + files.target
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_files_of_a_connection_that_is_in_use_are_left_to_it(tmp_path: Path) -> None:
+    connection = PostgresConnection("localhost", "shop", "forge", "hunter2")
+    with connection_files(connection, tmp_path) as first, connection_files(connection, tmp_path) as second:
+        assert first.password_file.read_text() == second.password_file.read_text() == "*:*:*:*:hunter2\n"
+    assert list(tmp_path.iterdir()) == []
