@@ -205,6 +205,11 @@ def _announce(turn: Turn, run: Run, step: Announce) -> None:
         "released": (Tone.GOOD, f"{run.id}: {name} is released; all gates passed and no trigger was met"),
         "backed_up": (Tone.GOOD, f"{run.id}: {name} is made and published"),
         "drilled": (Tone.GOOD, f"{run.id}: {name} has passed"),
+        "restore_started": (
+            Tone.WARN,
+            f"{run.id}: {run.service} on {run.environment} is being restored, beside the database in use",
+        ),
+        "not_restored": (Tone.BAD, f"{run.id}: {run.service} on {run.environment} was not restored"),
         "restored": (Tone.GOOD, f"{run.id}: {run.service} on {run.environment} is restored and signed off"),
         "rolled_back": (Tone.BAD, f"{run.id}: {name} is rolled back"),
         "returned": (Tone.BAD, f"{run.id}: {run.environment} has returned to the previous state"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.lanes import is_of_database, lane_of, place_word
 from engine.ports import Message
 from engine.records import RunState
 from engine.views import ApprovalView, RunView, SlotView, StepView
@@ -31,18 +32,20 @@ from messages.blocks import (
     top_text,
 )
 from messages.details import verdict_lines
+from runbook.steps.restores import SIGN_OFF
 from runbook.values import FrozenImage
 from runbook.verdicts import Outcome
 
-_ORDER = ("approve", "reject", "withdraw", "retry", "resume", "pause", "override", "cancel", "abort")
+_ORDER = ("approve", "signoff", "reject", "withdraw", "retry", "resume", "pause", "override", "cancel", "abort")
 _LABELS = {
     "approve": "Approve",
+    "signoff": "Sign off",
     "reject": "Reject …",
     "withdraw": "Withdraw",
     "abort": "Abort …",
     "override": "Override …",
 }
-_STYLES = {"approve": "primary", "reject": "danger", "abort": "danger", "cancel": "danger"}
+_STYLES = {"approve": "primary", "signoff": "primary", "reject": "danger", "abort": "danger", "cancel": "danger"}
 
 
 # --- the headline ---------------------------------------------------------------------------------------------------
@@ -56,7 +59,7 @@ def headline(view: RunView) -> Message:
         head.append(section(why))
     tail = [context(esc("Watched now: " + words.listed(view.guards), 1_500))] if view.guards else []
     if view.buttons:
-        tail.append(_buttons(view.buttons, view.id, f"{view.service} {view.version} to {view.environment}"))
+        tail.append(_buttons(view.buttons, view.id, _thing(view), procedure=view.procedure))
     if view.notice:
         tail.append(context(join(":warning:", esc(view.notice))))
     blocks = fit(head, paragraphs(checklist(view)), tail, more=f"More: /forge status {view.id}")
@@ -64,7 +67,7 @@ def headline(view: RunView) -> Message:
 
 
 def _first_line(view: RunView) -> Markup:
-    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None, procedure=view.procedure)
     place = words.progress(view)
     return join(
         sign.emoji,
@@ -72,7 +75,7 @@ def _first_line(view: RunView) -> Markup:
         "·",
         esc(view.service),
         code(view.version),
-        "to",
+        place_word(view.procedure),
         bold(esc(view.environment)),
         "–",
         bold(esc(sign.word)),
@@ -99,11 +102,13 @@ def _why(view: RunView) -> Markup:
 
 
 def _headline_text(view: RunView) -> str:
-    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None, procedure=view.procedure)
     because = view.ending_reason if view.state == RunState.ENDED else view.why
-    return top_text(
-        esc(f"{view.id}: {view.service} {view.version} to {view.environment} – {sign.word}."), esc(because, 300)
-    )
+    return top_text(esc(f"{view.id}: {_thing(view)} – {sign.word}."), esc(because, 300))
+
+
+def _thing(view: RunView | ApprovalView) -> str:
+    return f"{view.service} {view.version} {place_word(view.procedure)} {view.environment}"
 
 
 def checklist(view: RunView) -> list[Markup]:
@@ -112,7 +117,8 @@ def checklist(view: RunView) -> list[Markup]:
     in_way_back = False
     for place, step in enumerate(view.steps, start=1):
         if step.in_way_back and not in_way_back:
-            lines.append(bold(Markup("Way back to the previous state")))
+            title = "Clearing up" if is_of_database(view.procedure) else "Way back to the previous state"
+            lines.append(bold(Markup(title)))
         in_way_back = step.in_way_back
         lines.append(step_line(place, step))
     return lines
@@ -138,7 +144,10 @@ def approval_card(view: ApprovalView) -> Message:
     filled = sum(1 for slot in view.slots if slot.by)
     count = f"{filled} of {len(view.slots)}"
     head = [section(_card_title(view, count)), *paragraphs(_what(view))]
-    head += paragraphs([bold(Markup(f"Approvals: {count}")), *(_slot(slot, is_open) for slot in view.slots)])
+    title = "Sign-offs" if view.purpose == SIGN_OFF else "Approvals"
+    head += paragraphs(
+        [bold(Markup(f"{title}: {count}")), *(_slot(slot, is_open, view.purpose) for slot in view.slots)]
+    )
     middle = paragraphs(_image(image) for image in view.images)
     steps = [bold(Markup("What will run")), *(join(f"{i}.", esc(s, 200)) for i, s in enumerate(view.steps, start=1))]
     middle += paragraphs(steps) if view.steps else []
@@ -159,7 +168,7 @@ def _grounds(view: ApprovalView, *, is_open: bool) -> list[Markup]:
 
 
 def _card_title(view: ApprovalView, count: str) -> Markup:
-    sign, word = _CARD_STATES.get(view.state, (":grey_question:", view.state))
+    sign, word = _card_state(view)
     return join(
         sign,
         bold(esc(view.title, 150)),
@@ -181,9 +190,21 @@ _CARD_STATES = {
 }
 
 
+def _card_state(view: ApprovalView) -> tuple[str, str]:
+    if view.purpose == SIGN_OFF and view.state in _SIGN_OFF_STATES:
+        return _SIGN_OFF_STATES[view.state]
+    return _CARD_STATES.get(view.state, (":grey_question:", view.state))
+
+
+_SIGN_OFF_STATES = {
+    "open": (":point_right:", "sign-off needed"),
+    "approved": (":white_check_mark:", "signed off"),
+}
+
+
 def _what(view: ApprovalView) -> list[Markup]:
     lines = [
-        join(bold(Markup("Release:")), esc(view.service), code(view.version), "to", bold(esc(view.environment))),
+        _subject(view),
         join(bold(Markup("Commit:")), code(view.commit[:12]), _changes(view)) if view.commit else _changes(view),
         join(bold(Markup("Asked for by:")), esc(view.requester_name or view.requester, 80)),
         join(bold(Markup("Reason:")), esc(view.reason)) if view.reason else Markup(""),
@@ -192,6 +213,14 @@ def _what(view: ApprovalView) -> list[Markup]:
         sign = ":warning:" if view.risky else ""
         lines.append(join(sign, bold(Markup("Migrations:")), esc("; ".join(view.migrations), 1_000)))
     return [line for line in lines if line]
+
+
+def _subject(view: ApprovalView) -> Markup:
+    if is_of_database(view.procedure):
+        return join(
+            bold(Markup("Database:")), esc(view.service), "on", bold(esc(view.environment)), "–", esc(view.version)
+        )
+    return join(bold(Markup("Release:")), esc(view.service), code(view.version), "to", bold(esc(view.environment)))
 
 
 def _changes(view: ApprovalView) -> Markup:
@@ -203,12 +232,16 @@ def _image(image: FrozenImage) -> Markup:
     return join(bold(Markup(esc(name, 100) + ":")), code(f"{image.repository}:{image.tag}"), code(image.digest))
 
 
-def _slot(slot: SlotView, is_open: bool) -> Markup:
+def _slot(slot: SlotView, is_open: bool, purpose: str = "") -> Markup:
     name = words.role(slot.role)
     if slot.by:
         at = clock_time(slot.at) if slot.at else ""
         return join(
-            ":white_check_mark:", esc(name), "– approved by", bold(esc("@" + (slot.by_name or slot.by), 80)), at
+            ":white_check_mark:",
+            esc(name),
+            "– signed off by" if purpose == SIGN_OFF else "– approved by",
+            bold(esc("@" + (slot.by_name or slot.by), 80)),
+            at,
         )
     who = join(*(mention(member) for member in slot.who[:10])) if is_open else ""
     nobody = "nobody holds this role" if is_open and not slot.who else ""
@@ -224,8 +257,7 @@ def _card_end(view: ApprovalView, *, is_open: bool) -> list[Block]:
     if view.closing:
         tail.append(section(bold(esc(view.closing))))
     elif is_open and view.buttons:
-        thing = f"{view.service} {view.version} to {view.environment}"
-        tail.append(_buttons(view.buttons, view.run, thing, suffix=f":{view.index}"))
+        tail.append(_buttons(view.buttons, view.run, _thing(view), suffix=f":{view.index}"))
     notes = []
     if is_open and view.expires_at is not None:
         notes.append(join("Expires", moment(view.expires_at)))
@@ -234,18 +266,19 @@ def _card_end(view: ApprovalView, *, is_open: bool) -> list[Block]:
 
 
 def _card_text(view: ApprovalView, count: str) -> str:
-    what = f"{view.service} {view.version} to {view.environment} ({view.run})"
+    what = f"{_thing(view)} ({view.run})"
     if view.state != "open":
-        word = _CARD_STATES.get(view.state, ("", view.state))[1]
+        word = _card_state(view)[1]
         return top_text(esc(f"{view.title}: {word}. {what}."), esc(view.closing, 200))
     needed = words.listed(words.role(slot.role) for slot in view.slots if not slot.by)
-    return top_text(esc(f"Approval needed ({count}): {view.title}, {what}. By {needed or 'nobody'}."))
+    asked = "Sign-off" if view.purpose == SIGN_OFF else "Approval"
+    return top_text(esc(f"{asked} needed ({count}): {view.title}, {what}. By {needed or 'nobody'}."))
 
 
 # --- buttons --------------------------------------------------------------------------------------------------------
 
 
-def _buttons(buttons: Mapping[str, str], run: str, thing: str, suffix: str = "") -> Block:
+def _buttons(buttons: Mapping[str, str], run: str, thing: str, suffix: str = "", procedure: str = "") -> Block:
     """In one order always. The block's id names the run for a dialog's title; what a click means is read from the database."""
     ordered = sorted(buttons, key=lambda action: _ORDER.index(action) if action in _ORDER else len(_ORDER))
     made = [
@@ -254,7 +287,7 @@ def _buttons(buttons: Mapping[str, str], run: str, thing: str, suffix: str = "")
             action,
             buttons[action],
             style=_STYLES.get(action, ""),
-            question=_question(action, run, thing),
+            question=_question(action, run, thing, procedure),
             label=f"{_LABELS.get(action, action.capitalize()).removesuffix(' …')} {run}",
         )
         for action in ordered
@@ -262,8 +295,10 @@ def _buttons(buttons: Mapping[str, str], run: str, thing: str, suffix: str = "")
     return actions(made, block_id=f"run:{run}{suffix}")
 
 
-def _question(action: str, run: str, thing: str) -> Block | None:
+def _question(action: str, run: str, thing: str, procedure: str = "") -> Block | None:
     """`abort` and `reject` ask in a dialog of their own, which takes the reason too."""
+    if action == "cancel" and lane_of(procedure):
+        return confirm(f"Cancel {run}?", f"{run} ({thing}) ends, and what it has begun is cleared up.", f"Cancel {run}")
     if action == "cancel":
         return confirm(f"Cancel {run}?", f"{run} ({thing}) ends without having changed anything.", f"Cancel {run}")
     if action == "retry":

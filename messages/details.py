@@ -114,7 +114,7 @@ def status_blocks(view: StatusView) -> list[Block]:
 
 
 def run_line(run: RunLine, place: int = 0) -> Markup:
-    sign = words.run_sign(run.state, run.ending)
+    sign = words.run_sign(run.state, run.ending, procedure=run.procedure)
     return join(
         f"{place}." if place else "",
         sign.emoji,

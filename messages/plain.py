@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from engine.answers import Answer, AnswerKind
+from engine.backup_views import BackupsView
+from engine.lanes import place_word
 from engine.oncall_lookup import PeopleView
 from engine.views import (
     AuditView,
@@ -23,7 +25,7 @@ from engine.views import (
     StatusView,
     StepView,
 )
-from messages import incidents, words
+from messages import backups, incidents, words
 from messages.blocks import plain
 from messages.metrics import metric_tables
 from messages.people import people_tables
@@ -107,27 +109,9 @@ def _print_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def _print_view(console: Console, view: Any) -> None:
-    match view:
-        case PlanView():
-            _print_plan(console, view)
-        case StatusView():
-            _print_status(console, view)
-        case AuditView():
-            _print_audit(console, view)
-        case HelpView():
-            _print_help(console, view)
-        case MetricReport():
-            for part in metric_tables(view):
-                console.print(part)
-        case PeopleView():
-            for part in people_tables(view):
-                console.print(part)
-        case RunView():
-            _print_run(console, view)
-        case IncidentsView():
-            _print_incidents(console, view.incidents)
-        case FreezeView():
-            _print_freezes(console, (view,))
+    shown = _PRINTERS.get(type(view))
+    if shown is not None:
+        shown(console, view)
 
 
 def _table(*columns: str, title: str = "") -> Table:
@@ -145,7 +129,7 @@ def _row(table: Table, *cells: object) -> None:
 
 
 def _print_plan(console: Console, view: PlanView) -> None:
-    title = f"Plan: {view.service} {view.version} to {view.environment}"
+    title = f"Plan: {view.service} {view.version} {place_word(view.procedure)} {view.environment}"
     table = _table("#", "step", "what it does", "changes", title=plain(title))
     for place, step in enumerate(view.steps, start=1):
         _row(table, place, step.title, step.sentence, "yes" if step.effect else "")
@@ -198,6 +182,17 @@ def _print_incidents(console: Console, views: Sequence[IncidentView], *, title: 
         console.print(table)
 
 
+def _print_backups(console: Console, view: BackupsView) -> None:
+    if view.lines:
+        table = _table(*backups.COLUMNS, title=plain(f"Backups of {view.service} on {view.environment}"))
+        for line in view.lines:
+            _row(table, *backups.backup_cells(line, view))
+        console.print(table)
+    for note in (backups.more_words(view), backups.window_words(view), backups.drill_words(view)):
+        if note:
+            console.print(plain(note, 500))
+
+
 def _print_freezes(console: Console, views: Sequence[FreezeView]) -> None:
     if views:
         table = _table(*incidents.FREEZE_COLUMNS, title="Freezes")
@@ -209,14 +204,15 @@ def _print_freezes(console: Console, views: Sequence[FreezeView]) -> None:
 def _print_runs(console: Console, title: str, runs: tuple[RunLine, ...]) -> None:
     table = _table("run", "service", "version", "state", "why", "asked for by", "since", title=title)
     for run in runs:
-        word = words.run_sign(run.state, run.ending).word
+        word = words.run_sign(run.state, run.ending, procedure=run.procedure).word
         _row(table, run.id, run.service, run.version, word, run.why, run.requester_name, _time(run.created_at))
     console.print(table)
 
 
 def _print_run(console: Console, view: RunView) -> None:
-    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
-    console.print(plain(f"{view.id}: {view.service} {view.version} to {view.environment} – {sign.word}"))
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None, procedure=view.procedure)
+    what = f"{view.service} {view.version} {place_word(view.procedure)} {view.environment}"
+    console.print(plain(f"{view.id}: {what} – {sign.word}"))
     told = view.ending_reason if view.ending else view.why
     if told:
         console.print(f"  {plain(told, 2_000)}")
@@ -254,3 +250,23 @@ def _print_help(console: Console, view: HelpView) -> None:
 
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _print_parts(console: Console, parts: Iterable[Any]) -> None:
+    for part in parts:
+        console.print(part)
+
+
+_PRINTERS: Mapping[type, Callable[[Any, Any], None]] = {
+    PlanView: _print_plan,
+    StatusView: _print_status,
+    AuditView: _print_audit,
+    HelpView: _print_help,
+    MetricReport: lambda console, view: _print_parts(console, metric_tables(view)),
+    PeopleView: lambda console, view: _print_parts(console, people_tables(view)),
+    RunView: _print_run,
+    IncidentsView: lambda console, view: _print_incidents(console, view.incidents),
+    FreezeView: lambda console, view: _print_freezes(console, (view,)),
+    BackupsView: _print_backups,
+}
+"""What stands beneath an answer, by the kind of its view."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from engine.answers import Answer, AnswerKind
+from engine.backup_views import BackupsView
 from engine.notes import Note
 from engine.oncall_lookup import PeopleView
 from engine.ports import Message
@@ -23,6 +24,7 @@ from engine.views import (
     StatusView,
 )
 from messages import cards, details, metrics, people, prompts, words
+from messages.backups import backups_blocks
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
 from messages.checklists import checklist_lines
 from messages.incidents import freeze_blocks, incidents_blocks
@@ -89,30 +91,10 @@ def _silent(answer: Answer) -> str:
 
 def view_blocks(view: Any) -> list[Block]:
     """A view beneath an answer. Never with buttons: what must be acted on doesn't belong into an ephemeral message."""
-    match view:
-        case PlanView():
-            return details.plan_blocks(view)
-        case StatusView():
-            return details.status_blocks(view)
-        case AuditView():
-            return details.audit_blocks(view)
-        case HelpView():
-            return details.help_blocks(view)
-        case MetricReport():
-            return metrics.metrics_blocks(view)
-        case PeopleView():
-            return people.people_blocks(view)
-        case RunView():
-            return _run_blocks(view)
-        case ReportView():
-            return paragraphs(esc(line, 500) for line in summary(view))
-        case IncidentsView():
-            return incidents_blocks(view)
-        case FreezeView():
-            return freeze_blocks(view)
-        case (ChecklistView(), *_):
-            return _checklists(view)
-    return []
+    if isinstance(view, tuple) and view and isinstance(view[0], ChecklistView):
+        return _checklists(view)
+    made = _BLOCKS.get(type(view))
+    return made(view) if made is not None else []
 
 
 def _checklists(views: Iterable[ChecklistView]) -> list[Block]:
@@ -123,10 +105,26 @@ def _checklists(views: Iterable[ChecklistView]) -> list[Block]:
 
 
 def _run_blocks(view: RunView) -> list[Block]:
-    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None)
+    sign = words.run_sign(view.state, view.ending, paused=view.paused_at is not None, procedure=view.procedure)
     first = join(sign.emoji, bold(esc(view.id)), "–", esc(sign.word), words.progress(view))
     why = esc(view.ending_reason if view.ending else view.why)
     blocks = paragraphs([line for line in (first, why, *cards.checklist(view)) if line])
     if view.guards:
         blocks.append(context(esc("Watched now: " + words.listed(view.guards), 1_500)))
     return blocks
+
+
+_BLOCKS: Mapping[type, Callable[[Any], list[Block]]] = {
+    PlanView: details.plan_blocks,
+    StatusView: details.status_blocks,
+    AuditView: details.audit_blocks,
+    HelpView: details.help_blocks,
+    MetricReport: metrics.metrics_blocks,
+    PeopleView: people.people_blocks,
+    RunView: _run_blocks,
+    ReportView: lambda view: paragraphs(esc(line, 500) for line in summary(view)),
+    IncidentsView: incidents_blocks,
+    FreezeView: freeze_blocks,
+    BackupsView: backups_blocks,
+}
+"""What stands beneath an answer, by the kind of its view."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from engine.lanes import is_of_database
 from engine.notes import Tone
 from engine.records import Ending, RunState, StepState
 from engine.views import RunView, StepView
@@ -62,6 +63,8 @@ RESULT: dict[str, Sign] = {
     "rolled_back": Sign(":leftwards_arrow_with_hook:", "↩", "rolled back"),
     "contracted": Sign(":white_check_mark:", "✔", "contracted"),
     "not_contracted": Sign(":x:", "✘", "not contracted"),
+    "restored": Sign(":white_check_mark:", "✔", "restored"),
+    "not_restored": Sign(":x:", "✘", "not restored"),
 }
 SEVERITY: dict[int, Sign] = {
     1: Sign(":rotating_light:", "‼", "severity 1"),
@@ -69,6 +72,12 @@ SEVERITY: dict[int, Sign] = {
     3: Sign(":large_orange_circle:", "–", "severity 3"),
     4: Sign(":white_circle:", "·", "severity 4"),
 }
+RUN_OF_DATABASE: dict[str, Sign] = {
+    Ending.FAILED: Sign(":x:", "✘", "failed"),
+    Ending.RETURNED: Sign(":leftwards_arrow_with_hook:", "↩", "taken back"),
+    Ending.INCOMPLETE: Sign(":rotating_light:", "‼", "not cleared up"),
+}
+"""Of backups, drills and restores, where nothing was deployed that could return."""
 PAUSED = Sign(":double_vertical_bar:", "‖", "paused")
 LOG = "last lines of the log"
 _UNKNOWN = Sign(":grey_question:", "?", "unknown")
@@ -85,7 +94,9 @@ def result_sign(result: str) -> Sign:
     return RESULT.get(result, _UNKNOWN._replace(word=result.replace("_", " ")))
 
 
-def run_sign(state: str, ending: str = "", *, paused: bool = False) -> Sign:
+def run_sign(state: str, ending: str = "", *, paused: bool = False, procedure: str = "") -> Sign:
+    if state == RunState.ENDED and is_of_database(procedure) and ending in RUN_OF_DATABASE:
+        return RUN_OF_DATABASE[ending]
     if paused and state != RunState.ENDED:
         return PAUSED
     return RUN.get(ending if state == RunState.ENDED else state, _UNKNOWN._replace(word=ending or state))
@@ -104,7 +115,9 @@ def progress(run: RunView) -> str:
         return ""
     finished = sum(1 for step in steps if step.state in (StepState.DONE, StepState.SKIPPED))
     place = f"step {min(finished + 1, len(steps))} of {len(steps)}"
-    return f"way back, {place}" if back else place
+    if not back:
+        return place
+    return f"{'clearing up' if is_of_database(run.procedure) else 'way back'}, {place}"
 
 
 def role(name: str) -> str:
