@@ -218,8 +218,8 @@ def manifest_from(text: str) -> Manifest:
 class BackupRecord:
     """A backup in forge's own ledger. manifest: the published text, empty before. proven_at: when it reached its state.
 
-    held_by: who keeps it from being deleted, with held_reason; empty: nobody. busy: a run that is reading it now, or empty. failure: why it
-    failed. deleted_at: when its bytes were removed.
+    held_by: who keeps it from being deleted, with held_reason; empty: nobody. busy: the runs that are reading it now, with `, ` between
+    them, or empty. failure: why it failed. deleted_at: when its bytes were removed.
     """
 
     id: str

@@ -131,7 +131,7 @@ class BackupLedger(Protocol):
         """RESTORED, and VERIFIED where the post-restore checks passed. Never backwards."""
 
     async def busy(self, backup_id: str, run: str) -> None:
-        """A run is reading it; empty: no longer."""
+        """Which runs are reading it, see `BackupRecord.busy`; empty: none."""
 
     async def deleted(self, backup_id: str, why: str) -> None:
         """Its bytes are gone: DELETED, with the moment. A failed one stays FAILED and gets the moment alone."""

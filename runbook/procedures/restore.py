@@ -125,7 +125,7 @@ def restore_plan(service: Service, environment: Environment, what: Restorable, p
             *_approval(environment, policy),
             *_images(service, switch, sanitise),
             UpdateIncident(title="Declare the incident or change", stage="opened", on_fail=CONTINUE),
-            Announce(title="Announce the restore", moment="restore_started", on_fail=CONTINUE),
+            Announce(title="Announce the restore", moment="started", on_fail=CONTINUE),
             *restore_steps(name, what, service.restore_checks, on_fail=_BACK),
             *_sanitised(name, sanitise),
             sign_off(environment, policy.backups.sign_off_s),
@@ -300,10 +300,10 @@ def _kept(service: str) -> Step:
 
 
 def _not_restored() -> tuple[Step, ...]:
+    """The release channel hears of it by the run's end."""
     return (
         RecordDecision(title="Record the result", result="not_restored", on_fail=CONTINUE),
         UpdateIncident(title="Update the incident", stage="not_restored", on_fail=CONTINUE),
-        Announce(title="Announce that nothing was restored", moment="not_restored", on_fail=CONTINUE),
     )
 
 

@@ -113,7 +113,7 @@ def _why_kept(record: BackupRecord, begins: datetime, needed: Mapping[str, str])
     if record.held_by:
         return f"held by {record.held_by}" + (f": {record.held_reason}" if record.held_reason else "")
     if record.busy:
-        return f"{record.busy} is reading it"
+        return f"read by {record.busy}"
     if record.id in needed:
         return needed[record.id]
     if record.finished_at is None or record.finished_at >= begins:

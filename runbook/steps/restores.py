@@ -124,7 +124,7 @@ class FetchBackup(_Restoring):
         if isinstance(given, Verdict):
             return Result((given,))
         order, record = given
-        await ledger.busy(record.id, scene.run)
+        await ledger.busy(record.id, _readers({*_reading(record), scene.run}))
         scene.doing(f"fetching {record.id}")
         await host.fetch(order, telling(scene))
         verdicts = judge_manifest(order.manifest, record)
@@ -267,8 +267,17 @@ async def _let_go(scene: Scene) -> None:
         return
     ledger = ledger_of(scene.ports)
     record = await ledger.record(what["backup"])
-    if record is not None and record.busy == scene.run:
-        await ledger.busy(record.id, "")
+    if record is not None and scene.run in _reading(record):
+        await ledger.busy(record.id, _readers(_reading(record) - {scene.run}))
+
+
+def _reading(record: BackupRecord) -> set[str]:
+    """Runs that read it: a drill and a restore may at once."""
+    return {run for run in record.busy.split(", ") if run}
+
+
+def _readers(runs: set[str]) -> str:
+    return ", ".join(sorted(runs))
 
 
 # --- drills ---------------------------------------------------------------------------------------------------------

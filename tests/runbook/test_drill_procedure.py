@@ -252,3 +252,12 @@ async def test_a_drill_elsewhere_uses_that_environments_backups() -> None:
     found = await prepared(world, "drill", Environment.STAGING)
     assert found.plan is not None
     assert found.plan.about["backup"] == "shop-staging-1"
+
+
+async def test_a_backup_that_two_read_stays_busy_until_both_are_done() -> None:
+    world = backed_up()
+    await world.ledger.busy("shop-prod-1", "prod-9")
+    busy: list[str] = []
+    await played(world, before=lambda _: busy.append(world.ledger.by_id["shop-prod-1"].busy))
+    assert set(busy) == {"prod-9", "prod-12, prod-9"}
+    assert world.ledger.by_id["shop-prod-1"].busy == "prod-9"

@@ -127,7 +127,6 @@ async def test_a_failure_before_the_switch_drops_the_instance_and_moves_no_traff
         DROP,
         "Record the result",
         "Update the incident",
-        "Announce that nothing was restored",
     ]
     assert not world.standing()
     assert not switches(world)
