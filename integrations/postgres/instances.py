@@ -7,14 +7,12 @@ isn't known to be that very server.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -26,18 +24,13 @@ import psycopg
 
 from integrations.postgres.connection import SYSTEM, plain_environment
 from integrations.postgres.programs import ProgramFinder
-from integrations.postgres.server_programs import (
-    give_to_server,
-    last_words,
-    run_tool,
-    server_user,
-)
+from integrations.postgres.server_processes import end, end_orphans, reap, running
+from integrations.postgres.server_programs import give_to_server, last_words, run_tool, server_user
 from integrations.postgres.service_files import SERVICE, read_service_file, write_service_file
 from runbook.backups import Instance
 from runbook.errors import Permanent, Temporary
 
 START_S: Final = 60.0
-STOP_S: Final = 60.0
 INITDB_S: Final = 120.0
 ADMIN_DATABASE: Final = "template1"
 PORT: Final = 5432
@@ -159,7 +152,8 @@ class LocalInstances:
         Raises Permanent("postgres.died") with its last words, Temporary("postgres.timeout"); then it is ended.
         """
         places = self.places(name)
-        if running(places) is None:
+        if not self.alive(name):
+            await end_orphans(places.data)  # two servers on the same data would destroy them
             program = await self._programs.exactly("postgres", major)
             wanted = {
                 **SETTINGS,
@@ -178,13 +172,14 @@ class LocalInstances:
         """Ends the server of this name at once, its sessions included; its data stay."""
         places = self.places(name)
         process = self._started.pop(name, None)
-        pid = running(places)
+        pid = running(places.data)
         if pid is None and process is not None and process.poll() is None:
             pid = process.pid  # it has not written its file yet
         if pid is not None:
-            await _end(pid, places)
+            await end(pid, places.data)
         if process is not None:
-            await asyncio.to_thread(_reap, process)
+            await asyncio.to_thread(reap, process)
+        await end_orphans(places.data)
 
     async def drop(self, name: str) -> None:
         """Ends it and removes its files; what is not there is fine."""
@@ -204,7 +199,7 @@ class LocalInstances:
         process = self._started.get(name)
         if process is not None and process.poll() is not None:
             return False
-        return process is not None or running(self.places(name)) is not None
+        return process is not None or running(self.places(name).data) is not None
 
     def died(self, name: str) -> Permanent:
         """The error for a server that ended by itself."""
@@ -217,7 +212,9 @@ class LocalInstances:
         command = [str(program), "-D", str(places.data)]
         for word, value in settings.items():
             command += ["-c", f"{word}={value}"]
-        (places.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that isn't: `running` looked
+        # Left by a server that is no more, and somebody else may have its number by now. Both folders are this server's alone.
+        for left in (places.data / "postmaster.pid", *places.sockets.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
         try:
             with open(os.open(places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:  # noqa: PTH123 - from a descriptor
                 self._started[name] = subprocess.Popen(  # noqa: S603 - our own program and settings
@@ -314,41 +311,6 @@ def target(database: str) -> str:
     """What such a program gets as `--dbname=`."""
     quoted = database.replace("\\", "\\\\").replace("'", "\\'")
     return f"service={SERVICE} dbname='{quoted}'"
-
-
-def running(places: Places) -> int | None:
-    """The pid of the server on these data, if it is there: the number alone could be anybody's by now."""
-    try:
-        lines = (places.data / "postmaster.pid").read_text().splitlines()
-        pid = int(lines[0])
-        os.kill(pid, 0)
-        cwd = Path(f"/proc/{pid}/cwd")
-        if Path("/proc/self/cwd").exists():
-            return pid if cwd.resolve() == places.data.resolve() else None
-        return pid if Path(lines[1]).resolve() == places.data.resolve() else None
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-async def _end(pid: int, places: Places) -> None:
-    """SIGINT ends its sessions, SIGQUIT is a crash, and the last cannot be refused. Children end with their server."""
-    for sign, grace_s in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, sign)
-        deadline = time.monotonic() + grace_s
-        while time.monotonic() < deadline:
-            if running(places) != pid:
-                return
-            await asyncio.sleep(0.02)
-    raise Temporary(SYSTEM, "timeout", f"the PostgreSQL server {pid} does not end")
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
 
 
 def _remembered(places: Places) -> object:

@@ -100,6 +100,8 @@ class LocalRestores:
         return None
 
     async def check(self, instance: Instance, checks: RestoreChecks) -> RestoredFacts:
+        """Starts the server again where the machine was restarted since."""
+        await self._instances.start(instance.name, instance.major)
         return await restored_facts(instance, checks)
 
     async def drop(self, name: str) -> None:

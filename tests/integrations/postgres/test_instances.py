@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from integrations.postgres.instances import LocalInstances, connect, running
+from integrations.postgres.instances import LocalInstances, connect
 from integrations.postgres.programs import ProgramFinder
+from integrations.postgres.server_processes import running
 from integrations.postgres.service_files import read_service_file
 from runbook.backups import Instance
 from runbook.errors import ForgeError
@@ -103,7 +104,7 @@ async def test_a_server_that_crashed_comes_back_with_its_data(instances: LocalIn
     async with await connect(Path(instance.service_file), "template1") as session:
         await session.execute("CREATE TABLE kept (n int)")
         await session.execute("CHECKPOINT")
-    pid = running(instances.places("drill-1"))
+    pid = running(instances.places("drill-1").data)
     assert pid is not None
     os.kill(pid, signal.SIGQUIT)
     await until(lambda: not instances.alive("drill-1"), "the crashed server is gone")
@@ -124,7 +125,7 @@ async def test_a_process_that_only_has_the_servers_number_is_left_alone(instance
     await instances.stop("drill-1")
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as stranger:
         (places.data / "postmaster.pid").write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
-        assert running(places) is None
+        assert running(places.data) is None
         await instances.drop("drill-1")
         assert stranger.poll() is None
         stranger.kill()

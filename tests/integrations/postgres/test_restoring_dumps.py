@@ -118,6 +118,17 @@ async def test_a_server_that_died_before_the_restore_is_started_again(site: Site
     assert await picture_of(instance) == picture(site.server)
 
 
+async def test_a_restored_database_is_there_again_after_its_server_died(site: Site) -> None:
+    order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
+    await host.fetch(order, site.told.append)
+    instance = await host.provision(order)
+    await host.restore(order, instance, site.told.append)
+    postmaster = scratch_of(site) / "restores" / "drill-1" / "data" / "postmaster.pid"
+    os.kill(int(postmaster.read_text().split()[0]), signal.SIGKILL)
+    facts = await site.restores().check(instance, RestoreChecks(tables=("public.orders",)))
+    assert dict(facts.rows) == {"public.orders": 3000}
+
+
 @pytest.mark.parametrize("spoil", ["flipped", "cut", "empty", "other", "gone"])
 async def test_what_was_tampered_with_reaches_no_postgresql_program(site: Site, spoil: str) -> None:
     manifest = await site.logical()
