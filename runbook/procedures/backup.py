@@ -12,7 +12,7 @@ from typing import Any
 
 from runbook.backups import BackupKind
 from runbook.plan import CONTINUE, Plan, procedure
-from runbook.policy import Policy, Setting
+from runbook.policy import RETENTION_S, Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
 from runbook.steps import ApplyRetention, CheckDestination, ConfirmBackup, DiscardBackup, MakeBackup, PublishBackup
@@ -67,7 +67,7 @@ def configured(service: str, environment: Environment, ports: Ports) -> Verdict 
 def backup_plan(service: str, environment: Environment, kind: BackupKind, policy: Policy) -> Plan:
     """The runbook's order. Pure: equal arguments give equal plans."""
     is_base = kind is BackupKind.BASE
-    keep_s = policy.backups.retention_s[environment]
+    keep_s = policy.backups.retention_s.get(environment, RETENTION_S[environment])
     return Plan(
         procedure=BASE_BACKUP if is_base else BACKUP,
         service=service,

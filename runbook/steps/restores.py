@@ -5,7 +5,7 @@ Everything happens in an instance of its own, never in the database that runs; w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -59,8 +59,9 @@ class CheckRecoverable(DatabaseWork):
         repository_of(scene.ports)
         ledger = ledger_of(scene.ports)
         now = scene.ports.clock.now()
+        records = await ledger.records(self.service, self.source)
         chosen = choose_backup(
-            await ledger.records(self.service, self.source),
+            records,
             await ledger.segments(self.service, self.source),
             await ledger.window(self.service, self.source),
             now,
@@ -69,7 +70,7 @@ class CheckRecoverable(DatabaseWork):
         )
         if isinstance(chosen, Verdict):
             if self.drill:
-                await ledger.drilled(self._failed(scene, chosen.reason))
+                await ledger.drilled(self._failed(scene, records, chosen.reason))
             return Result((chosen,))
         return Result((recoverable(chosen),), {RESTORE: self._fact(chosen)})
 
@@ -83,12 +84,24 @@ class CheckRecoverable(DatabaseWork):
             "major": record.server_version_num // 10_000,
         }
 
-    def _failed(self, scene: Scene, reason: str) -> DrillRecord:
+    def _failed(self, scene: Scene, records: Sequence[BackupRecord], reason: str) -> DrillRecord:
+        """On record for the server that runs now: as of the newest backup, where the one that is asked for isn't known."""
         now = scene.ports.clock.now()
+        named = next((record for record in records if record.id == self.backup), None)
+        like = named or next((record for record in records if record.server_version_num), None)
         return DrillRecord(
-            run=scene.run, service=self.service, environment=self.source.value, backup=self.backup, kind=BackupKind.LOGICAL,
-            started_at=scene.begun_at, finished_at=now, passed=False, seconds=0.0, major=0, reason=reason,
-        )  # fmt: skip
+            run=scene.run,
+            service=self.service,
+            environment=self.source.value,
+            backup=self.backup,
+            kind=like.kind if like is not None else BackupKind.LOGICAL,
+            started_at=scene.begun_at,
+            finished_at=now,
+            passed=False,
+            seconds=0.0,
+            major=like.server_version_num // 10_000 if like is not None else 0,
+            reason=reason,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

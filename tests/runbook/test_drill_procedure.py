@@ -207,6 +207,7 @@ async def test_a_backup_that_was_deleted_meanwhile_ends_it_and_is_a_failed_drill
     (drill,) = world.ledger.made_drills
     assert not drill.passed
     assert "deleted" in drill.reason
+    assert drill.major == 16
 
 
 async def test_the_newest_restorable_backup_is_drilled_or_the_one_that_is_named() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.backups import RESTORABLE, BackupKind, BackupRecord, BackupState, Digest, StoredFile, WalSegment
@@ -188,6 +188,7 @@ def there(records: Sequence[BackupRecord]) -> list[BackupRecord]:
     return [r for r in records if r.restorable and r.deleted_at is None]
 
 
+@settings(deadline=None)
 @given(_RECORDS, _SHIFTS)
 def test_something_restorable_is_left_of_each_kind_whatever_the_clock_says(
     records: list[BackupRecord], days: int
@@ -205,6 +206,7 @@ def test_something_restorable_is_left_of_each_kind_whatever_the_clock_says(
             assert newest.id in {r.id for r in left}
 
 
+@settings(deadline=None)
 @given(_RECORDS, _SHIFTS)
 def test_held_busy_and_running_ones_are_never_deleted(records: list[BackupRecord], days: int) -> None:
     plan = plan_retention(records, (), NOON + timedelta(days=days), KEEP_S)
@@ -215,6 +217,7 @@ def test_held_busy_and_running_ones_are_never_deleted(records: list[BackupRecord
             assert each.id not in gone
 
 
+@settings(deadline=None)
 @given(_RECORDS, _SHIFTS)
 def test_what_is_young_stays_and_what_goes_is_old(records: list[BackupRecord], days: int) -> None:
     now = NOON + timedelta(days=days)
@@ -226,6 +229,7 @@ def test_what_is_young_stays_and_what_goes_is_old(records: list[BackupRecord], d
         assert (now - finished).total_seconds() > KEEP_S
 
 
+@settings(deadline=None)
 @given(_RECORDS, _SHIFTS, st.integers(0, 840))
 def test_every_moment_within_the_retention_keeps_the_base_backup_it_starts_from(
     records: list[BackupRecord], days: int, hours: int
@@ -239,6 +243,7 @@ def test_every_moment_within_the_retention_keeps_the_base_backup_it_starts_from(
         assert best.id not in dropped(plan)
 
 
+@settings(deadline=None)
 @given(_RECORDS, _SHIFTS, st.integers(1, 40))
 def test_no_kept_base_backup_loses_a_segment(records: list[BackupRecord], days: int, many: int) -> None:
     segments = [segment(number) for number in range(1, many)]
@@ -250,6 +255,7 @@ def test_no_kept_base_backup_loses_a_segment(records: list[BackupRecord], days: 
             assert not {name for name in gone if name >= first_needed(each)}
 
 
+@settings(deadline=None)
 @given(_RECORDS)
 def test_a_second_pass_over_the_same_records_says_the_same(records: list[BackupRecord]) -> None:
     once = plan_retention(records, (), NOON, KEEP_S)
