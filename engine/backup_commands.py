@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from engine.answers import Answer, done, info, refused
-from engine.backup_views import backups_view
+from engine.backup_views import backups_view, restore_choices
 from engine.intents import Intent
 from engine.journal import Turn
 from engine.lanes import BACKUP, BASE_BACKUP, DRILL, RESTORE
@@ -76,6 +76,21 @@ async def look_up_backups(asking: Asking) -> Finish:
     view = await asking.store.read(lambda ledger: backups_view(ledger, now, service, environment))
     text = f"{view.total or 'No'} backups of {service} on {environment.value} are on record."
     return saying(info("backup.list", text if view.total != 1 else text.replace("backups", "backup", 1), view=view))
+
+
+def restore_choices_of(turn: Turn, intent: Intent, ports: Ports) -> Answer:
+    """What the dialog of `/forge restore <env>` offers."""
+    place = _place(intent, service_named(turn.setting, intent.service))
+    if isinstance(place, Answer):
+        return place
+    service, environment = place
+    if (no := not_there(service, environment, ports)) is not None:
+        return no
+    found = restore_choices(turn.ledger, turn.now, service, environment)
+    if not found.lines:
+        return refused("restore.nothing", f"No backup of {service} on {environment.value} was ever read back whole.",
+                       f"Make one: `/forge backup run {environment.value}`")  # fmt: skip
+    return info("restore.choices", "", view=found)
 
 
 def hold_or_release(turn: Turn, intent: Intent, actor: Actor) -> Answer:

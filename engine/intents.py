@@ -45,6 +45,9 @@ class Operations(Protocol):
     async def answer(self, received: Received, answer: Answer, actor: Actor | None = None) -> None:
         """Completes an inbox row with an answer that needed no operation, such as a parser's error. Audited when actor is refused."""
 
+    async def choices(self, intent: Intent, actor: Actor) -> Answer:
+        """What the dialog of this command offers, as the answer's view; a refusal where the person may not, or there is nothing to offer."""
+
     async def preview(self, intent: Intent, actor: Actor) -> Answer:
         """What `act` would answer if it only had to authorise: for confirmations and modals, before anything is changed."""
 

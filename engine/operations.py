@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from engine import approvals, checklists, choices, controls, overrides, present
 from engine.answers import Answer, AnswerKind, info, refused
-from engine.backup_commands import LIST, hold_or_release, look_up_backups
+from engine.backup_commands import LIST, hold_or_release, look_up_backups, restore_choices_of
 from engine.freezes import CARRIERS as FREEZES
 from engine.inbox import Inbox
 from engine.incidents import CARRIERS as INCIDENTS
@@ -131,6 +131,21 @@ class Desk:
         if not answer.ok:  # nothing else will come of it: a dialog that is refused here is closed
             await self._store.write(lambda ledger: refusal(self._turn(ledger), intent, actor, answer))
         return answer
+
+    async def choices(self, intent: Intent, actor: Actor) -> Answer:
+        """Of `restore`: the backups that can be restored, and the window of recovery."""
+        now = self._ports.clock.now()
+
+        def look(ledger: Ledger) -> Answer:
+            turn = Turn(ledger, now, self._settings.current)
+            verdict = self._allowed(intent, actor)
+            return (
+                refused(verdict.code, verdict.reason, verdict.remedy)
+                if verdict.outcome is not Outcome.PASS
+                else (restore_choices_of(turn, intent, self._ports))
+            )
+
+        return await self._store.read(look)
 
     async def act(self, intent: Intent, actor: Actor, *, received: Received | None = None) -> Answer:
         if received is not None and self._stale(received, intent):

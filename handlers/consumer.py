@@ -13,14 +13,15 @@ import structlog
 from engine.answers import Answer, refused
 from engine.intents import Intent, Operations
 from engine.records import Received
-from handlers.parser import MAX_KEPT_TEXT, clean_reason, parse_command
+from handlers.parser import MAX_KEPT_TEXT, clean_reason, parse_argv, parse_command
 from handlers.payloads import CLICK, COMMAND, VIEW, Kept
 from handlers.ports import Directory
+from messages.restore_dialog import RESTORE
 from runbook.errors import ForgeError, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-ACTIONS = ("approve", "reject", "withdraw", "pause", "resume", "abort", "retry", "cancel", "override")
+ACTIONS = ("approve", "signoff", "reject", "withdraw", "pause", "resume", "abort", "retry", "cancel", "override")
 """The buttons' `action_id`s that this version answers."""
 
 WITH_DIALOG = ("reject", "abort", "override")
@@ -69,6 +70,8 @@ def intent_of(kind: str, kept: Kept) -> Intent | Answer:
     """What a payload asks for, or why it can't be understood."""
     if kind == COMMAND:
         return parse_command(kept.text, (kept.command or "/forge") + " ")
+    if kind == VIEW and kept.action == RESTORE:
+        return _restore(kept)
     if not _is_answered(kind, kept.action):
         return retired_button()
     reason = clean_reason(kept.reason)
@@ -76,6 +79,20 @@ def intent_of(kind: str, kept: Kept) -> Intent | Answer:
         return reason
     text = f"button {kept.action}" + (f": {reason}" if reason else "")
     return Intent(name=kept.action, button=kept.button, reason=reason, text=text[:MAX_KEPT_TEXT])
+
+
+def opens_a_dialog(intent: Intent | Answer) -> bool:
+    """A restore that names neither a backup nor a moment asks for one."""
+    return isinstance(intent, Intent) and intent.name == RESTORE and not {"backup", "at"} & intent.options.keys()
+
+
+def _restore(kept: Kept) -> Intent | Answer:
+    """The dialog's submission says what the command would: it is read by the same grammar."""
+    words = [RESTORE, kept.environment]
+    given = {"service": kept.service, "backup": kept.backup, "at": kept.at, "reason": kept.reason}
+    for name, value in given.items():
+        words += [f"--{name}={value}"] if value.strip() else []
+    return parse_argv(words, "/forge ")
 
 
 def asks_for_a_reason(action: str) -> bool:

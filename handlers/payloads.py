@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from messages.dialogs import REASON_BLOCK, REASON_INPUT, DialogMemory
+from messages.restore_dialog import AT_BLOCK, AT_INPUT, BACKUP_BLOCK, BACKUP_INPUT, RESTORE, RestoreMemory
 
 COMMAND, CLICK, VIEW = "command", "click", "view"
 MAX_TEXT = 12_000
@@ -19,7 +20,7 @@ MAX_TEXT = 12_000
 class Kept:
     """The inbox row's payload. text: of a command. action: `action_id` or the dialog's. button: the clicked button's opaque value.
 
-    response_url: where the answer goes; it expires after 30 minutes.
+    response_url: where the answer goes; it expires after 30 minutes. environment, service, backup, at: of a restore's dialog.
     """
 
     team: str
@@ -32,6 +33,10 @@ class Kept:
     reason: str = ""
     trigger_id: str = ""
     response_url: str = ""
+    environment: str = ""
+    service: str = ""
+    backup: str = ""
+    at: str = ""
 
     def as_json(self) -> dict[str, str]:
         return asdict(self)
@@ -73,6 +78,8 @@ def from_click(body: Mapping[str, Any]) -> Kept:
 
 def from_view(body: Mapping[str, Any]) -> Kept:
     user, view = _part(body, "user"), _part(body, "view")
+    if _text(view, "callback_id") == RESTORE:
+        return _from_restore(body, user, view)
     memory = DialogMemory.load(_text(view, "private_metadata"))
     values = _part(_part(view, "state"), "values")
     return Kept(
@@ -83,6 +90,24 @@ def from_view(body: Mapping[str, Any]) -> Kept:
         button=memory.button[:255],
         reason=_text(_part(_part(values, REASON_BLOCK), REASON_INPUT), "value"),
         response_url=memory.response_url,
+    )
+
+
+def _from_restore(body: Mapping[str, Any], user: Mapping[str, Any], view: Mapping[str, Any]) -> Kept:
+    memory = RestoreMemory.load(_text(view, "private_metadata"))
+    values = _part(_part(view, "state"), "values")
+    chosen = _part(_part(_part(values, BACKUP_BLOCK), BACKUP_INPUT), "selected_option")
+    return Kept(
+        team=_text(user, "team_id") or _text(_part(body, "team"), "id"),
+        user=_text(user, "id"),
+        channel=memory.channel,
+        action=RESTORE,
+        reason=_text(_part(_part(values, REASON_BLOCK), REASON_INPUT), "value"),
+        response_url=memory.response_url,
+        environment=memory.environment,
+        service=memory.service,
+        backup=_text(chosen, "value"),
+        at=_text(_part(_part(values, AT_BLOCK), AT_INPUT), "value"),
     )
 
 

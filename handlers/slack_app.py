@@ -23,7 +23,8 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from engine.answers import Answer, refused
-from engine.intents import AnswerRenderer, Operations
+from engine.backup_views import RestoreChoices
+from engine.intents import AnswerRenderer, Intent, Operations
 from handlers.consumer import (
     ACTIONS,
     CHOICE,
@@ -32,6 +33,7 @@ from handlers.consumer import (
     asks_for_a_reason,
     intent_of,
     not_a_member,
+    opens_a_dialog,
     retired_button,
     unknown_person,
 )
@@ -50,8 +52,10 @@ from handlers.payloads import (
 from handlers.ports import Dialogs, Directory
 from messages.blocks import esc
 from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
+from messages.restore_dialog import RESTORE, RestoreMemory, restore_dialog
 from runbook.commands import BY_NAME
 from runbook.errors import ForgeError, StoreUnavailable
+from runbook.values import Actor
 
 log = structlog.get_logger(__name__)
 
@@ -59,10 +63,11 @@ COMMAND_NAME = "/forge"
 COMMIT_S = 2.0
 LOOKUP_S = 1.2
 DIALOG_S = 2.0
+RESTORE_DIALOG_S = 1.5
 """Time limits, in seconds, that together leave room within Slack's three."""
 
 RECENT_VIEWS = 200
-_SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics")
+_SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics", "backup", "restore")
 Json = dict[str, Any]
 
 
@@ -99,6 +104,10 @@ class SlackListeners:
 
     async def on_command(self, ack: AsyncAck, body: Json) -> None:
         kept = from_command(body)
+        intent = intent_of(COMMAND, kept)
+        if opens_a_dialog(intent) and isinstance(intent, Intent):
+            await self._on_restore(ack, kept, intent)
+            return
         fate = await self._keep(COMMAND, body, kept)
         if fate in (Fate.LOST, Fate.UNSURE):
             await ack(response_type="ephemeral", **self._shown(_not_kept(fate)))
@@ -106,6 +115,24 @@ class SlackListeners:
             await ack(response_type="ephemeral", text=looking)
         else:
             await ack()
+
+    async def _on_restore(self, ack: AsyncAck, kept: Kept, intent: Intent) -> None:
+        """Asks what to restore. As with every dialog nothing is kept of the command: nothing happens by it."""
+        answer = await self._asked(kept, lambda actor: self._operations.choices(intent, actor))
+        if answer.ok and isinstance(answer.view, RestoreChoices):
+            view = answer.view
+            memory = RestoreMemory(view.environment, view.service, kept.response_url, kept.channel)
+            try:
+                await self._dialogs.open_dialog(
+                    kept.trigger_id, restore_dialog(view, memory), timeout_s=RESTORE_DIALOG_S
+                )
+            except ForgeError as error:
+                log.warning("could not open a dialog", action="restore", code=error.code)
+                answer = _no_restore_dialog(view, error)
+            else:
+                await ack()
+                return
+        await ack(response_type="ephemeral", **self._shown(answer))
 
     async def on_click(self, ack: AsyncAck, body: Json) -> None:
         kept = from_click(body)
@@ -181,12 +208,17 @@ class SlackListeners:
         intent = intent_of(VIEW, kept)
         if isinstance(intent, Answer):
             return intent
+        found = await self._asked(kept, lambda actor: self._operations.preview(intent, actor))
+        return None if found.ok else found
+
+    async def _asked(self, kept: Kept, question: Callable[[Actor], Awaitable[Answer]]) -> Answer:
+        """The answer to a question that is asked as this person, within what Slack waits for. Fails closed."""
         try:
             async with asyncio.timeout(LOOKUP_S):
                 actor = await self._directory.actor(kept.team, kept.user)
                 if actor.refusal:
                     return not_a_member(actor.refusal)
-                found = await self._operations.preview(intent, actor)
+                return await question(actor)
         except TimeoutError:
             slow = StoreUnavailable("slow", "the answer took too long")
             return unknown_person(slow)
@@ -194,7 +226,6 @@ class SlackListeners:
             return _not_kept(Fate.LOST)
         except ForgeError as error:
             return unknown_person(error)
-        return None if found.ok else found
 
     def _visible(self, body: Mapping[str, Any], answer: Answer, title: str) -> BoltResponse:
         """An acknowledgement that is seen, in the shape that this kind of payload takes."""
@@ -279,6 +310,7 @@ def build_app(
             app.view(action)(_listener(listeners.on_view))
         else:
             app.action(action)(_listener(listeners.on_click))
+    app.view(RESTORE)(_listener(listeners.on_view))
     app.action(CHOICE)(_listener(listeners.on_click))
     app.error(on_error)
     return app
@@ -312,6 +344,15 @@ def _not_kept(fate: Fate) -> Answer:
         "inbox.unavailable",
         "forge can't write its records now, so it takes no commands; nothing was started.",
         "Try again in a few minutes; whoever runs forge sees why in /health/ready.",
+    )
+
+
+def _no_restore_dialog(choices: RestoreChoices, error: ForgeError) -> Answer:
+    where = f"{choices.environment} --service {choices.service}"
+    return refused(
+        "dialog.failed",
+        f"Slack didn't open the dialog ({error.cause}); nothing was done.",
+        f"Try again, or type /forge restore {where} --backup {choices.lines[0].id}",
     )
 
 
