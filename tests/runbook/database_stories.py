@@ -178,7 +178,7 @@ class Story:
         return result.outcome, "; ".join(v.reason for v in result.verdicts if v.outcome is result.outcome)
 
     async def _attempt(self, plan: Plan, place: int, step: Work, attempt: int, saved: list[Any]) -> Result:
-        begun_at = self.world.clock.now()
+        begun_at = self.world.ports.clock.now()
 
         async def save(progress: Any) -> None:
             saved.append(json.loads(json.dumps(progress)))
@@ -199,7 +199,7 @@ class Story:
         if step.title in self.rejects:
             return Outcome.FAIL, "rejected"
         if step.purpose == "signoff" and self.signs is not None:
-            at = self.world.clock.now().isoformat()
+            at = self.world.ports.clock.now().isoformat()
             self.facts["signed_off"] = {"by": self.signs, "name": "Ada", "at": at}
         return Outcome.PASS, ""
 
