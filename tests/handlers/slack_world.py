@@ -41,6 +41,7 @@ class FakeOperations:
     crash: Exception | None = None
     result: Answer = field(default_factory=lambda: done("ok", "It is done."))
     preview_result: Answer | None = None
+    choices_result: Answer | None = None
     rows: dict[str, Received] = field(default_factory=dict)
     acted: list[tuple[Intent, Actor]] = field(default_factory=list)
     answered: list[tuple[Answer, Actor | None]] = field(default_factory=list)
@@ -77,6 +78,10 @@ class FakeOperations:
     async def preview(self, intent: Intent, actor: Actor) -> Answer:
         self.previewed.append((intent, actor))
         return self.preview_result or done("ok", "may")
+
+    async def choices(self, intent: Intent, actor: Actor) -> Answer:
+        self.previewed.append((intent, actor))
+        return self.choices_result or done("ok", "nothing to offer")
 
     async def _send(self, received: Received, answer: Answer) -> None:
         assert self.chat is not None
