@@ -84,6 +84,15 @@ def _matching(backups: BackupsConnection) -> Finding:
     return ok(KEYS, "the private key is one of a recipient")
 
 
+def _closed_to_servers(folder: Path) -> Path | None:
+    """PostgreSQL refuses to run as root; then its servers are nobody's, who has to reach them."""
+    if os.geteuid() != 0:
+        return None
+    return next(
+        (parent for parent in folder.resolve().parents if parent.exists() and not parent.stat().st_mode & 0o001), None
+    )
+
+
 async def check_scratch(folder: Path, adapters: DatabaseAdapters) -> AsyncIterator[Finding]:
     """Private, and with room for the largest database, as far as databases answer."""
     answers = await asyncio.gather(*(found.look() for found in adapters.databases.values()), return_exceptions=True)
@@ -105,6 +114,10 @@ def _scratch(folder: Path, largest_bytes: int) -> Iterator[Finding]:
         return
     elif stat.S_IMODE(folder.stat().st_mode) & 0o066:
         yield fail(SCRATCH, f"others may look into {folder}, where backups are decrypted", f"chmod 700 {folder}")
+        return
+    if closed := _closed_to_servers(folder):
+        text = f"servers of restores run as nobody, who can't get through {closed} to {folder}"
+        yield fail(SCRATCH, text, "Run forge as a user of its own, or name another folder beneath `scratch`")
         return
     free, wanted = shutil.disk_usage(place).free, max(LEAST_FREE, 3 * largest_bytes)
     text = f"{size(free)} are free at {folder}"

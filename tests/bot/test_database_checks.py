@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -263,7 +266,30 @@ async def scratch(folder: Path, own: DatabaseAdapters) -> list[Finding]:
     return await findings(lambda: check_scratch(folder, own))
 
 
-async def test_scratch_space_is_private(tmp_path: Path, newest: LocalPostgres) -> None:
+@pytest.fixture
+def reached() -> Iterator[Path]:
+    """A folder that everybody may pass: where forge is root, its servers are nobody's."""
+    folder = Path(tempfile.mkdtemp(prefix="forge-s-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_as_root_servers_have_to_reach_the_scratch_space(
+    reached: Path, newest: LocalPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = adapters(reached, over_socket(newest))
+    (reached / "closed").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    [told] = await scratch(reached / "closed" / "scratch", own)
+    assert told.state is State.FAIL
+    assert "user of its own" in told.remedy
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert (await scratch(reached / "closed" / "scratch", own))[0].state is not State.FAIL
+
+
+async def test_scratch_space_is_private(reached: Path, newest: LocalPostgres) -> None:
+    tmp_path = reached
     own = adapters(tmp_path, over_socket(newest))
     [to_be_made] = await scratch(tmp_path / "a" / "b", own)
     assert to_be_made.state in (State.OK, State.WARN)
