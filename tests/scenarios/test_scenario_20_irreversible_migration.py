@@ -101,7 +101,7 @@ async def test_the_database_owner_takes_point_in_time_recovery_and_the_applicati
         assert args(s.world.cluster.created) == UP_ARGS
         [message] = [text for text in s.incident_messages if "Timeline" in text]
         assert "rolled back in part: 1 step is left" in message
-        assert "forge does not restore databases yet" in message
+        assert "forge is not configured to restore this database" in message
         assert "Database Owner" in message
 
 
