@@ -34,6 +34,7 @@ MEBIBYTE: Final = 1024 * 1024
 PART_BYTES: Final = 6 * MEBIBYTE
 MOST_PARTS: Final = 9_000  # S3 allows 10,000; the estimate may be short
 UPLOADS_AT_ONCE: Final = 2
+_REMOVED_AT_ONCE: Final = 16
 REQUEST_TIMEOUT_S: Final = 60
 _KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
@@ -117,9 +118,13 @@ class Objects:
 
     async def remove(self, keys: Iterable[str]) -> None:
         """What is not there is fine."""
-        for key in keys:
-            with translated(self._folder), contextlib.suppress(NotFoundError, FileNotFoundError):
-                await obstore.delete_async(self._opened(), checked_key(key))
+        several = list(keys)
+        for start in range(0, len(several), _REMOVED_AT_ONCE):
+            await asyncio.gather(*(self._remove(key) for key in several[start : start + _REMOVED_AT_ONCE]))
+
+    async def _remove(self, key: str) -> None:
+        with translated(self._folder), contextlib.suppress(NotFoundError, FileNotFoundError):
+            await obstore.delete_async(self._opened(), checked_key(key))
 
     async def clear(self, prefix: str) -> None:
         """Everything below a folder, and of a local one what a crash left of unfinished files."""

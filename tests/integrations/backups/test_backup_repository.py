@@ -185,6 +185,13 @@ async def test_files_without_a_manifest_are_no_backup(repository: Repository) ->
     assert await repository.published() == ()
 
 
+async def test_many_files_are_removed_and_those_that_are_gone_already_are_fine(repository: Repository) -> None:
+    files = [await repository.store(PLACE, f"segment{number}", in_pieces(b"x")) for number in range(20)]
+    await repository.discard(PLACE, [files[0].key])
+    await repository.discard(PLACE, [file.key for file in files[:19]])
+    assert await repository.files(PLACE) == (files[19].key,)
+
+
 async def test_what_a_crash_left_in_a_folder_is_removed_too(local: Repository, tmp_path: Path) -> None:
     await stored_backup(local, b"x")
     (tmp_path / "repository" / PLACE / "dump-00000000.age#1").write_bytes(b"unfinished")

@@ -125,7 +125,7 @@ async def test_a_dump_that_is_cancelled_at_once_leaves_nothing(shop: Subject) ->
 
 async def test_a_server_that_hangs_is_given_up(shop: Subject, tmp_path: Path) -> None:
     """Stopped processes neither answer nor close their connection."""
-    async with dumping(shop, Limits(idle_s=1.0)) as task:
+    async with dumping(shop, Limits(idle_s=4.0)) as task:
         await _half_way(task, tmp_path)
         children("pg_dump")[0].suspend()
         with pytest.raises(Temporary) as raised:
@@ -134,7 +134,7 @@ async def test_a_server_that_hangs_is_given_up(shop: Subject, tmp_path: Path) ->
 
 
 async def test_a_decoder_that_hangs_is_given_up(shop: Subject, tmp_path: Path) -> None:
-    async with dumping(shop, Limits(idle_s=1.0)) as task:
+    async with dumping(shop, Limits(idle_s=4.0)) as task:
         await _half_way(task, tmp_path)
         for child in children("pg_restore"):
             child.suspend()
