@@ -279,7 +279,8 @@ class DrillRecord:
 
 @dataclass(frozen=True, slots=True)
 class WalSegment:
-    """One archived WAL segment. name: 24 hex digits, or a `.history` file. ended_at: when its last byte was received."""
+    """One archived WAL segment. name: 24 hex digits, or a `.history` file. ended_at: everything that was committed up to this moment, by the
+    server's clock, is in it and those before it; it goes on for the newest one while nothing is written."""
 
     service: str
     environment: str

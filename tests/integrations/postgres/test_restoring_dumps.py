@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -98,9 +99,11 @@ async def test_a_pg_restore_that_is_killed_is_told_and_a_repeat_works(site: Site
     await host.fetch(order, site.told.append)
     instance = await host.provision(order)
     restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
-    await until(lambda: bool(children("pg_restore", str(scratch_of(site)))), "pg_restore runs")
-    for pid in children("pg_restore", str(scratch_of(site))):
-        os.kill(pid, signal.SIGKILL)
+    while not restoring.done():
+        for pid in children("pg_restore", str(scratch_of(site))):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.01)
     with pytest.raises(ForgeError, match="pg_restore was ended by signal 9"):
         await restoring
     await host.restore(order, instance, site.told.append)

@@ -170,6 +170,29 @@ async def test_a_moment_outside_of_the_window_is_refused_with_the_window(story: 
     assert await host.standing() == ()
 
 
+async def test_a_recovery_follows_the_server_over_its_promotion(scratch: Path) -> None:
+    """The base backup is of the timeline before; a receiver that was there all along archives the next one's history too."""
+    with LocalPostgres(major=16, segment_mib=1, settings=KEEP) as server:
+        fill(server)
+        story = Story(server, scratch)
+        await story.told()
+        async with story.receiving.running():
+            server.kill(signal.SIGINT)
+            (server.home / "data" / "standby.signal").touch()
+            server.restart()
+            assert asks(server, "SELECT pg_promote()") == [(True,)]
+            asks(server, "INSERT INTO customers (name) VALUES ('four')")
+            story.pictures["four"], at = picture(server, sequences=False), server_now(server)
+            await until(lambda: any(s.ended_at >= at and is_segment(s.name) for s in story.site.segments), "archived")
+        assert {s.timeline for s in story.site.segments} == {1, 2}
+        try:
+            for name, moment in (("two", story.moments["two"]), ("four", at)):
+                found, _ = await recovered(story, moment, f"drill-{name}")
+                assert found == story.pictures[name]
+        finally:
+            await end_all(scratch / "scratch")
+
+
 @pytest.mark.parametrize("spoil", ["flipped", "cut", "another's"])
 async def test_a_tampered_segment_never_reaches_a_server(story: Story, spoil: str) -> None:
     whole = sorted((s for s in story.site.segments if is_segment(s.name)), key=lambda segment: segment.name)
