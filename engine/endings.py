@@ -6,6 +6,9 @@ from engine.lanes import BACKUPS, DRILL, RESTORE, is_beside
 from engine.notes import Tone
 from engine.records import Ending, Run
 
+PUBLISHED = "published"
+"""The fact that a backup's run leaves once its backup counts."""
+
 _DEPLOYMENT = {
     Ending.FAILED: (Tone.BAD, "stopped, nothing was changed"),
     Ending.RETURNED: (Tone.BAD, "the previous version is back"),
@@ -40,6 +43,8 @@ _REMEDIES = {
 def ending_words(run: Run) -> tuple[Tone, str]:
     """Of a run that has ended, other than completed."""
     words = _DEPLOYMENT
+    if run.procedure in BACKUPS and run.ending == Ending.CANCELLED and PUBLISHED in run.facts:
+        return Tone.INFO, "cancelled after it was published: the backup stays"
     if run.procedure in BACKUPS:
         words = _BACKUP
     elif run.procedure == DRILL:

@@ -67,7 +67,7 @@ RESTORE_DIALOG_S = 1.5
 """Time limits, in seconds, that together leave room within Slack's three."""
 
 RECENT_VIEWS = 200
-_SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics", "backup", "restore")
+_SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics", "restore")
 Json = dict[str, Any]
 
 

@@ -304,3 +304,32 @@ async def test_a_plan_made_anew_keeps_what_was_asked_for(place: Place) -> None:
         await b.until(lambda: bool(place.host.orders))
         assert place.host.orders[0].manifest.id == row.id
         assert b.run(answer.run).environment == PROD
+
+
+async def test_a_drill_under_way_is_cancelled_and_what_it_restored_is_gone(place: Place) -> None:
+    async with backing(place) as b:
+        row = await b.made()
+        place.host.takes_s = 600.0
+        answer = await b.backup("drill")
+        await b.until(lambda: "fetch" in place.host.calls)
+        cancelled = await b.act("cancel", DAN, run=answer.run)
+        assert cancelled.code == "run.cancelled"
+        run = await b.ended(answer.run)
+        assert (run.ending, place.host.there, place.host.fetched) == ("cancelled", {}, set())
+        record = await b.ledger.record(row.id)
+        assert record is not None
+        assert record.busy == ""
+        assert (await b.act("cancel", DAN, run=answer.run)).code == "run.ended"
+
+
+async def test_a_published_backup_stays_when_its_run_is_cancelled_afterwards(place: Place) -> None:
+    async with backing(place) as b:
+        answer = await b.backup()
+        await b.until(lambda: bool(place.repository.manifests) or b.run(answer.run).state == "ended")
+        await b.act("cancel", DOT, run=answer.run)
+        run = await b.ended(answer.run)
+        (row,) = b.rows(BackupRow)
+        assert row.manifest
+        assert list(place.repository.manifests) == [row.id]
+        if run.ending == "cancelled":
+            assert any("cancelled after it was published: the backup stays" in text for text in b.told())
