@@ -32,14 +32,17 @@ SELECT current_setting('server_version_num')::int AS version_num,
        (SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock') AS lock_waits,
        pg_is_in_recovery() AS in_recovery,
        CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-            ELSE greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))
+            ELSE greatest(0, extract(epoch FROM clock_timestamp()
+                                     - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())))
             END::float8 AS own_lag,
        (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)::float8 FROM pg_stat_replication
          WHERE replay_lsn IS NOT NULL) AS replicas_lag,
        (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
          WHERE e.extname = 'pg_stat_statements') AS statements_schema
 """
-"""replay_lsn: what only receives WAL, as forge itself does, replays nothing. https://www.postgresql.org/docs/18/monitoring-stats.html"""
+"""own_lag: a replica that has replayed no transaction since its start and has received some is behind for as long as it runs.
+
+replay_lsn: what only receives WAL, as forge itself does, replays nothing. https://www.postgresql.org/docs/18/monitoring-stats.html"""
 
 _CHECKPOINTS: Final = "SELECT (write_time + sync_time) / 1000.0 AS seconds FROM pg_stat_checkpointer"
 _CHECKPOINTS_BEFORE_17: Final = (
