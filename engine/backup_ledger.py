@@ -194,6 +194,7 @@ class LedgerBackups:
     # --- archived WAL -----------------------------------------------------------------------------------------------
 
     async def segment(self, segment: WalSegment) -> None:
+        """Told again with another `ended_at` alone it moves that: nothing was written since, which is no entry of the audit log."""
         row = segment_row(segment)
 
         def keep(ledger: Ledger) -> None:
@@ -201,6 +202,8 @@ class LedgerBackups:
             if found == row:
                 return
             ledger.save(row)
+            if found is not None and replace(found, ended_at=row.ended_at) == row:
+                return
             evidence = {"name": row.name, "sha256": segment.file.cipher.sha256, "again": found is not None}
             entry = Entry(
                 actor=FORGE.id, action="wal.archived", subject=f"{row.environment}/{row.service}", evidence=evidence

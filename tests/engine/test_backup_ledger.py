@@ -194,6 +194,16 @@ async def test_old_segments_are_forgotten_and_history_files_are_kept(ledger: Led
     assert {each.name for each in await ledger.segments("shop", PROD)} == {segment(4).name, history.name}
 
 
+async def test_an_idle_database_moves_its_last_segment_without_a_word_in_the_audit_log(
+    store: SqlStore, ledger: LedgerBackups
+) -> None:
+    await ledger.segment(segment(7))
+    await ledger.segment(segment(7, at_min=5))
+    (found,) = await ledger.segments("shop", PROD)
+    assert found.ended_at == NOON + timedelta(minutes=5)
+    assert actions(store) == ["wal.archived"]
+
+
 async def test_a_segment_comes_back_as_it_was_kept(ledger: LedgerBackups) -> None:
     await ledger.segment(segment(7))
     assert await ledger.segments("shop", PROD) == (segment(7),)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from engine.ports import Exists
 from engine.records import (
+    BackupRow,
     Button,
     Click,
     Decision,
+    DrillRow,
     Entry,
     Lock,
     Outgoing,
@@ -26,6 +28,7 @@ from engine.records import (
     SeenTag,
     Segment,
     StepRow,
+    WalRow,
 )
 from state.schema import TABLES
 from state.store import SqlStore
@@ -49,6 +52,20 @@ RECORDS: list[Any] = [
     Lock(environment="staging", service="*", owner="o", owner_name="O", reason="migration", at=NOW),
     SeenTag(service="shop", tag="v1.0.0", tag_object="aa", commit="bb", first_seen_at=NOW),
     Decision(run="staging-1", service="shop", environment="staging", version="v1", result="go", release=JSON, approvers=[JSON], at=NOW),
+    BackupRow(
+        id="shop-prod-1", kind="base", service="shop", environment="prod", state="verified", run="prod-1", operator="T1:U1", started_at=NOW,
+        finished_at=NOW, proven_at=NOW, plain_bytes=3_000_000_000_000, stored_bytes=1, sha256="ab", server_version_num=160004, timeline=3,
+        system_identifier="7412345678901234567", lsn_start="16/B374D848", lsn_end="16/B374D900", manifest="{}", held_by="T1:U2",
+        held_by_name="Ü", held_reason="audit", busy="prod-9", failure="none", deleted_at=NOW,
+    ),
+    DrillRow(
+        run="prod-2", service="shop", environment="prod", backup="shop-prod-1", kind="base", started_at=NOW, finished_at=NOW, passed=False,
+        milliseconds=180_250, major=16, reason="12 rows are missing", until=NOW, signed_off_by="T1:U2", signed_off_at=NOW,
+    ),
+    WalRow(
+        service="shop", environment="prod", system_identifier="7412345678901234567", name="00000001000000000000000A", timeline=1, file=JSON,
+        ended_at=NOW,
+    ),
 ]  # fmt: skip
 
 
