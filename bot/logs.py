@@ -19,6 +19,7 @@ _SHAPES = re.compile(
     r"|(?<=[Bb]earer )[^\s\"',]{6,}|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|https://hooks\.slack\.com/\S+"
+    r"|AGE-SECRET-KEY-1[0-9A-Za-z]+"
 )
 _QUIET = ("aiohttp.access", "slack_sdk", "slack_bolt", "urllib3", "kubernetes_asyncio", "asyncio")
 

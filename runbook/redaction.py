@@ -10,7 +10,7 @@ _SECRETS = (
     re.compile(r"()\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
     re.compile(r"(?i)((?:token|secret|password|passwd|api_?key)\s*[=:]\s*)[^\s\"',;&]+"),
     re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)"),
-    re.compile(r"()(?:xox[a-z]-|xapp-|gh[a-z]_|github_pat_|AKIA)[\w-]{8,}"),
+    re.compile(r"()(?:xox[a-z]-|xapp-|gh[a-z]_|github_pat_|AKIA|AGE-SECRET-KEY-1)[\w-]{8,}"),
 )  # fmt: skip
 
 

@@ -220,12 +220,12 @@ def test_a_log_line_is_json_with_its_correlation_id(stream: io.StringIO) -> None
     "secret",
     ["s3cr3t-value", "xoxb-123456789012-abcdef", "xapp-1-A0123-456-abcdef", "ghp_0123456789abcdef0123", "postgresql://forge:hunter2@db/forge",
      "Authorization: Bearer abcdef123456", "-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----",
-     "https://hooks.slack.com/commands/T1/2/abc"],
+     "https://hooks.slack.com/commands/T1/2/abc", "# a line before\nAGE-SECRET-KEY-1QQQQQQQQ"],
 )  # fmt: skip
 def test_no_secret_reaches_the_log(stream: io.StringIO, secret: str) -> None:
     core = next(
         part
-        for part in ("s3cr3t-value", "abcdef", "0123456789abcdef", "hunter2", "MC4CAQAw", "/T1/2/abc")
+        for part in ("s3cr3t-value", "abcdef", "0123456789abcdef", "hunter2", "MC4CAQAw", "/T1/2/abc", "1QQQQQQQQ")
         if part in secret
     )
     log = structlog.get_logger()
