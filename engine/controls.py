@@ -135,7 +135,9 @@ def lock(turn: Turn, environment: Environment, service: str, actor: Actor, reaso
     turn.audit("lock.set", f"{environment.value}/{name}", actor, why=reason)
     under_way = _under_way(turn, environment, service)
     also = f" {', '.join(under_way)} {'go' if len(under_way) > 1 else 'goes'} on." if under_way else ""
-    return done("lock.set", f"{what} is locked: no run starts there.{also} {release} releases it.")
+    return done(
+        "lock.set", f"{what} is locked: no run starts there, but backups and drills.{also} {release} releases it."
+    )
 
 
 def unlock(turn: Turn, environment: Environment, service: str, actor: Actor, reason: str) -> Answer:

@@ -29,7 +29,8 @@ class Intent:
     button: str = ""
     text: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What else a command was given: `to` (a version), `until` (a moment or a duration, as typed), `severity`, `gate`, `verb` and `incident`."""
+    """What else a command was given: `to` (a version), `until` (a moment or a duration, as typed), `severity`, `gate`, `verb` and `incident`; of
+    backups and restores `kind`, `backup` (an id), `at` (a moment that is over, as typed) and `from` (an environment)."""
 
 
 class Operations(Protocol):
