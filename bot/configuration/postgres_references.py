@@ -121,6 +121,10 @@ def postgres_doubts(file: File, tree: Tree) -> Iterator[Problem]:
             cause = "databases are configured and no place for their backups: they are only measured"
             yield tree.problem((*_PLACE, "databases"), cause, "Add `integrations.postgres.backups`")
         return
+    if not any(section.databases.values()):
+        cause = "a place for backups is configured, and no database: none is backed up"
+        yield tree.problem((*_PLACE, "backups"), cause, "Add it beneath `integrations.postgres.databases`")
+        return
     for name, service in file.services.items():
         backed = [env for env in Environment if name in section.databases.get(env, {})]
         if backed and not any(

@@ -293,6 +293,7 @@ def test_what_leaves_a_database_without_a_trusted_backup_is_doubted(tmp_path: Pa
 
     assert doubted(DATABASES, BACKUPS) == []
     assert "only measured" in doubted(DATABASES)[0]
+    assert "no database: none is backed up" in doubted(BACKUPS)[0]
     assert "production asks for a backup" in doubted(DATABASES.replace("prod", "staging"), BACKUPS)[0]
     start = EXAMPLE.index("    restore_checks:")
     checks = EXAMPLE[start : EXAMPLE.index("    without:", start)]
