@@ -64,7 +64,7 @@ async def test_two_at_once_one_backs_up_and_the_other_is_told_of_it(place: Place
 async def test_a_base_backup_waits_for_the_full_one_and_a_drill_for_neither(place: Place) -> None:
     async with backing(place) as b:
         await b.made()
-        place.database.takes_s = 20.0
+        place.database.takes_s, place.host.takes_s = 20.0, 1.0
         full = await b.backup()
         base = await b.backup(options={"kind": "base"})
         drill = await b.backup("drill")
