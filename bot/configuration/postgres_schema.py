@@ -67,7 +67,7 @@ def _check_destination(text: str) -> str:
         return text
     scheme, _, rest = text.partition("://")
     if f"{scheme}://" not in _SCHEMES:
-        remedy = "Write a folder's path, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix"
+        remedy = "Write a folder's path, or s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix"
         raise _refusal("destination", f"backups can't be kept at {scheme}://", remedy)
     if "@" in rest or "?" in rest or "#" in rest:
         remedy = "Write bucket and prefix alone; keys belong beneath `s3`, as {env: NAME} or {file: PATH}"
@@ -164,7 +164,7 @@ class S3Section(Section):
 
 class BackupsSection(Section):
     destination: Place = Field(
-        description="Where backups are kept: a folder, or `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`."
+        description="Where backups are kept: a folder, or `s3://bucket/prefix`, `gs://bucket/prefix`, `az://account/container/prefix`."
     )
     s3: S3Section | None = Field(default=None, description="Address and keys of an `s3://` destination.")
     recipients: list[Recipient] = Field(
