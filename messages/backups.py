@@ -18,6 +18,9 @@ STATES = {
     "failed": words.Sign(":x:", "✘", "failed"),
     "deleted": words.Sign(":heavy_minus_sign:", "–", "deleted"),
 }
+MAX_FAILURE = 60
+"""Characters of a reason in the terminal's list; the run has all of it."""
+
 COLUMNS = ("backup", "kind", "age", "size", "state", "drilled", "held by")
 
 
@@ -59,7 +62,7 @@ def backup_cells(line: BackupLine, view: BackupsView) -> tuple[str, ...]:
     """Of the terminal's table; see COLUMNS."""
     sign = state_sign(line)
     drilled = f"{words.since(line.drilled_at, view.now)} ago" if line.drilled_at is not None else ""
-    state = f"{sign.char} {sign.word}" + (f": {line.failure}" if line.failure else "")
+    state = f"{sign.char} {sign.word}" + (f": {line.failure[:MAX_FAILURE]}" if line.failure else "")
     stored = size(line.stored_bytes) if line.stored_bytes else ""
     kind = KINDS.get(line.kind, line.kind)
     return (line.id, kind, words.since(line.at, view.now), stored, state, drilled, held_words(line))

@@ -185,6 +185,7 @@ def _print_incidents(console: Console, views: Sequence[IncidentView], *, title: 
 def _print_backups(console: Console, view: BackupsView) -> None:
     if view.lines:
         table = _table(*backups.COLUMNS, title=plain(f"Backups of {view.service} on {view.environment}"))
+        table.columns[0].no_wrap = True  # it is copied into the next command
         for line in view.lines:
             _row(table, *backups.backup_cells(line, view))
         console.print(table)
