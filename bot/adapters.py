@@ -166,6 +166,7 @@ class Adapters:
             people=people or NoPeople(),
             backups=backups if backups is not None and postgres.databases else NoBackups(),
             databases=postgres.databases,
+            archived=postgres.archived,
             repository=postgres.repository,
             restore_host=None if backups is None else postgres.restore_host(backups.segments),
             backup_ledger=backups if postgres.databases else None,

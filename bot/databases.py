@@ -59,6 +59,11 @@ class DatabaseAdapters:
         return {key: _ReadAnew(partial(self._database, found)) for key, found in self._connections.databases.items()}
 
     @property
+    def archived(self) -> frozenset[tuple[str, Environment]]:
+        """Whose WAL is received."""
+        return frozenset(key for key in self.databases if self._connections.databases[key].wal)
+
+    @property
     def repository(self) -> BackupRepository | None:
         """None where nothing is backed up."""
         return cast(BackupRepository, self._repository) if self.databases else None

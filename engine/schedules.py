@@ -267,7 +267,8 @@ class Schedules:
 
 
 def schedules_of(settings: Settings, ports: Ports) -> Iterator[Schedule]:
-    """Of every database that is configured, by the policy's rules; an empty rule begins nothing by itself."""
+    """Of every database that is configured, by the policy's rules; an empty rule begins nothing by itself. Base backups begin by themselves
+    only where WAL is received: without it they need a right that nothing else needs, and serve no moment but their own."""
     policy = settings.current.policy.backups
     if ports.repository is None or ports.backup_ledger is None:
         return
@@ -277,7 +278,7 @@ def schedules_of(settings: Settings, ports: Ports) -> Iterator[Schedule]:
     zone = ZoneInfo(policy.time_zone)
     for service, environment in sorted(ports.databases, key=lambda place: (place[1].value, place[0])):
         for procedure, rule in rules.items():
-            if rule:
+            if rule and (procedure != BASE_BACKUP or (service, environment) in ports.archived):
                 yield Schedule(service, environment, procedure, rule, zone)
 
 

@@ -657,6 +657,9 @@ class Ports:
     people: People = field(default_factory=lambda: NoPeople())
     backups: Backups = field(default_factory=lambda: NoBackups())
     databases: Databases = field(default_factory=dict)
+    archived: frozenset[tuple[str, Environment]] = frozenset()
+    """Whose WAL is received: a base backup without it recovers to no other moment than its own."""
+
     repository: BackupRepository | None = None
     restore_host: RestoreHost | None = None
     backup_ledger: BackupLedger | None = None

@@ -179,6 +179,18 @@ async def test_every_database_has_its_own_backups_and_drills(tmp_path: Path) -> 
         assert sorted(run.environment for run in found) == [Environment.PROD, Environment.STAGING]
 
 
+async def test_base_backups_begin_by_themselves_only_where_wal_is_received(tmp_path: Path) -> None:
+    class Archiving(Place):
+        def ports(self, store: Any) -> Ports:
+            return replace(super().ports(store), archived=frozenset({("shop", PROD)}))
+
+    place = Archiving(tmp_path, setting=setting_of(BackupsPolicy(full="", base=NIGHTLY.full, drill="")))
+    place.database.takes_s = 3.0
+    async with backing(place) as b:
+        await b.go_to(at(3, 2, 5))
+        assert [(run.procedure, run.environment) for run in b.rows(Run)] == [("base_backup", PROD)]
+
+
 async def test_a_backup_that_waits_too_long_in_its_queue_is_told_of(place: Place) -> None:
     place.setting = setting_of(replace(NIGHTLY, missed_after_s=30.0))
     place.database.takes_s = 60.0
