@@ -16,7 +16,7 @@ Table = Annotated[str, form(r"^[^\s.\"]{1,63}\.[^\s.\"]{1,63}$", "a table with i
 class RestoreChecksSection(Section):
     schema_version: Sql | None = Field(
         default=None,
-        description="SQL that gives one value, such as `SELECT max(version) FROM schema_migrations`: it has to be the source's.",
+        description="SQL that gives one value, such as `SELECT max(version) FROM schema_migrations`: a restored database has to have one.",
     )
     tables: list[Table] = Field(
         default_factory=list, description="Critical tables, `schema.table`: their rows are counted."

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.bench import acknowledgement, canary, crowd, decision, footprint, observation, verification
+from tests.bench import acknowledgement, backups, canary, crowd, decision, footprint, observation, verification
 from tests.bench.figures import Figure, table
 from tests.bench.surroundings import warm_up
 
@@ -26,6 +26,7 @@ MEASURES: dict[str, Measure] = {
     "decision": decision.measure,
     "crowd": crowd.measure,
     "observation": observation.measure,
+    "backups": backups.measure,
     "verification": verification.measure,
     "footprint": footprint.measure,
 }
