@@ -211,12 +211,10 @@ async def test_an_answer_that_drips_is_bounded_and_gives_its_thread_back() -> No
     await runner.cleanup()
 
 
-def test_a_thousand_series_in_one_answer_are_cheap() -> None:
+def test_a_thousand_series_in_one_answer_are_read_each() -> None:
     labels = {"__name__": "forge:error_ratio:1m", "service": "s", "env": "prod", "track": "stable"}
     result = [{"metric": labels | {"service": f"s{n}"}, "value": [1772366400.123, "0.01"]} for n in range(1000)]
-    began = time.process_time()
     assert len(series_of(result)) == 1000
-    assert time.process_time() - began < 0.5  # about 3 ms here
 
 
 def test_the_library_is_not_imported_before_it_is_used() -> None:
