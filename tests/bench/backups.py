@@ -36,7 +36,7 @@ ROW_BYTES = 150
 MAJOR = 18
 FILL = """INSERT INTO ledger (day, cents, note)
 SELECT now() - n * interval '1 s', n % 100000, md5(n::text) || md5((n * 7)::text) || md5((n % 1000)::text)
-FROM generate_series(1, %s) n"""
+FROM generate_series(1, {rows}) n"""
 WITHIN_S = 1800.0
 
 
@@ -78,7 +78,7 @@ def _grow(server: LocalPostgres, size_mb: int) -> None:
     server.create_database("shop")
     asks(server, "CREATE TABLE ledger (id bigserial PRIMARY KEY, day timestamptz, cents int, note text)")
     while (have := _size_mb(server)) < size_mb:
-        asks(server, FILL % min(2_000_000, int((size_mb - have) * MB / ROW_BYTES) + 1000))
+        asks(server, FILL.format(rows=min(2_000_000, int((size_mb - have) * MB / ROW_BYTES) + 1000)))
     asks(server, "VACUUM ANALYZE")
     asks(server, "CHECKPOINT")
 
@@ -176,7 +176,7 @@ async def _recoveries(site: Site, rounds: int) -> Beside:
         await _until(lambda: receiver.state().receiving)
         await _base_by_hand(site, hand)
         base = await site.base()
-        asks(site.server, FILL % int(_size_mb(site.server) * MB / ROW_BYTES / 10))
+        asks(site.server, FILL.format(rows=int(_size_mb(site.server) * MB / ROW_BYTES / 10)))
         moment = server_now(site.server)
         asks(site.server, "INSERT INTO ledger (cents) VALUES (1)")
         await _until(lambda: any(segment.ended_at > moment for segment in site.segments))
@@ -281,7 +281,7 @@ async def _memory(folder: Path, sizes_mb: tuple[int, ...]) -> list[Figure]:
 
 def _grow_on(server: LocalPostgres, size_mb: int) -> None:
     while (have := _size_mb(server)) < size_mb:
-        asks(server, FILL % min(2_000_000, int((size_mb - have) * MB / ROW_BYTES) + 1000))
+        asks(server, FILL.format(rows=min(2_000_000, int((size_mb - have) * MB / ROW_BYTES) + 1000)))
 
 
 def _in_a_process(site: Site, folder: Path) -> dict[str, float]:
