@@ -18,6 +18,7 @@ from bot.configuration.connections import (
     DatabaseConnection,
     DatabaseReader,
     PostgresConnections,
+    RestoreServer,
     Secret,
 )
 from bot.wal import WalReceivers, Wanted
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from integrations.backups import Repository, Signer
     from integrations.postgres import PostgresConnection, PostgresDatabase, ProgramFinder
     from integrations.postgres.measuring import DatabaseMeasuring
-    from integrations.postgres.restore_host import Segments
+    from integrations.postgres.provided import ProvidedServer
+    from integrations.postgres.restore_host import LocalRestores, Segments
     from integrations.postgres.wal_receiver import Archived, WalReceiver
 
 
@@ -84,8 +86,15 @@ class DatabaseAdapters:
         ):
             from integrations.postgres.restore_host import LocalRestores
 
-            self._restore_host = LocalRestores(self.backups.scratch, self.programs, self._repository, segments)
+            local = LocalRestores(self.backups.scratch, self.programs, self._repository, segments)
+            self._restore_host = self._provided(local) if self._connections.restores else local
         return self._restore_host
+
+    def _provided(self, local: LocalRestores) -> RestoreHost:
+        from integrations.postgres.provided_restores import ProvidedRestores
+
+        servers = {env: partial(provided_server, found) for env, found in self._connections.restores.items()}
+        return ProvidedRestores(local, self.programs, servers, lambda: signer_of(self._audit_key).key)
 
     def receivers(self, archived: Archived, switch_s: Callable[[], float]) -> WalReceivers | None:
         """archived: puts a segment on record. switch_s: the policy's, as it is now. None where no WAL is to be received."""
@@ -141,6 +150,23 @@ def connection_of(found: DatabaseConnection, reader: DatabaseReader | None = Non
         sslmode=found.sslmode,
         sslrootcert=str(found.sslrootcert or ""),
     )
+
+
+def provided_server(found: RestoreServer) -> ProvidedServer:
+    """Raises Permanent where its password has no value now."""
+    from integrations.postgres import PostgresConnection
+    from integrations.postgres.provided import ProvidedServer
+
+    connection = PostgresConnection(
+        host=found.host,
+        name=found.database,
+        user=found.user,
+        password=found.password.reveal() if found.password is not None else "",
+        port=found.port,
+        sslmode=found.sslmode,
+        sslrootcert=str(found.sslrootcert or ""),
+    )
+    return ProvidedServer(connection, found.create_roles)
 
 
 def signer_of(audit_key: Secret) -> Signer:

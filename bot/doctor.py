@@ -9,7 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.adapters import Adapters
-from bot.checks import backups, databases, machine, people, programs, scans, series, surroundings, windows, workspace
+from bot.checks import (
+    backups,
+    databases,
+    machine,
+    people,
+    programs,
+    restore_servers,
+    scans,
+    series,
+    surroundings,
+    windows,
+    workspace,
+)
 from bot.checks.findings import Check, Finding, State, carry_out, fail
 from bot.configuration.loading import Configuration, load
 from engine.ports import Painter
@@ -87,6 +99,10 @@ def _database_checks(configuration: Configuration, adapters: Adapters) -> dict[s
     checks: dict[str, Check] = {
         databases.name_of(found): lambda found=found: databases.check_database(found, own)  # type: ignore[misc]
         for found in postgres.databases.values()
+    }
+    checks |= {
+        restore_servers.name_of(server): lambda server=server: restore_servers.check_restore_server(server, own)  # type: ignore[misc]
+        for server in postgres.restores.values()
     }
     kept = postgres.backups
     if kept is not None:

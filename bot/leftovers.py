@@ -10,6 +10,7 @@ from engine.records import Ending, Run, RunState
 from runbook.database_ports import RestoreHost
 from runbook.errors import ForgeError
 from runbook.steps.restores import instance_name
+from runbook.values import Environment
 from state.store import SqlStore
 
 log = structlog.get_logger("forge")
@@ -40,13 +41,18 @@ async def drop_leftovers(host: RestoreHost, store: SqlStore) -> tuple[str, ...]:
             log.warning("restores.instance_stays", instance=name, why=why)
             continue
         try:
-            await host.drop(name)
+            await host.drop(name, _target(run))
         except ForgeError as error:
             log.warning("restores.not_dropped", instance=name, code=error.code, why=error.cause, remedy=error.remedy)
             continue
         log.info("restores.dropped", instance=name)
         dropped.append(name)
     return tuple(dropped)
+
+
+def _target(run: Run | None) -> Environment | None:
+    """A drill's instance stands on forge's own machine, whatever is configured for restores."""
+    return Environment(run.environment) if run is not None and run.procedure == RESTORE else None
 
 
 def is_leftover(run: Run | None) -> bool:

@@ -339,7 +339,8 @@ class RestoredFacts:
 class Instance:
     """A PostgreSQL server that was provisioned for a restore. name: made of the run. where: for people, without any secret.
 
-    dsn_file: a libpq service file that only forge's user can read; secrets are in it and nowhere else.
+    service_file: libpq's, which only forge's user can read; secrets are in it and nowhere else. host, port: where others reach it too;
+    empty, 0: forge alone does.
     """
 
     name: str
@@ -347,3 +348,5 @@ class Instance:
     where: str
     service_file: str
     database: str
+    host: str = ""
+    port: int = 0

@@ -84,11 +84,13 @@ class BackupRepository(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RestoreOrder:
-    """name: of the instance, from the run. until: recover to this moment; None: all that the backup has. major: of the server."""
+    """name: of the instance, from the run. until: recover to this moment; None: all that the backup has. target: the environment that is to
+    go on with it, at the place that is configured for that; None: it serves nobody (a drill), and stands on forge's own machine."""
 
     name: str
     manifest: Manifest
     until: datetime | None = None
+    target: Environment | None = None
 
 
 class RestoreHost(Protocol):
@@ -108,8 +110,8 @@ class RestoreHost(Protocol):
 
     async def check(self, instance: Instance, checks: RestoreChecks) -> RestoredFacts: ...
 
-    async def drop(self, name: str) -> None:
-        """Ends it and wipes its files and scratch space; what is not there is fine."""
+    async def drop(self, name: str, target: Environment | None = None) -> None:
+        """Ends it and wipes its files and scratch space; what is not there is fine. target: of its order."""
 
     async def standing(self) -> tuple[str, ...]:
         """Names of everything that stands or left files."""

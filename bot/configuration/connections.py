@@ -198,12 +198,34 @@ class BackupsConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreServer:
+    """Where an environment's restored databases stand. database: one that is there anyway. create_roles: make roles that are missing."""
+
+    environment: Environment
+    host: str
+    port: int
+    database: str
+    user: str
+    password: Secret | None
+    sslmode: str
+    sslrootcert: Path | None = None
+    create_roles: bool = True
+
+    @property
+    def where(self) -> str:
+        """Its address for people, without any secret."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class PostgresConnections:
-    """databases: by (service, environment). programs: folders that are looked through before `PATH` and Debian's. backups: None: none are made."""
+    """databases: by (service, environment). programs: folders that are looked through before `PATH` and Debian's. backups: None: none are made.
+    restores: by the environment that is restored."""
 
     databases: Mapping[tuple[str, Environment], DatabaseConnection] = field(default_factory=dict)
     programs: tuple[Path, ...] = ()
     backups: BackupsConnection | None = None
+    restores: Mapping[Environment, RestoreServer] = field(default_factory=dict)
 
     @property
     def secrets(self) -> Mapping[str, Secret]:
@@ -213,6 +235,8 @@ class PostgresConnections:
             place = f"integrations.postgres.databases.{env}.{service}"
             found[f"{place}.password"] = database.password
             found[f"{place}.reader.password"] = database.reader.password if database.reader is not None else None
+        for env, server in self.restores.items():
+            found[f"integrations.postgres.restores.{env}.server.password"] = server.password
         if self.backups is not None:
             place = "integrations.postgres.backups"
             found[f"{place}.identity"] = self.backups.identity

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.configuration import connections as inside
 from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
-from bot.configuration.postgres_schema import BackupsSection, DatabaseSection
+from bot.configuration.postgres_schema import BackupsSection, DatabaseSection, RestoreServerSection
 from bot.configuration.secret_schema import SecretReference
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion
@@ -257,7 +257,24 @@ class Connecting:
             },
             programs=tuple(self._folder / Path(path).expanduser() for path in section.programs),
             backups=None if section.backups is None else self._backups(section.backups, data_dir),
+            restores={env: self._restore_server(env, each.server) for env, each in section.restores.items()},
         )
+
+    def _restore_server(self, env: Environment, section: RestoreServerSection) -> inside.RestoreServer:
+        return inside.RestoreServer(
+            environment=env,
+            host=section.host.strip("[]"),
+            port=section.port,
+            database=section.database,
+            user=section.user,
+            password=self._secret(section.password) if section.password else None,
+            sslmode=section.mode,
+            sslrootcert=self._authority(section.sslrootcert),
+            create_roles=section.create_roles,
+        )
+
+    def _authority(self, sslrootcert: str | None) -> Path | None:
+        return Path(SYSTEM) if sslrootcert == SYSTEM else self._path(sslrootcert)
 
     def _database(self, service: str, env: Environment, section: DatabaseSection) -> inside.DatabaseConnection:
         reader = section.reader
@@ -270,7 +287,7 @@ class Connecting:
             user=section.user,
             password=self._secret(section.password) if section.password else None,
             sslmode=section.mode,
-            sslrootcert=Path(SYSTEM) if section.sslrootcert == SYSTEM else self._path(section.sslrootcert),
+            sslrootcert=self._authority(section.sslrootcert),
             wal=section.wal,
             slot=slot_of(service, section),
             reader=None

@@ -27,10 +27,7 @@ def postgres_contradictions(
     slots: dict[tuple[str, int, str], str] = {}
     for env, databases in section.databases.items():
         path: KeyPath = (*_PLACE, "databases", env.value)
-        if env not in file.environments:
-            known = [each.value for each in file.environments]
-            cause = f"the environment {env} is not configured"
-            yield tree.problem(path, cause, suggest(env.value, known), key=True)
+        yield from _environment(file, tree, path, env)
         for service, database in databases.items():
             yield from _database(file, tree, (*path, service), service, database)
             if database.wal:
@@ -39,8 +36,21 @@ def postgres_contradictions(
                     cause = f"{slots[slot]} receives its WAL by the slot {slot[2]} of the same server"
                     yield tree.problem((*path, service, "wal"), cause, "Give each a `slot` of its own")
                 slots.setdefault(slot, f"{service} in {env}")
+    for env in section.restores:
+        path = (*_PLACE, "restores", env.value)
+        yield from _environment(file, tree, path, env)
+        if section.backups is None:
+            cause = "nothing is backed up that could be restored there"
+            yield tree.problem(path, cause, "Add `integrations.postgres.backups`, or remove it", key=True)
     if section.backups is not None:
         yield from _backups(section.backups, tree, environ, folder, data_dir)
+
+
+def _environment(file: File, tree: Tree, path: KeyPath, env: Environment) -> Iterator[Problem]:
+    if env not in file.environments:
+        known = [each.value for each in file.environments]
+        cause = f"the environment {env} is not configured"
+        yield tree.problem(path, cause, suggest(env.value, known), key=True)
 
 
 def restore_contradictions(file: File, tree: Tree) -> Iterator[Problem]:

@@ -95,6 +95,19 @@ Endpoint = Annotated[
 ]
 
 
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+
+def _default_mode(host: str) -> str:
+    return "prefer" if is_local(host) else "verify-full"
+
+
+def _check_encrypted(mode: str, host: str) -> None:
+    if mode not in ENCRYPTED and not is_local(host):
+        cause = f"sslmode {mode} would let passwords and data cross the network in the clear"
+        raise _refusal("sslmode", cause, "Write verify-full (with sslrootcert), or require at the least")
+
+
 class ReaderSection(Section):
     """Who looks at the statistics: a role that may read them and nothing else."""
 
@@ -110,7 +123,7 @@ class DatabaseSection(Section):
     password: SecretReference | None = Field(
         default=None, description="Its password; without one the server has to know forge otherwise."
     )
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+    sslmode: SslMode | None = Field(
         default=None,
         description="Default: `verify-full`; on this machine `prefer`. Less than `require` is refused but on this machine.",
     )
@@ -130,13 +143,11 @@ class DatabaseSection(Section):
     @property
     def mode(self) -> str:
         """`sslmode`, its default told."""
-        return self.sslmode or ("prefer" if is_local(self.host) else "verify-full")
+        return self.sslmode or _default_mode(self.host)
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
-        if self.mode not in ENCRYPTED and not is_local(self.host):
-            cause = f"sslmode {self.mode} would let passwords and data cross the network in the clear"
-            raise _refusal("sslmode", cause, "Write verify-full (with sslrootcert), or require at the least")
+        _check_encrypted(self.mode, self.host)
         return self
 
     @model_validator(mode="after")
@@ -189,6 +200,45 @@ class BackupsSection(Section):
         return self
 
 
+class RestoreServerSection(Section):
+    """A server that people provide for restores, apart from the one that runs. forge makes and drops databases of its own there."""
+
+    host: Host = Field(description="The server's name or address, as the cluster's Jobs reach it too.")
+    port: PortNumber = Field(default=5432, description="The server's port.")
+    database: DatabaseName = Field(
+        default="postgres", description="A database that is there anyway, to connect to; nothing is changed in it."
+    )
+    user: RoleName = Field(description="Who restores: CREATEDB at the least; see docs/backups.md.")
+    password: SecretReference | None = Field(default=None, description="Its password.")
+    sslmode: SslMode | None = Field(default=None, description="As of `databases`.")
+    sslrootcert: Text | None = Field(default=None, description="As of `databases`.")
+    create_roles: bool = Field(
+        default=True,
+        description="Whether owners and grantees that are not there are made, without the right to log in; else such a backup is refused.",
+    )
+
+    @property
+    def mode(self) -> str:
+        """`sslmode`, its default told."""
+        return self.sslmode or _default_mode(self.host)
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        _check_encrypted(self.mode, self.host)
+        return self
+
+    @model_validator(mode="after")
+    def _reached_by_others(self) -> Self:
+        if self.host.startswith("/"):
+            cause = "nobody else reaches a Unix socket of this machine: that is what forge does by itself"
+            raise _refusal("socket", cause, "Write the server's name or address, or remove this section")
+        return self
+
+
+class RestoresSection(Section):
+    server: RestoreServerSection = Field(description="Where restored databases of this environment stand.")
+
+
 class Postgres(Section):
     programs: list[Folder] = Field(
         default_factory=list,
@@ -197,6 +247,11 @@ class Postgres(Section):
     )
     databases: dict[Environment, dict[Name, DatabaseSection]] = Field(
         default_factory=dict, description="Environment → service → its database."
+    )
+    restores: dict[Environment, RestoresSection] = Field(
+        default_factory=dict,
+        description="Environment → where its restored databases stand, so that others than forge reach them; default: on forge's own "
+        "machine. Drills are always there.",
     )
     backups: BackupsSection | None = Field(
         default=None, description="Where backups go. Without it none are made, and databases are only measured."

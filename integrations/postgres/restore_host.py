@@ -19,7 +19,7 @@ from integrations.backups import Repository, backup_place, wal_place
 from integrations.postgres.instances import LocalInstances, Places, instance
 from integrations.postgres.programs import ProgramFinder
 from integrations.postgres.restore_checks import restored_facts
-from integrations.postgres.restoring import replay, restore_dump, write_recovery_service
+from integrations.postgres.restoring import dump_of, replay, restore_dump, write_recovery_service
 from integrations.postgres.wal_files import Needed, needed_wal
 from runbook.backups import (
     BackupKind,
@@ -99,12 +99,29 @@ class LocalRestores:
         await restore_dump(self._programs, places, manifest, backup, tell)
         return None
 
+    async def archive(self, order: RestoreOrder, tell: Tell) -> tuple[Path, datetime | None]:
+        """A dump in scratch that any server of the same major version can be filled from: the one that was fetched; of a base backup, one
+        of the database as it was recovered here, with the moment that it was recovered to. Raises as `restore` does."""
+        places = self._instances.places(order.name)
+        if order.manifest.kind is BackupKind.LOGICAL:
+            await asyncio.to_thread(_marked, places, order)
+            return places.fetched / f"{_DATA}-0", None
+        reached = await self.restore(order, await self.provision(order), tell)
+        dump = places.folder / "moved.dump"
+        await dump_of(self._programs, places, order.manifest, dump)
+        await self._instances.stop(order.name)
+        return dump, reached
+
+    def folder(self, name: str) -> Path:
+        """Its own in scratch; made where it isn't there. Raises Permanent("postgres.scratch")."""
+        return self._instances.prepare(name).folder
+
     async def check(self, instance: Instance, checks: RestoreChecks) -> RestoredFacts:
         """Starts the server again where the machine was restarted since."""
         await self._instances.start(instance.name, instance.major)
         return await restored_facts(instance, checks)
 
-    async def drop(self, name: str) -> None:
+    async def drop(self, name: str, target: Environment | None = None) -> None:
         await self._instances.drop(name)
 
     async def standing(self) -> tuple[str, ...]:

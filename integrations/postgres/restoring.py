@@ -43,8 +43,8 @@ from runbook.errors import Permanent, Temporary
 RESTORE_S: Final = 12 * 3600.0
 """At most so long for `pg_restore`, and for the replay of WAL."""
 
-_MISSING_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
-_ROLES: Final = 32
+MISSING_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
+ROLES: Final = 32
 _TARGET_BEYOND: Final = "recovery ended before configured recovery target was reached"
 _CONFIGURATION: Final = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
 _SIGNALS: Final = ("standby.signal", "postmaster.pid", "postmaster.opts")
@@ -66,21 +66,31 @@ async def restore_dump(
         str(program.path), "--create", "--exit-on-error", "--no-owner", "--no-privileges", "--no-password", "--no-publications",
         "--no-subscriptions", f"--jobs={side_by_side}", f"--dbname={target(ADMIN_DATABASE)}", str(dump),
     )  # fmt: skip
-    async with _told(tell, "pg_restore", lambda: _database_bytes(places, manifest.database)):
-        for _ in range(_ROLES):
+    async with progress_told(tell, "pg_restore", lambda: _database_bytes(places, manifest.database)):
+        for _ in range(ROLES):
             await _drop_database(places, manifest.database)
             try:
                 await run_tool(arguments, timeout_s=RESTORE_S, environment=tool_environment(places))
             except Permanent as error:
-                missing = _MISSING_ROLE.search(error.cause)
+                missing = MISSING_ROLE.search(error.cause)
                 if missing is None:
-                    raise _refused(error) from None
+                    raise refused(error) from None
                 await _administer(places, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(missing[1])))
                 continue
             return
     raise Permanent(
-        SYSTEM, "restore", f"the dump needs more than {_ROLES} roles that are not there", "Restore it by hand"
+        SYSTEM, "restore", f"the dump needs more than {ROLES} roles that are not there", "Restore it by hand"
     )
+
+
+async def dump_of(programs: ProgramFinder, places: Places, manifest: Manifest, into: Path) -> None:
+    """Dumps the database of a server that was recovered here, owners and grants included. Raises Permanent("postgres.failed")."""
+    program = await programs.exactly("pg_dump", manifest.major)
+    await asyncio.to_thread(into.unlink, missing_ok=True)
+    arguments = (
+        str(program.path), "--format=custom", "--no-password", "--compress=1", f"--file={into}", f"--dbname={target(manifest.database)}",
+    )  # fmt: skip
+    await run_tool(arguments, timeout_s=RESTORE_S, environment=tool_environment(places))
 
 
 async def replay(
@@ -103,7 +113,7 @@ async def replay(
     await instances.stop(name)
     await asyncio.to_thread(_unpack_data, places, archive, _superuser(manifest))
     settings = recovery_settings(manifest, until, timeline)
-    async with _told(tell, "replaying WAL", lambda: _replayed(places, manifest)):
+    async with progress_told(tell, "replaying WAL", lambda: _replayed(places, manifest)):
         try:
             return await _recovered(instances, name, manifest, settings)
         except Permanent as error:
@@ -205,7 +215,8 @@ def _unpack_data(places: Places, archive: Path, superuser: str) -> None:
     give_tree_to_server(places.wal)
 
 
-def _refused(error: Permanent) -> Permanent:
+def refused(error: Permanent) -> Permanent:
+    """Of pg_restore, with what a person can do about it."""
     if error.code != f"{SYSTEM}.failed":
         return error
     remedy = "Look at what it says; a missing extension, locale or version has to be installed on forge's machine"
@@ -247,7 +258,7 @@ async def _replayed(places: Places, manifest: Manifest) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _told(tell: Tell, phase: str, measure: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
+async def progress_told(tell: Tell, phase: str, measure: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
     """Tells about once a second how far it is, as long as that can be asked."""
     began = time.monotonic()
 

@@ -42,7 +42,7 @@ def drill_plan(service: str, environment: Environment, what: Restorable, setting
         version=LABEL,
         nodes=(
             check_step(service, what, on_fail=STOP, drill=True),
-            *restore_steps(service, what, checks, on_fail=back),
+            *restore_steps(service, what, checks, on_fail=back, serving=False),
             _record(service, environment, on_fail=back),
             _drop(service, on_fail=back),
             Approval(

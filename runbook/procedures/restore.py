@@ -126,7 +126,7 @@ def restore_plan(service: Service, environment: Environment, what: Restorable, p
             *_images(service, switch, sanitise),
             UpdateIncident(title="Declare the incident or change", stage="opened", on_fail=CONTINUE),
             Announce(title="Announce the restore", moment="started", on_fail=CONTINUE),
-            *restore_steps(name, what, service.restore_checks, on_fail=_BACK),
+            *restore_steps(name, what, service.restore_checks, on_fail=_BACK, serving=True),
             *_sanitised(name, sanitise),
             sign_off(environment, policy.backups.sign_off_s),
             switch_step(name, switch, sanitised=sanitise is not None, on_fail=HOLD),
@@ -248,7 +248,7 @@ def point_in_time(left: Plan, until: str, expires_s: float) -> tuple[Step, ...]:
     switch: PlacedJob = from_json(PlacedJob, given["switch"])
     return (
         check_step(left.service, what, on_fail=_BACK),
-        *restore_steps(left.service, what, checks, on_fail=_BACK),
+        *restore_steps(left.service, what, checks, on_fail=_BACK, serving=True),
         sign_off(left.environment, expires_s),
         switch_step(left.service, switch, on_fail=_BACK),
         ReleaseBackup(title="Give the backup back to the retention", service=left.service, on_fail=CONTINUE),
@@ -286,7 +286,7 @@ def _switches(step: Step) -> bool:
 
 
 def _dropped(service: str) -> Step:
-    return DropInstance(title="Fence and drop what was restored", service=service, on_fail=CONTINUE)
+    return DropInstance(title="Fence and drop what was restored", service=service, serving=True, on_fail=CONTINUE)
 
 
 def _kept(service: str) -> Step:

@@ -103,15 +103,26 @@ def check_step(service: str, what: Restorable, *, on_fail: str, drill: bool = Fa
     )
 
 
-def restore_steps(service: str, what: Restorable, checks: RestoreChecks, *, on_fail: str) -> tuple[Step, ...]:
-    """Fetch and check, provision, restore and replay, look. Restore Procedure 2 to 5."""
+def restore_steps(
+    service: str, what: Restorable, checks: RestoreChecks, *, on_fail: str, serving: bool
+) -> tuple[Step, ...]:
+    """Fetch and check, provision, restore and replay, look. Restore Procedure 2 to 5. serving: the environment is to go on with it."""
     major = f"PostgreSQL {what.major}" if what.major else "a PostgreSQL of the same major version"
     restored = f"Restore {what.backup}" if what.backup else "Restore the backup"
     if what.until:
         restored = f"Restore the base backup and replay WAL to {told(datetime.fromisoformat(what.until))}"
     return (
-        FetchBackup(title="Fetch everything and check it before anything reads it", service=service, on_fail=on_fail),
-        ProvisionInstance(title=f"Provision {major}, apart from everything else", service=service, on_fail=on_fail),
-        RestoreBackup(title=restored, service=service, on_fail=on_fail),
-        PostRestoreChecks(title="Post-restore checks", service=service, checks=checks, on_fail=on_fail),
+        FetchBackup(
+            title="Fetch everything and check it before anything reads it",
+            service=service,
+            serving=serving,
+            on_fail=on_fail,
+        ),
+        ProvisionInstance(
+            title=f"Provision {major}, apart from everything else", service=service, serving=serving, on_fail=on_fail
+        ),
+        RestoreBackup(title=restored, service=service, serving=serving, on_fail=on_fail),
+        PostRestoreChecks(
+            title="Post-restore checks", service=service, serving=serving, checks=checks, on_fail=on_fail
+        ),
     )

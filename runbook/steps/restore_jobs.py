@@ -1,7 +1,7 @@
 """The Jobs of a restore: customers' data are taken out, and the traffic is led to the restored database. Runbook: Restore Procedure 6.
 
-They are told where the instance stands (`FORGE_RESTORE_WHERE`, `FORGE_RESTORE_NAME`, `FORGE_RESTORE_DATABASE`) and no password: those are
-their own secrets' business.
+They are told where the instance stands (`FORGE_RESTORE_WHERE`, `FORGE_RESTORE_NAME`, `FORGE_RESTORE_DATABASE`; `FORGE_RESTORE_HOST` and
+`FORGE_RESTORE_PORT` where others than forge reach it) and no password: those are their own secrets' business.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class RestoreJob(JobWork):
             "FORGE_RESTORE_NAME": instance.name,
             "FORGE_RESTORE_DATABASE": instance.database,
         }
+        if instance.host:
+            where |= {"FORGE_RESTORE_HOST": instance.host, "FORGE_RESTORE_PORT": str(instance.port)}
         told = replace(self, template=replace(self.template, env={**self.template.env, **where}))
         return await JobWork.perform(told, scene)
 

@@ -106,7 +106,9 @@ class CheckRecoverable(DatabaseWork):
 
 @dataclass(frozen=True, kw_only=True)
 class _Restoring(DatabaseWork):
-    """A step on what `CheckRecoverable` has found."""
+    """A step on what `CheckRecoverable` has found. serving: the environment is to go on with it, so that it stands where that is configured."""
+
+    serving: bool = False
 
     async def order(self, scene: Scene) -> tuple[RestoreOrder, BackupRecord] | Verdict:
         """The order with a manifest whose signature was just checked, and the ledger's record; the refusal otherwise."""
@@ -121,7 +123,8 @@ class _Restoring(DatabaseWork):
         if bad is not None or manifest is None:
             return bad or Verdict.failed(self.title, "backups.no_manifest", f"{record.id} has no manifest")
         until = datetime.fromisoformat(what["until"]) if what["until"] else None
-        return RestoreOrder(instance_name(scene.run), manifest, until), record
+        target = scene.environment if self.serving else None
+        return RestoreOrder(instance_name(scene.run), manifest, until, target), record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,17 +251,21 @@ class PostRestoreChecks(_Restoring):
 
 @dataclass(frozen=True, kw_only=True)
 class DropInstance(DatabaseWork):
-    """Ends the instance, wipes its files and the scratch space, and gives the backup back to the retention. What is not there is fine."""
+    """Ends the instance, wipes its files and the scratch space, and gives the backup back to the retention. What is not there is fine.
+
+    serving: as of the steps that made it.
+    """
 
     kind: ClassVar[str] = "drop_instance"
     effect: ClassVar[bool] = True
+    serving: bool = False
 
     async def work(self, scene: Scene) -> Result:
         name = instance_name(scene.run)
         if scene.ports.restore_host is None and instance_of(scene.facts) is None:
             return Result((Verdict.passed(self.title, "nothing was restored, for there is nowhere to restore to"),))
         scene.doing(f"dropping {name}")
-        await host_of(scene.ports).drop(name)
+        await host_of(scene.ports).drop(name, scene.environment if self.serving else None)
         await _let_go(scene)
         return Result((Verdict.passed(self.title, f"{name} is gone, and its scratch space is wiped"),))
 

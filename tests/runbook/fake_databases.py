@@ -212,7 +212,7 @@ class FakeRestoreHost(Faulty):
             raise Permanent("postgres", "unreachable", f"{instance.name} doesn't answer")
         return self.found
 
-    async def drop(self, name: str) -> None:
+    async def drop(self, name: str, target: Environment | None = None) -> None:
         self._called("drop")
         self.there.pop(name, None)
         self.filled.pop(name, None)
