@@ -110,6 +110,9 @@ class RestoreHost(Protocol):
 
     async def check(self, instance: Instance, checks: RestoreChecks) -> RestoredFacts: ...
 
+    async def admit(self, name: str, target: Environment) -> None:
+        """Lets others than forge in, where they get there at all: after the sign-off. Nobody is let in before."""
+
     async def drop(self, name: str, target: Environment | None = None) -> None:
         """Ends it and wipes its files and scratch space; what is not there is fine. target: of its order."""
 

@@ -39,9 +39,9 @@ def postgres_contradictions(
     for env in section.restores:
         path = (*_PLACE, "restores", env.value)
         yield from _environment(file, tree, path, env)
-        if section.backups is None:
-            cause = "nothing is backed up that could be restored there"
-            yield tree.problem(path, cause, "Add `integrations.postgres.backups`, or remove it", key=True)
+    if section.restores and section.backups is None:
+        cause = "nothing is backed up that could be restored there"
+        yield tree.problem((*_PLACE, "restores"), cause, "Add `integrations.postgres.backups`, or remove it", key=True)
     if section.backups is not None:
         yield from _backups(section.backups, tree, environ, folder, data_dir)
 

@@ -136,7 +136,8 @@ class ProvidedServer:
     async def make(self, database: str, mark: Mark, options: Mapping[str, sql.Composable]) -> None:
         """Makes it anew, empty; what an earlier attempt of this run left is dropped. options: of CREATE DATABASE.
 
-        Until it carries its mark nobody can connect to it, so that a half-made one is known. Raises Permanent("postgres.taken").
+        Nobody but its owner may connect before `admit`, and not even that one until it carries its mark, so that a half-made one is known.
+        Raises Permanent("postgres.taken").
         """
         name = sql.Identifier(database)
         with_options = [sql.SQL("{} = {}").format(sql.SQL(word), value) for word, value in options.items()]
@@ -150,7 +151,15 @@ class ProvidedServer:
                 )
             )
             await session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(mark.text)))
+            await session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
             await session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(name))
+
+    async def admit(self, mark: Mark) -> None:
+        """Whom its tables are granted to may connect from now on, as PostgreSQL has it by default."""
+        async with self._session(mark.application) as session:
+            for database in await _marked(session, mark):
+                name = sql.Identifier(database)
+                await session.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC").format(name))
 
     async def make_role(self, role: str, mark: Mark) -> None:
         """Without the right to log in; forge's own role becomes a member, so that it may give things to it."""

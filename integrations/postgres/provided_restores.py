@@ -99,6 +99,11 @@ class ProvidedRestores:
         await self._local.drop(instance.name)
         return facts
 
+    async def admit(self, name: str, target: Environment) -> None:
+        server = self._server(target)
+        if server is not None:
+            await server.admit(self._mark(name))
+
     async def drop(self, name: str, target: Environment | None = None) -> None:
         """At the server what carries the run's mark, and nothing else."""
         server = self._server(target)

@@ -121,6 +121,9 @@ class LocalRestores:
         await self._instances.start(instance.name, instance.major)
         return await restored_facts(instance, checks)
 
+    async def admit(self, name: str, target: Environment) -> None:
+        """Nothing: nobody else gets to a socket in scratch."""
+
     async def drop(self, name: str, target: Environment | None = None) -> None:
         await self._instances.drop(name)
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 from runbook.plan import Result, Scene
 from runbook.rules.job_ends import judge_end
 from runbook.rules.jobs import End
+from runbook.steps.databases import host_of
 from runbook.steps.job_running import JobWork
 from runbook.steps.restores import CHECKED, SANITISED, instance_of
 from runbook.verdicts import Outcome, Verdict
@@ -54,7 +55,10 @@ class Sanitise(RestoreJob):
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchTraffic(RestoreJob):
-    """Leads the traffic to the restored database, after the owner's sign-off. sanitised: only what was sanitised in this run."""
+    """Leads the traffic to the restored database, after the owner's sign-off: from here on others may connect to it.
+
+    sanitised: only what was sanitised in this run.
+    """
 
     kind: ClassVar[str] = "switch_traffic"
     sanitised: bool = False
@@ -63,4 +67,7 @@ class SwitchTraffic(RestoreJob):
         if self.sanitised and scene.facts.get(SANITISED) != Outcome.PASS.value:
             reason = "what was restored from another environment has not been sanitised in this run"
             return Result((Verdict.failed(self.title, "restore.not_sanitised", reason),))
+        instance = instance_of(scene.facts)
+        if instance is not None and instance.host:
+            await host_of(scene.ports).admit(instance.name, scene.environment)
         return await super().perform(scene)

@@ -18,11 +18,13 @@ from pyrage import x25519
 from bot.checks.backups import check_destination, check_keys, check_scratch, judge_destination
 from bot.checks.databases import check_database, judge_slot
 from bot.checks.findings import Check, Finding, State, carry_out
+from bot.checks.restore_servers import check_restore_server
 from bot.configuration.connections import (
     BackupsConnection,
     DatabaseConnection,
     DatabaseReader,
     PostgresConnections,
+    RestoreServer,
     Secret,
 )
 from bot.databases import DatabaseAdapters
@@ -30,7 +32,7 @@ from integrations.postgres.rights import Slot
 from runbook.database_ports import Destination
 from runbook.policy import BackupsPolicy
 from runbook.values import Environment
-from sandbox.postgres import LocalPostgres
+from sandbox.postgres import USER, LocalPostgres
 from state.checkpoints import new_private_key
 
 IDENTITY, OTHER = x25519.Identity.generate(), x25519.Identity.generate()
@@ -101,6 +103,28 @@ async def bad(found: DatabaseConnection, own: DatabaseAdapters) -> list[Finding]
     """Without those about programs of this machine, whose age is its own business."""
     every = await findings(lambda: check_database(found, own))
     return [each for each in every if each.state is not State.OK and "CVE-2026" not in each.remedy]
+
+
+async def test_a_server_for_restores_is_looked_at(
+    tls_server: LocalPostgres, newest: LocalPostgres, tmp_path: Path
+) -> None:
+    words = ("127.0.0.1", tls_server.port, "postgres")
+    good = RestoreServer(Environment.PROD, *words, USER, secret("OWNER"), "verify-full", tls_server.authority)
+    with_password = replace(secret("OWNER"), environ={"OWNER": tls_server.password})
+    own = adapters(tmp_path, over_tls(tls_server))
+    found = await findings(lambda: check_restore_server(replace(good, password=with_password), own))
+    assert {each.state for each in found} == {State.OK}
+    poor = replace(good, user="poor", password=secret("BACKUP"), sslmode="require")
+    texts = " ".join(f"{each.text} {each.remedy}" for each in await findings(lambda: check_restore_server(poor, own)))
+    for words_told in ("certificate isn't checked", "ALTER ROLE poor CREATEDB", "may not make roles"):
+        assert words_told in texts
+    older = replace(over_socket(newest), environment=Environment.PROD)
+    [wrong] = [
+        each
+        for each in await findings(lambda: check_restore_server(poor, adapters(tmp_path, older)))
+        if each.state is State.FAIL and "shop runs" in each.text
+    ]
+    assert "Provide a server of PostgreSQL" in wrong.remedy
 
 
 async def test_a_database_that_is_set_up_well_has_nothing_to_say(tls_server: LocalPostgres, tmp_path: Path) -> None:

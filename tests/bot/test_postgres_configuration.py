@@ -74,6 +74,20 @@ def test_a_database_and_its_backups_are_taken_over_with_the_defaults(tmp_path: P
     assert "integrations.postgres.databases.prod.shop.password" in configuration.connections.secrets
 
 
+def test_a_server_for_restores_is_taken_over_with_the_defaults(tmp_path: Path) -> None:
+    restores = "restores: {prod: {server: {host: r.example, user: restorer, password: {env: RESTORER}}}}"
+    configuration = loaded(tmp_path, DATABASES, BACKUPS, restores)
+    server = configuration.connections.postgres.restores[Environment.PROD]
+    assert (server.where, server.database, server.user, server.sslmode) == (
+        "r.example:5432",
+        "postgres",
+        "restorer",
+        "verify-full",
+    )
+    assert (server.create_roles, server.sslrootcert) == (True, None)
+    assert "integrations.postgres.restores.prod.server.password" in configuration.connections.secrets
+
+
 def test_the_example_backs_production_up_with_its_wal(tmp_path: Path) -> None:
     file = tmp_path / "forge.yaml"
     file.write_text(EXAMPLE, encoding="utf-8")
@@ -127,6 +141,11 @@ def test_what_only_looks_like_this_machine_is_not(tmp_path: Path, host: str) -> 
         (database(SHOP.replace("name: shop", "name: dbname=x")), "databases.prod.shop.name", "a database's name", "shop"),
         (database(SHOP.replace("db.example", "'a.example,b.example'")), "databases.prod.shop.host", "one host", "db.example"),
         (database(SHOP + ", port: 70000"), "databases.prod.shop.port", "", ""),
+        ("restores: {dev: {server: {host: r.example, user: restorer}}}", "restores.dev", "dev is not configured", "staging"),
+        ("restores: {prod: {server: {host: r.example, user: restorer, sslmode: prefer}}}", "restores.prod.server", "in the clear", "verify-full"),
+        ("restores: {prod: {server: {host: /run/postgresql, user: restorer}}}", "restores.prod.server", "Unix socket", "remove this section"),
+        ("restores: {prod: {server: {host: r.x, user: r, password: hunter22}}}", "restores.prod.server.password", "must not stand in this", "{env: NAME}"),
+        ("restores: {prod: {server: {host: r.example, user: restorer}}}", "restores", "nothing is backed up", "backups"),
         (database(SHOP + ", sslmod: require"), "databases.prod.shop.sslmod", "no such key", '"sslmode"'),
         ("backups: {destination: /b}", "backups", "nobody could decrypt", "FORGE_BACKUP_RECIPIENTS"),
         ("backups: {destination: /b, recipients: [age1abc]}", "backups.recipients[0]", "no age public key", "age-keygen -y"),

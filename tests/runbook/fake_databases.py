@@ -171,7 +171,8 @@ class FakeDatabase(Faulty):
 
 @dataclass
 class FakeRestoreHost(Faulty):
-    """there: what stands, by name. tampered: ids whose bytes fail their check. found: what the checks see."""
+    """there: what stands, by name. tampered: ids whose bytes fail their check. found: what the checks see. servers: of a
+    target, which others reach. targets: of what was dropped."""
 
     clock: SimulatedClock
     there: dict[str, Instance] = field(default_factory=dict)
@@ -182,6 +183,9 @@ class FakeRestoreHost(Faulty):
     takes_s: float = 20.0
     dropped: list[str] = field(default_factory=list)
     orders: list[RestoreOrder] = field(default_factory=list)
+    servers: dict[Environment | None, tuple[str, int]] = field(default_factory=dict)
+    targets: list[Environment | None] = field(default_factory=list)
+    admitted: list[tuple[str, Environment]] = field(default_factory=list)
 
     async def fetch(self, order: RestoreOrder, tell: Tell) -> None:
         self._called("fetch")
@@ -196,6 +200,8 @@ class FakeRestoreHost(Faulty):
         where = f"unix socket of {order.name}"
         service_file = f"/scratch/{order.name}/service"
         given = Instance(order.name, order.manifest.major, where, service_file, order.manifest.database)
+        if (address := self.servers.get(order.target)) is not None:
+            given = replace(given, host=address[0], port=address[1])
         return self.there.setdefault(order.name, given)
 
     async def restore(self, order: RestoreOrder, instance: Instance, tell: Tell) -> datetime | None:
@@ -212,12 +218,17 @@ class FakeRestoreHost(Faulty):
             raise Permanent("postgres", "unreachable", f"{instance.name} doesn't answer")
         return self.found
 
+    async def admit(self, name: str, target: Environment) -> None:
+        self._called("admit")
+        self.admitted.append((name, target))
+
     async def drop(self, name: str, target: Environment | None = None) -> None:
         self._called("drop")
         self.there.pop(name, None)
         self.filled.pop(name, None)
         self.fetched.discard(name)
         self.dropped.append(name)
+        self.targets.append(target)
 
     async def standing(self) -> tuple[str, ...]:
         return tuple({*self.there, *self.fetched})

@@ -82,6 +82,7 @@ async def test_it_leads_the_traffic_to_what_was_restored_checked_and_signed_off(
     (order,) = world.cluster.created
     assert order.env["FORGE_RESTORE_NAME"] == "forge-prod-12"
     assert order.env["FORGE_RESTORE_DATABASE"] == "shop"
+    assert "FORGE_RESTORE_HOST" not in order.env, "nobody but forge reaches a server on its own machine"
     assert world.host.filled == {"forge-prod-12": "shop-prod-1"}
     assert world.ledger.by_id["shop-prod-1"].state is BackupState.VERIFIED
     assert world.ledger.by_id["shop-prod-1"].busy == ""
@@ -139,6 +140,16 @@ async def test_checks_that_fail_are_never_signed_off() -> None:
     story = await played(world)
     assert SIGN not in [title for title, _ in story.told]
     assert not world.standing()
+
+
+async def test_the_switch_is_told_the_address_of_a_server_that_others_reach() -> None:
+    world = backed_up()
+    world.host.servers[Environment.PROD] = ("restores.example", 5433)
+    assert (await played(world)).ended == "completed"
+    (order,) = world.cluster.created
+    assert (order.env["FORGE_RESTORE_HOST"], order.env["FORGE_RESTORE_PORT"]) == ("restores.example", "5433")
+    assert {order.target for order in world.host.orders} == {Environment.PROD}
+    assert world.host.admitted == [(order.env["FORGE_RESTORE_NAME"], Environment.PROD)]
 
 
 async def test_a_rejected_sign_off_drops_the_instance() -> None:

@@ -95,6 +95,19 @@ async def test_a_restored_dump_equals_its_source_with_owners_and_grants(site: Si
     assert provided.password not in instance.where
 
 
+async def test_nobody_else_gets_in_before_they_are_admitted(site: Site, provided: LocalPostgres) -> None:
+    there(provided, "CREATE ROLE shop_app LOGIN PASSWORD 'app-word-1'")
+    host = host_at(site, by_tls(provided))
+    instance = await restored(host, order_of(await site.logical()), site)
+    application = provided.url(instance.database).replace(f"{USER}:{provided.password}", "shop_app:app-word-1")
+    assert "shop_app" in application
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(application)
+    await host.admit(RUN, PROD)
+    with psycopg.connect(application) as session:
+        assert session.execute("SELECT count(*) FROM customers").fetchone() == (300,)
+
+
 async def test_its_drop_leaves_everything_else_alone(site: Site, provided: LocalPostgres) -> None:
     provided.create_database("shop")
     there(provided, "CREATE ROLE somebody")
