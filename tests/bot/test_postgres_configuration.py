@@ -144,7 +144,7 @@ def test_what_only_looks_like_this_machine_is_not(tmp_path: Path, host: str) -> 
         ("restores: {dev: {server: {host: r.example, user: restorer}}}", "restores.dev", "dev is not configured", "staging"),
         ("restores: {prod: {server: {host: r.example, user: restorer, sslmode: prefer}}}", "restores.prod.server", "in the clear", "verify-full"),
         ("restores: {prod: {server: {host: /run/postgresql, user: restorer}}}", "restores.prod.server", "Unix socket", "remove this section"),
-        ("restores: {prod: {server: {host: r.x, user: r, password: hunter22}}}", "restores.prod.server.password", "must not stand in this", "{env: NAME}"),
+        ("restores: {prod: {server: {host: r, user: r, password: pw}}}", "restores.prod.server.password", "must not stand in", "{env: NAME}"),
         ("restores: {prod: {server: {host: r.example, user: restorer}}}", "restores", "nothing is backed up", "backups"),
         (database(SHOP + ", sslmod: require"), "databases.prod.shop.sslmod", "no such key", '"sslmode"'),
         ("backups: {destination: /b}", "backups", "nobody could decrypt", "FORGE_BACKUP_RECIPIENTS"),
