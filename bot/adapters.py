@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bot.configuration.connections import ClusterConnection, Connections, Secret
+from bot.configuration.connections import ClusterConnection, Connections, RestoreCluster, Secret
 from bot.databases import DatabaseAdapters
 from runbook.database_ports import BackupLedger
 from runbook.ports import Backups, Clock, Memory, NoBackups, NoPeople, People, Ports, ScanReports
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from integrations.github import GitHub
     from integrations.http_probes import AiohttpProbes
     from integrations.kubernetes import Credentials, KubernetesCluster
+    from integrations.kubernetes.restore_objects import RestoreObjects
     from integrations.pagerduty import PagerDutySchedule
     from integrations.prometheus import PrometheusMetrics
     from integrations.registry import OciRegistry
@@ -45,19 +46,31 @@ class Adapters:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._open: list[_Closing] = []
-        self.postgres = DatabaseAdapters(connections.postgres, connections.audit.key)
+        self.postgres = DatabaseAdapters(connections.postgres, connections.audit.key, self._restore_objects)
 
     @cached_property
     def clusters(self) -> dict[Environment, KubernetesCluster]:
-        from integrations.kubernetes import PRODUCTION_RIGHTS, RIGHTS, KubernetesCluster
+        from integrations.kubernetes import PRODUCTION_RIGHTS, RESTORE_RIGHTS, RIGHTS, KubernetesCluster
 
         more = {Environment.PROD: PRODUCTION_RIGHTS}
+        restores = self._connections.postgres.restores
+        making = {env: RESTORE_RIGHTS for env, found in restores.items() if isinstance(found, RestoreCluster)}
         return {
             env: self._kept(
-                KubernetesCluster(credentials_of(cluster), cluster.namespace, rights=(*RIGHTS, *more.get(env, ())))
+                KubernetesCluster(
+                    credentials_of(cluster),
+                    cluster.namespace,
+                    rights=tuple(dict.fromkeys((*RIGHTS, *more.get(env, ()), *making.get(env, ())))),
+                )
             )
             for env, cluster in self._connections.clusters.items()
         }
+
+    def _restore_objects(self, environment: Environment) -> RestoreObjects:
+        from integrations.kubernetes.restore_objects import RestoreObjects
+
+        cluster = self._connections.clusters[environment]
+        return self._kept(RestoreObjects(credentials_of(cluster), cluster.namespace))
 
     @cached_property
     def metrics(self) -> dict[Environment, PrometheusMetrics]:

@@ -5,6 +5,8 @@ Passwords and keys are read when they are used, because they are rotated; what h
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from bot.configuration.connections import (
     DatabaseConnection,
     DatabaseReader,
     PostgresConnections,
+    RestoreCluster,
     RestoreServer,
     Secret,
 )
@@ -28,17 +31,26 @@ from runbook.values import Environment
 
 if TYPE_CHECKING:
     from integrations.backups import Repository, Signer
+    from integrations.kubernetes.restore_objects import RestoreObjects
     from integrations.postgres import PostgresConnection, PostgresDatabase, ProgramFinder
     from integrations.postgres.measuring import DatabaseMeasuring
     from integrations.postgres.provided import ProvidedServer
+    from integrations.postgres.provided_restores import Place
     from integrations.postgres.restore_host import LocalRestores, Segments
     from integrations.postgres.wal_receiver import Archived, WalReceiver
 
 
 class DatabaseAdapters:
-    """audit_key: signs manifests, as it signs the audit log's checkpoints. Each part is made when it is first asked for."""
+    """audit_key: signs manifests, as it signs the audit log's checkpoints. Each part is made when it is first asked for. clusters: the
+    environments' namespaces, where servers for restores are made."""
 
-    def __init__(self, connections: PostgresConnections, audit_key: Secret) -> None:
+    def __init__(
+        self,
+        connections: PostgresConnections,
+        audit_key: Secret,
+        clusters: Callable[[Environment], RestoreObjects] | None = None,
+    ) -> None:
+        self._clusters = clusters
         self._connections = connections
         self._audit_key = audit_key
         self._restore_host: RestoreHost | None = None
@@ -93,8 +105,26 @@ class DatabaseAdapters:
     def _provided(self, local: LocalRestores) -> RestoreHost:
         from integrations.postgres.provided_restores import ProvidedRestores
 
-        servers = {env: partial(provided_server, found) for env, found in self._connections.restores.items()}
-        return ProvidedRestores(local, self.programs, servers, lambda: signer_of(self._audit_key).key)
+        places = {env: self._place(found) for env, found in self._connections.restores.items()}
+        return ProvidedRestores(local, self.programs, places, lambda: signer_of(self._audit_key).key)
+
+    def _place(self, found: RestoreServer | RestoreCluster) -> Callable[[], Place]:
+        if isinstance(found, RestoreServer):
+            return partial(provided_server, found)
+        from integrations.postgres.cluster_servers import ClusterServers, ServerTemplate
+
+        assert self._clusters is not None  # noqa: S101 - every environment has a cluster
+        template = ServerTemplate(
+            found.template, found.host, found.port, found.user, found.database, found.sslmode, str(found.sslrootcert or ""),
+            found.ready_s,
+        )  # fmt: skip
+        servers = ClusterServers(self._clusters(found.environment), template, self._password_of)
+        return lambda: servers
+
+    def _password_of(self, text: str) -> str:
+        """Made of the audit key, by a signature that never leaves this process: the same for the same text, and nobody else's."""
+        signed = signer_of(self._audit_key).sign(f"the password of a server for restores: {text}".encode())
+        return base64.urlsafe_b64encode(hashlib.sha256(signed).digest()).decode().rstrip("=")
 
     def receivers(self, archived: Archived, switch_s: Callable[[], float]) -> WalReceivers | None:
         """archived: puts a segment on record. switch_s: the policy's, as it is now. None where no WAL is to be received."""

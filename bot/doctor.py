@@ -23,6 +23,7 @@ from bot.checks import (
     workspace,
 )
 from bot.checks.findings import Check, Finding, State, carry_out, fail
+from bot.configuration.connections import RestoreCluster, RestoreServer
 from bot.configuration.loading import Configuration, load
 from engine.ports import Painter
 from integrations.charts.painter import Painter as ChartPainter
@@ -103,6 +104,12 @@ def _database_checks(configuration: Configuration, adapters: Adapters) -> dict[s
     checks |= {
         restore_servers.name_of(server): lambda server=server: restore_servers.check_restore_server(server, own)  # type: ignore[misc]
         for server in postgres.restores.values()
+        if isinstance(server, RestoreServer)
+    }
+    checks |= {
+        restore_servers.name_of(made): lambda made=made: restore_servers.check_template(made)  # type: ignore[misc]
+        for made in postgres.restores.values()
+        if isinstance(made, RestoreCluster)
     }
     kept = postgres.backups
     if kept is not None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from bot.checks.findings import Finding, fail, of_error, ok, warn
-from bot.configuration.connections import RestoreServer
+from bot.configuration.connections import RestoreCluster, RestoreServer
 from bot.databases import DatabaseAdapters, provided_server
 from runbook.backups import ServerFacts
 from runbook.errors import ForgeError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MANUAL = "docs/backups.md#where-a-restored-database-stands"
 
 
-def name_of(found: RestoreServer) -> str:
+def name_of(found: RestoreServer | RestoreCluster) -> str:
     """Of the check: `prod.restores`."""
     return f"{found.environment}.restores"
 
@@ -41,6 +41,14 @@ async def check_restore_server(found: RestoreServer, adapters: DatabaseAdapters)
         await adapters.programs.exactly("pg_restore", about.major, tls=server.connection.encrypted)
     except ForgeError as error:
         yield of_error(name, error)
+
+
+async def check_template(found: RestoreCluster) -> AsyncIterator[Finding]:
+    """That it can be used. The rights that it takes are looked at with the cluster. Raises Permanent("kubernetes.template")."""
+    from integrations.postgres.cluster_servers import read_template
+
+    objects = await asyncio.to_thread(read_template, found.template)
+    yield ok(name_of(found), f"{found.template} has {len(objects)} objects for each restore, reached at {found.host}")
 
 
 def judge_server(found: RestoreServer, about: ServerAbout) -> Iterator[Finding]:

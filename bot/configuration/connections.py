@@ -218,6 +218,21 @@ class RestoreServer:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreCluster:
+    """Where each restore of an environment gets a server of its own. template: of its manifests. host: with `$NAME`. ready_s: at most."""
+
+    environment: Environment
+    template: Path
+    host: str
+    port: int
+    user: str
+    database: str
+    sslmode: str
+    sslrootcert: Path | None
+    ready_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PostgresConnections:
     """databases: by (service, environment). programs: folders that are looked through before `PATH` and Debian's. backups: None: none are made.
     restores: by the environment that is restored."""
@@ -225,7 +240,7 @@ class PostgresConnections:
     databases: Mapping[tuple[str, Environment], DatabaseConnection] = field(default_factory=dict)
     programs: tuple[Path, ...] = ()
     backups: BackupsConnection | None = None
-    restores: Mapping[Environment, RestoreServer] = field(default_factory=dict)
+    restores: Mapping[Environment, RestoreServer | RestoreCluster] = field(default_factory=dict)
 
     @property
     def secrets(self) -> Mapping[str, Secret]:
@@ -236,7 +251,8 @@ class PostgresConnections:
             found[f"{place}.password"] = database.password
             found[f"{place}.reader.password"] = database.reader.password if database.reader is not None else None
         for env, server in self.restores.items():
-            found[f"integrations.postgres.restores.{env}.server.password"] = server.password
+            if isinstance(server, RestoreServer):
+                found[f"integrations.postgres.restores.{env}.server.password"] = server.password
         if self.backups is not None:
             place = "integrations.postgres.backups"
             found[f"{place}.identity"] = self.backups.identity

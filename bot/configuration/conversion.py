@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.configuration import connections as inside
 from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
-from bot.configuration.postgres_schema import BackupsSection, DatabaseSection, RestoreServerSection
+from bot.configuration.postgres_schema import BackupsSection, DatabaseSection, RestoreServerSection, RestoresSection
 from bot.configuration.secret_schema import SecretReference
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion
@@ -257,7 +257,24 @@ class Connecting:
             },
             programs=tuple(self._folder / Path(path).expanduser() for path in section.programs),
             backups=None if section.backups is None else self._backups(section.backups, data_dir),
-            restores={env: self._restore_server(env, each.server) for env, each in section.restores.items()},
+            restores={env: self._restores(env, each) for env, each in section.restores.items()},
+        )
+
+    def _restores(self, env: Environment, section: RestoresSection) -> inside.RestoreServer | inside.RestoreCluster:
+        if section.server is not None:
+            return self._restore_server(env, section.server)
+        found = section.kubernetes
+        assert found is not None  # noqa: S101 - the form has refused it
+        return inside.RestoreCluster(
+            environment=env,
+            template=self._folder / Path(found.template).expanduser(),
+            host=found.host or f"$NAME.{self._file.environments[env].kubernetes.namespace}.svc",
+            port=found.port,
+            user=found.user,
+            database=found.database,
+            sslmode=found.sslmode,
+            sslrootcert=self._authority(found.sslrootcert),
+            ready_s=found.ready,
         )
 
     def _restore_server(self, env: Environment, section: RestoreServerSection) -> inside.RestoreServer:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from bot.configuration.secret_schema import SecretReference
 from runbook.documents.forms import Name, Section, Text, form
+from runbook.durations import Duration
 from runbook.values import Environment
 
 ENCRYPTED = ("require", "verify-ca", "verify-full")
@@ -235,8 +236,48 @@ class RestoreServerSection(Section):
         return self
 
 
+class RestoreClusterSection(Section):
+    """A server for each restore, made in the environment's namespace from a template, and removed with it. Needs `deploy/restores.yaml`."""
+
+    template: Folder = Field(
+        description="File with the manifests: one StatefulSet or Deployment, its Service and what they need; see docs/backups.md."
+    )
+    host: (
+        Annotated[
+            str,
+            form(
+                r"^[A-Za-z0-9.$-]*\$NAME[A-Za-z0-9.-]*$",
+                "the Service's name with `$NAME`, as a host",
+                "$NAME.shop.svc.cluster.local",
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None, description="The Service's address as forge and Jobs reach it; default: `$NAME.<namespace>.svc`."
+    )
+    port: PortNumber = Field(default=5432, description="The Service's port.")
+    user: RoleName = Field(default="postgres", description="The server's superuser, whose password is in the Secret.")
+    database: DatabaseName = Field(default="postgres", description="A database that the image makes.")
+    sslmode: Literal["require", "verify-ca", "verify-full"] = Field(
+        default="verify-full", description="The template's server has to speak TLS."
+    )
+    sslrootcert: Text | None = Field(default=None, description="As of `databases`.")
+    ready: Duration = Field(default=300.0, description="Until its pod is ready, at most.")
+
+
 class RestoresSection(Section):
-    server: RestoreServerSection = Field(description="Where restored databases of this environment stand.")
+    """Exactly one of both."""
+
+    server: RestoreServerSection | None = Field(default=None, description="A server that people provide.")
+    kubernetes: RestoreClusterSection | None = Field(
+        default=None, description="A server for each restore, from a template."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.server is None) == (self.kubernetes is None):
+            raise _refusal("restores", "it takes a server or a template", "Write `server` or `kubernetes`")
+        return self
 
 
 class Postgres(Section):

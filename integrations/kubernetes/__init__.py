@@ -2,10 +2,11 @@
 
 from integrations.kubernetes.cluster import KubernetesCluster
 from integrations.kubernetes.credentials import Credentials, Direct, InCluster, Kubeconfig
-from integrations.kubernetes.rights import PRODUCTION_RIGHTS, RIGHTS
+from integrations.kubernetes.rights import PRODUCTION_RIGHTS, RESTORE_RIGHTS, RIGHTS
 
 __all__ = [
     "PRODUCTION_RIGHTS",
+    "RESTORE_RIGHTS",
     "RIGHTS",
     "Credentials",
     "Direct",

@@ -94,6 +94,13 @@ class ProvidedServer:
     connection: PostgresConnection
     create_roles: bool = True
 
+    async def at(self, mark: Mark, major: int) -> ProvidedServer:
+        """It stands already, for every run."""
+        return self
+
+    def known(self, mark: Mark) -> ProvidedServer:
+        return self
+
     def where(self, database: str) -> str:
         return f"{self.connection.host}:{self.connection.port}/{database}"
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import psycopg
 import structlog
@@ -39,10 +39,26 @@ _OPTION: Final = re.compile(
 )
 
 
+class Place(Protocol):
+    """Where the restored databases of one environment stand: a server for all (`ProvidedServer`), or one for each run."""
+
+    async def at(self, mark: Mark, major: int) -> ProvidedServer:
+        """The run's server, which takes connections; made where it isn't there."""
+
+    def known(self, mark: Mark) -> ProvidedServer:
+        """How it is reached, without asking."""
+
+    async def drop(self, mark: Mark) -> None:
+        """Everything of the run, and nothing else."""
+
+    async def standing(self, installation: str) -> tuple[str, ...]:
+        """Names of what this forge has made there."""
+
+
 class ProvidedRestores:
     """Fulfils `runbook.database_ports.RestoreHost`: for orders without a target, and where no server is configured for it, as `local` does.
 
-    servers: by the order's target, asked anew for each call, since passwords are rotated. installation: which forge this is, as text that
+    places: by the order's target, asked anew for each call, since passwords are rotated. installation: which forge this is, as text that
     no other has: it drops nothing of theirs.
     """
 
@@ -50,12 +66,12 @@ class ProvidedRestores:
         self,
         local: LocalRestores,
         programs: ProgramFinder,
-        servers: Mapping[Environment, Callable[[], ProvidedServer]],
+        places: Mapping[Environment, Callable[[], Place]],
         installation: Callable[[], str],
     ) -> None:
         self._local = local
         self._programs = programs
-        self._servers = servers
+        self._places = places
         self._installation = installation
 
     async def fetch(self, order: RestoreOrder, tell: Tell) -> None:
@@ -63,12 +79,13 @@ class ProvidedRestores:
 
     async def provision(self, order: RestoreOrder) -> Instance:
         """Nothing is made at the server yet. Raises Permanent("postgres.wrong_major"), ("postgres.right") and ("postgres.taken") as well."""
-        server = self._server(order.target)
-        if server is None:
+        place = self._place(order.target)
+        if place is None:
             return await self._local.provision(order)
         mark = self._mark(order.name)
         major = order.manifest.major
-        await self._programs.exactly("pg_restore", major, tls=server.connection.encrypted)
+        await self._programs.exactly("pg_restore", major, tls=place.known(mark).connection.encrypted)
+        server = await place.at(mark, major)
         await server.fit(major)
         database = mark.database(order.manifest.database)
         await server.free(database, mark)
@@ -81,13 +98,12 @@ class ProvidedRestores:
 
     async def restore(self, order: RestoreOrder, instance: Instance, tell: Tell) -> datetime | None:
         """With owners and grants. Raises Permanent("postgres.restore") with pg_restore's own words."""
-        server = self._server(order.target)
-        if server is None:
+        place = self._place(order.target)
+        if place is None:
             return await self._local.restore(order, instance, tell)
         dump, reached = await self._local.archive(order, tell)
-        filling = _Filling(
-            server, self._programs, Path(instance.service_file), self._mark(order.name), instance.database
-        )
+        mark, file = self._mark(order.name), Path(instance.service_file)
+        filling = _Filling(place.known(mark), self._programs, file, mark, instance.database)
         await filling.fill(dump, order.manifest.major, tell)
         return reached
 
@@ -100,29 +116,30 @@ class ProvidedRestores:
         return facts
 
     async def admit(self, name: str, target: Environment) -> None:
-        server = self._server(target)
-        if server is not None:
-            await server.admit(self._mark(name))
+        place = self._place(target)
+        if place is not None:
+            mark = self._mark(name)
+            await place.known(mark).admit(mark)
 
     async def drop(self, name: str, target: Environment | None = None) -> None:
         """At the server what carries the run's mark, and nothing else."""
-        server = self._server(target)
-        if server is not None:
-            await server.drop(self._mark(name))
+        place = self._place(target)
+        if place is not None:
+            await place.drop(self._mark(name))
         await self._local.drop(name)
 
     async def standing(self) -> tuple[str, ...]:
         """A server that doesn't answer is told in the log: what is left on this machine is known all the same."""
         names = set(await self._local.standing())
-        for environment, server in self._servers.items():
+        for environment, place in self._places.items():
             try:
-                names |= set(await server().standing(self._installation()))
+                names |= set(await place().standing(self._installation()))
             except ForgeError as error:
                 log.warning("restores.server_not_looked_at", environment=environment, code=error.code, why=error.cause)
         return tuple(sorted(names))
 
-    def _server(self, target: Environment | None) -> ProvidedServer | None:
-        found = self._servers.get(target) if target is not None else None
+    def _place(self, target: Environment | None) -> Place | None:
+        found = self._places.get(target) if target is not None else None
         return found() if found is not None else None
 
     def _mark(self, name: str) -> Mark:

@@ -18,12 +18,13 @@ from pyrage import x25519
 from bot.checks.backups import check_destination, check_keys, check_scratch, judge_destination
 from bot.checks.databases import check_database, judge_slot
 from bot.checks.findings import Check, Finding, State, carry_out
-from bot.checks.restore_servers import check_restore_server
+from bot.checks.restore_servers import check_restore_server, check_template
 from bot.configuration.connections import (
     BackupsConnection,
     DatabaseConnection,
     DatabaseReader,
     PostgresConnections,
+    RestoreCluster,
     RestoreServer,
     Secret,
 )
@@ -125,6 +126,15 @@ async def test_a_server_for_restores_is_looked_at(
         if each.state is State.FAIL and "shop runs" in each.text
     ]
     assert "Provide a server of PostgreSQL" in wrong.remedy
+
+
+async def test_a_template_of_servers_for_restores_is_looked_at(tmp_path: Path) -> None:
+    template = Path(__file__).parents[2] / "examples" / "restore-server.yaml"
+    words = ("$NAME.shop.svc", 5432, "postgres", "postgres", "verify-full", None, 300.0)
+    [good] = await findings(lambda: check_template(RestoreCluster(Environment.PROD, template, *words)))
+    assert (good.state, good.check) == (State.OK, "prod.restores")
+    [away] = await findings(lambda: check_template(RestoreCluster(Environment.PROD, tmp_path / "none.yaml", *words)))
+    assert (away.state, "can't be read" in away.text) == (State.FAIL, True)
 
 
 async def test_a_database_that_is_set_up_well_has_nothing_to_say(tls_server: LocalPostgres, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyrage import x25519
 
+from bot.configuration.connections import RestoreCluster, RestoreServer
 from bot.configuration.loading import Configuration, load
 from runbook.backups import RestoreChecks
 from runbook.documents.problems import ConfigurationError, Problem
@@ -78,6 +79,7 @@ def test_a_server_for_restores_is_taken_over_with_the_defaults(tmp_path: Path) -
     restores = "restores: {prod: {server: {host: r.example, user: restorer, password: {env: RESTORER}}}}"
     configuration = loaded(tmp_path, DATABASES, BACKUPS, restores)
     server = configuration.connections.postgres.restores[Environment.PROD]
+    assert isinstance(server, RestoreServer)
     assert (server.where, server.database, server.user, server.sslmode) == (
         "r.example:5432",
         "postgres",
@@ -86,6 +88,20 @@ def test_a_server_for_restores_is_taken_over_with_the_defaults(tmp_path: Path) -
     )
     assert (server.create_roles, server.sslrootcert) == (True, None)
     assert "integrations.postgres.restores.prod.server.password" in configuration.connections.secrets
+
+
+def test_a_template_for_restores_is_taken_over_with_the_defaults(tmp_path: Path) -> None:
+    restores = "restores: {prod: {kubernetes: {template: t.yaml}}}"
+    found = loaded(tmp_path, DATABASES, BACKUPS, restores).connections.postgres.restores[Environment.PROD]
+    assert isinstance(found, RestoreCluster)
+    assert (found.template, found.user, found.sslmode, found.ready_s) == (
+        tmp_path / "t.yaml",
+        "postgres",
+        "verify-full",
+        300,
+    )
+    assert found.host.startswith("$NAME.")
+    assert found.host.endswith(".svc")
 
 
 def test_the_example_backs_production_up_with_its_wal(tmp_path: Path) -> None:
@@ -143,6 +159,10 @@ def test_what_only_looks_like_this_machine_is_not(tmp_path: Path, host: str) -> 
         (database(SHOP + ", port: 70000"), "databases.prod.shop.port", "", ""),
         ("restores: {dev: {server: {host: r.example, user: restorer}}}", "restores.dev", "dev is not configured", "staging"),
         ("restores: {prod: {server: {host: r.example, user: restorer, sslmode: prefer}}}", "restores.prod.server", "in the clear", "verify-full"),
+        ("restores: {prod: {}}", "restores.prod", "a server or a template", "kubernetes"),
+        ("restores: {prod: {server: {host: r, user: r}, kubernetes: {template: t.yaml}}}", "restores.prod", "a server or a template", "kubernetes"),
+        ("restores: {prod: {kubernetes: {template: t.yaml, host: restored.shop}}}", "restores.prod.kubernetes.host", "$NAME", "$NAME.shop"),
+        ("restores: {prod: {kubernetes: {template: t.yaml, sslmode: prefer}}}", "restores.prod.kubernetes.sslmode", "", ""),
         ("restores: {prod: {server: {host: /run/postgresql, user: restorer}}}", "restores.prod.server", "Unix socket", "remove this section"),
         ("restores: {prod: {server: {host: r, user: r, password: pw}}}", "restores.prod.server.password", "must not stand in", "{env: NAME}"),
         ("restores: {prod: {server: {host: r.example, user: restorer}}}", "restores", "nothing is backed up", "backups"),
