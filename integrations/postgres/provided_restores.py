@@ -27,10 +27,16 @@ from integrations.postgres.restoring import MISSING_ROLE, RESTORE_S, ROLES, prog
 from integrations.postgres.server_programs import run_tool
 from runbook.backups import Instance, RestoreChecks, RestoredFacts
 from runbook.database_ports import RestoreOrder, Tell
-from runbook.errors import ForgeError, Permanent
+from runbook.errors import ForgeError, Permanent, Temporary
 from runbook.values import Environment
 
 log = structlog.get_logger("forge")
+
+_LOST: Final = re.compile(
+    "server closed the connection unexpectedly|connection to server .* failed|could not receive data from server|SSL SYSCALL error"
+    "|terminating connection"
+)
+"""What libpq says of a connection that broke, in PostgreSQL's own words: a repeat may find the server again."""
 
 _HEAD_BYTES: Final = 256 * 1024
 _CREATE: Final = re.compile(r"^CREATE DATABASE .+? WITH TEMPLATE = template0 ([^;]*);$", re.MULTILINE)
@@ -197,6 +203,8 @@ class _Filling:
         try:
             await run_tool(arguments, timeout_s=RESTORE_S, environment=self._environment())
         except Permanent as error:
+            if _LOST.search(error.cause):
+                raise Temporary(SYSTEM, "unreachable", f"the server for restores went away: {error.cause}") from None
             raise refused(error) from None
 
     async def _options(self, program: str, dump: Path) -> Mapping[str, sql.Composable]:

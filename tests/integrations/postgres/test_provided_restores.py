@@ -18,7 +18,7 @@ from integrations.postgres.provided import Mark, ProvidedServer
 from integrations.postgres.provided_restores import ProvidedRestores
 from runbook.backups import Instance, Manifest, RestoreChecks
 from runbook.database_ports import RestoreOrder
-from runbook.errors import ForgeError
+from runbook.errors import ForgeError, Temporary
 from runbook.values import Environment
 from sandbox.postgres import USER, LocalPostgres
 from tests.integrations.postgres.physical import Site, asks, fill, picture, picture_of, server_now
@@ -169,6 +169,16 @@ async def test_a_restore_that_dies_in_the_middle_is_repeated(site: Site, provide
     assert children("pg_restore", str(site.folder)) == []
     await host.restore(order, await host.provision(order), site.told.append)
     assert await picture_of(instance) == picture(site.server)
+
+
+async def test_a_server_that_goes_away_in_the_middle_is_asked_again(site: Site, provided: LocalPostgres) -> None:
+    host, order = host_at(site, by_tls(provided)), order_of(await site.logical())
+    await host.fetch(order, site.told.append)
+    restoring = asyncio.create_task(host.restore(order, await host.provision(order), site.told.append))
+    await until(lambda: bool(children("pg_restore", str(site.folder))), "pg_restore runs")
+    await asyncio.to_thread(provided.kill)
+    with pytest.raises(Temporary):
+        await restoring
 
 
 async def test_a_half_made_database_is_known_and_made_anew(site: Site, provided: LocalPostgres) -> None:
