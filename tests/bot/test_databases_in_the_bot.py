@@ -306,7 +306,7 @@ class Host:
     async def standing(self) -> tuple[str, ...]:
         return tuple(self.names)
 
-    async def drop(self, name: str) -> None:
+    async def drop(self, name: str, target: Environment | None = None) -> None:
         if name in self.fails:
             raise Permanent("postgres", "stuck", "it doesn't end")
         self.names.remove(name)
