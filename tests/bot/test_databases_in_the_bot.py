@@ -28,7 +28,7 @@ from runbook.database_ports import RestoreOrder
 from runbook.errors import ForgeError, Permanent
 from runbook.ports import NoBackups
 from runbook.values import Environment
-from sandbox.postgres import LocalPostgres
+from sandbox.postgres import USER, LocalPostgres
 from sandbox.serving import until
 from sandbox.slack import LocalSlack
 from state.checkpoints import new_private_key
@@ -169,6 +169,38 @@ async def test_a_backup_goes_through_the_ports_all_the_way_and_back(
         await host.drop("forge-drill-9")
     assert await host.standing() == ()
     assert not [path for path in place.scratch.rglob("*") if path.is_file()]
+
+
+async def test_a_restore_goes_to_the_server_that_is_configured_for_its_environment(
+    place: Place, server: LocalPostgres, store: SqlStore
+) -> None:
+    clock = SteadyClock()
+    with LocalPostgres(tcp=True) as provided:
+        place.environ["RESTORER"] = provided.password
+        address = f"{{host: 127.0.0.1, port: {provided.port}, user: {USER}, password: {{env: RESTORER}}}}"
+        scratch = f'{place.scratch}"}}\n    restores: {{staging: {{server: {address}}}}} #'
+        adapters = Adapters(place.configuration(server, scratch=scratch).connections)
+        try:
+            ports = adapters.ports(clock, LedgerMemory(store, clock), backups=LedgerBackups(store, clock))
+            assert ports.repository is not None
+            made = await ports.databases["shop", Environment.STAGING].dump(ORDER, lambda progress: None)
+            await ports.repository.publish(manifest_of(ORDER, "shop", made))
+            manifest = await ports.repository.manifest(ORDER.id)
+            assert manifest is not None
+            host = ports.restore_host
+            assert host is not None
+            order = RestoreOrder("forge-staging-9", manifest, None, Environment.STAGING)
+            await host.fetch(order, lambda progress: None)
+            instance = await host.provision(order)
+            await host.restore(order, instance, lambda progress: None)
+            facts = await host.check(instance, RestoreChecks(tables=("public.orders",)))
+            assert facts.rows == {"public.orders": 1000}
+            assert instance.where == f"127.0.0.1:{provided.port}/shop_restored_staging_9"
+            assert await host.standing() == ("forge-staging-9",)
+            await host.drop("forge-staging-9", Environment.STAGING)
+            assert await host.standing() == ()
+        finally:
+            await adapters.aclose()
 
 
 async def test_a_manifest_that_another_key_signed_is_no_backup_of_ours(
