@@ -239,6 +239,14 @@ class LocalPostgres:
         raise RuntimeError(f"PostgreSQL didn't start: {log}")
 
 
+def client_programs() -> Path:
+    """The folder with the newest `pg_dump` and `pg_restore`, for a program that runs them as its own user."""
+    spec = find_spec(_PACKAGES[NEWEST])
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"PostgreSQL {NEWEST} is not installed")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
 def _is_root() -> bool:
     return os.geteuid() == 0
 

@@ -171,7 +171,7 @@ class ProvisionInstance(_Restoring):
         if instance.major != order.manifest.major:
             reason = f"{instance.where} is PostgreSQL {instance.major}; the backup comes from {order.manifest.major}"
             return Result((Verdict.failed(self.title, "restore.wrong_major", reason, evidence),))
-        reason = f"PostgreSQL {instance.major} stands at {instance.where}"
+        reason = f"provisioned: {instance.where}"
         return Result((Verdict.passed(self.title, reason, evidence),), {INSTANCE: to_json(instance)})
 
 

@@ -31,6 +31,10 @@ def main() -> int:
         from sandbox.jobs.suites import suite
 
         return suite(image, asked.suite)
+    if asked.what == "restore":
+        from sandbox.jobs.restore import restore
+
+        return restore()
     from sandbox.jobs.load import load
 
     return load(image)
@@ -54,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     programs.add_parser("verify")
     programs.add_parser("suite").add_argument("suite", choices=("integration", "e2e", "migration", "compatibility"))
     programs.add_parser("load")
+    programs.add_parser("restore")
     return parser
 
 

@@ -12,12 +12,17 @@ from psycopg.abc import Query
 CONNECT_WITHIN_S = 5
 
 
-def connect() -> psycopg.Connection:
-    """A session outside of a transaction. Ends the program with a word where there is none to be had."""
+def connect(name: str = "") -> psycopg.Connection:
+    """A session outside of a transaction. name: of another database than the shop's own, at the same server.
+
+    Ends the program with a word where there is none to be had.
+    """
     if not os.environ.get("PGHOST"):
         give_up("PGHOST is not set: the Secret with the database's address is missing")
     try:
-        return psycopg.connect("", autocommit=True, connect_timeout=CONNECT_WITHIN_S, application_name="shop-job")
+        return psycopg.connect(
+            "", autocommit=True, connect_timeout=CONNECT_WITHIN_S, application_name="shop-job", dbname=name or None
+        )
     except psycopg.OperationalError as failed:
         give_up(f"can't connect to the database: {failed}")
 

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from sandbox.routes import RouteRule
 from sandbox.serving import Stand
+from sandbox.shop.ordering import OrderLost
 from sandbox.shop.pods import ShopPod
 from sandbox.shop.spoiling import Spoil
 from sandbox.shop.turns import Turns
@@ -41,7 +42,6 @@ class Endpoint(Stand):
         self._shop = shop
         self._pods_turn: Counter[str] = Counter()
         self._turns: dict[RouteRule | None, Turns] = {}
-        self._orders = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [web.route("*", "/{path:(?!_control/).*}", self._serve)]
@@ -141,10 +141,13 @@ class Endpoint(Stand):
         self._shop.ask_dependency(pod, "payment")
         if spoil.order_fails or pod.owes("order", spoil.order_error_ratio):
             return _error(500, "payment: connection refused")
-        self._shop.queues.of(pod).put()
-        self._orders += 1
         total = int(str(product["price"])) * quantity
-        order = {"id": f"{self.env}-{self._orders}", "product": product["id"], "quantity": quantity, "total": total}
+        try:
+            number = await self._shop.place(self.env, int(str(product["id"])), quantity, total)
+        except OrderLost as lost:
+            return _error(500, f"database: {lost}")
+        self._shop.queues.of(pod).put()
+        order = {"id": f"{self.env}-{number}", "product": product["id"], "quantity": quantity, "total": total}
         return web.json_response(order | {"status": "accepted"}, status=201)
 
 

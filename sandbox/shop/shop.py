@@ -18,6 +18,7 @@ from sandbox.serving import Stand
 from sandbox.shop.background import ATTEMPTS, OrderQueues
 from sandbox.shop.endpoint import Endpoint, is_healthy
 from sandbox.shop.measuring import Meters
+from sandbox.shop.ordering import Place, counting
 from sandbox.shop.pods import KINDS, ShopPod, UnknownPod, read_pod
 from sandbox.shop.spoiling import Spoil, Spoils
 from sandbox.shop.traffic import Traffic
@@ -42,6 +43,7 @@ class Shop(Stand):
 
     namespaces: environment -> namespace of its pods (by default the same word). exists: whether an image can be
     pulled (None: every image can). token: opens `POST /api/orders`. start_s: a container's time to start.
+    place: where accepted orders go (None: they are only counted).
     workers: workloads without HTTP; where a pod of the first one has run, the workload's pods ship all orders of the environment.
     Its own address serves `/metrics/<env>` and the controls.
     """
@@ -58,6 +60,7 @@ class Shop(Stand):
         token: str = "shop-customer",  # noqa: S107 - a made-up customer's token of the sandbox
         exists: Callable[[str], bool] | None = None,
         start_s: float = 0.2,
+        place: Place | None = None,
     ) -> None:
         super().__init__()
         self.service = service
@@ -66,6 +69,7 @@ class Shop(Stand):
         self.token = token
         self.track_label = track_label
         self.start_s = start_s
+        self.place = place or counting()
         self.exists = exists
         self.spoils = Spoils()
         self.meters = {env: Meters(service) for env in environments}

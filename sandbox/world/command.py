@@ -20,6 +20,8 @@ from sandbox.world.tempo import RUNBOOK, short
 from sandbox.world.world import World
 
 DEFAULT_PORT = 8065
+WAL_SWITCH = "20s"
+"""So young may a moment be to which a database is restored; each switch is a MiB in the archive."""
 TROUBLES = (ProgramMissing, ProcessFailed, DatabaseFailed, BotEnded, TimeoutError, OSError)
 
 
@@ -38,7 +40,7 @@ def _command(product: Product) -> click.Command:
     @click.option("--no-bot", is_flag=True, help="Leave the bot to you, or to the button on the page.")
     def sandbox(port: int, runbook_durations: bool, data_dir: Path | None, no_bot: bool) -> int:
         """Start a Slack, a cluster, GitHub, a registry, Prometheus, a PostgreSQL and a shop on this machine, and the bot among them."""
-        tempo = RUNBOOK if runbook_durations else short()
+        tempo = RUNBOOK if runbook_durations else short(wal_switch=WAL_SWITCH)
         try:
             return asyncio.run(_run(World(product, tempo=tempo, folder=data_dir, port=port, with_bot=not no_bot)))
         except TROUBLES as trouble:
@@ -90,6 +92,7 @@ Try in #releases:
   1. As Ada (release engineer): /forge deploy staging v1.4.0-rc.2 – then click Approve as Sam, and the go as Pia and as Sam.
   2. Spoil v1.4.0-rc.3 at the right (its answers, a Job, a metric, its scan), deploy it, and watch staging go back by itself.
   3. Deploy v1.4.0-rc.7, which nobody signed, or v1.4.0-rc.10, whose SQL isn't what it says. Or kill the bot in the middle of it all.
+  4. As Dora (database owner): /forge backup run staging --kind base. Drop the orders at the right, /forge restore staging, sign off as Dan.
 
 In a terminal:  FORGE_DATA_DIR={world.folder} FORGE_CONFIG={world.config_path} forge status
 The cluster:    kubectl --kubeconfig {world.folder / "kubeconfig"} -n staging get pods,jobs

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.prometheus.process import ProcessFailed
+from sandbox.world.backups import Backups
 from sandbox.world.bot_process import BotEnded
 from sandbox.world.production import DATABASE_STATES, GATEWAY_STATES
 from sandbox.world.releases import CONCLUSIONS
@@ -35,6 +37,8 @@ class Controls:
             "gateway": self._set_gateway,
             "database": self._set_database,
             "shrink": self._shrink,
+            "drop": self._drop_orders,
+            "count": self._count_orders,
             "ci": self._set_ci,
             "move": self._move_tag,
             "prometheus": self._set_prometheus,
@@ -71,8 +75,16 @@ class Controls:
         crashed = f"The bot has ended ({_ending(bot.exit_code)}): restart it at the right, and see what it still knows."
         self._world.slack.set_notice(crashed if bot.crashed else tempo.notice)
         production = [self._production()] if PRODUCTION in self._world.environments else []
+        databases = [self._databases(self._world.backups)] if self._world.backups is not None else []
         self._world.slack.set_panel(
-            [self._bot(), self._versions(), *production, self._dependencies(), self._continuous_integration()]
+            [
+                self._bot(),
+                self._versions(),
+                *production,
+                *databases,
+                self._dependencies(),
+                self._continuous_integration(),
+            ]
         )
 
     def _bot(self) -> Json:
@@ -134,6 +146,20 @@ class Controls:
         )
         return {"title": "Production", "help": words, "controls": versions + others}
 
+    def _databases(self, backups: Backups) -> Json:
+        controls = []
+        for env in backups.environments:
+            controls += [
+                {"id": f"drop {env}", "kind": "button", "label": f"Drop the orders of {env}", "danger": True},
+                {"id": f"count {env}", "kind": "button", "label": f"Count the orders of {env}"},
+            ]
+        words = (
+            "Every order is a row. As Dora /forge backup run staging, then --kind base, and /forge backup drill staging; "
+            "/forge backup list staging says to which moments it can be restored. Drop the orders, /forge restore staging to the "
+            "moment before, and Dan signs off: a Job leads the shop to what was restored."
+        )
+        return {"title": "Databases", "help": words, "controls": controls}
+
     def _dependencies(self) -> Json:
         world = self._world
         controls = [
@@ -192,6 +218,19 @@ class Controls:
         if left == 1:
             return f"The autoscaler has shrunk {workload} to 1 pod"
         return f"The autoscaler leaves {workload} {left} pods: its minReplicas says so"
+
+    async def _drop_orders(self, env: str, _: Any) -> str:
+        """As somebody does who took it for the database on their own laptop."""
+        count = await asyncio.to_thread(self._world.database.orders, env)
+        if count is None:
+            return f"{env} has no table of orders any more"
+        await asyncio.to_thread(self._world.database.execute, env, "DROP TABLE orders")
+        return f"The table of {count} orders in {env} is dropped, at {datetime.now(UTC):%H:%M:%S} UTC"
+
+    async def _count_orders(self, env: str, _: Any) -> str:
+        count = await asyncio.to_thread(self._world.database.orders, env)
+        when = f"at {datetime.now(UTC):%H:%M:%S} UTC"
+        return f"{env} has no table of orders" if count is None else f"{env} has {count} orders, {when}"
 
     async def _set_ci(self, version: str, state: Any) -> str:
         if state not in CONCLUSIONS:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pyrage import x25519
 
 from sandbox.signing import SshSigner
 
@@ -33,7 +34,7 @@ def signer(principal: str, pem: str) -> SshSigner:
 class Kept:
     """Stored in `sandbox.json`, readable by its owner alone. manifests: Deployments and HTTPRoutes as they were asked for last.
 
-    migrations: environment -> names of the migrations that its database has had.
+    migrations: environment -> names of the migrations that its database has had. backup_identity: an age private key.
     """
 
     began: str
@@ -44,6 +45,7 @@ class Kept:
     manifests: list[dict[str, Any]] = field(default_factory=list)
     migrations: dict[str, list[str]] = field(default_factory=dict)
     ci_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    backup_identity: str = field(default_factory=lambda: str(x25519.Identity.generate()))
 
     @property
     def began_at(self) -> datetime:

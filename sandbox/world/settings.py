@@ -33,12 +33,13 @@ def forge_yaml(
     signer: SshSigner,
     environments: tuple[str, ...],
     folder: Path,
+    restores: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """registry: `host:port`. folder: where the checkpoints of the audit log go."""
+    """registry: `host:port`. folder: where the checkpoints of the audit log go. restores: what the service says of them."""
     return {
         "slack": {"channel": staff.RELEASES, "team": team},
         "roles": {role: list(members) for role, members in staff.ROLES.items()},
-        "services": {"shop": _service(shop, registry, environments, tempo) | _validation(tempo)},
+        "services": {"shop": _service(shop, registry, environments, tempo) | _validation(tempo) | dict(restores)},
         "environments": {env: {"kubernetes": {"context": env, "namespace": env}} for env in environments},
         "integrations": {
             "kubernetes": {"kubeconfig": "kubeconfig"},

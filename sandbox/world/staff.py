@@ -11,6 +11,7 @@ ADA: Final = "U0ADA"
 SAM: Final = "U0SAM"
 PIA: Final = "U0PIA"
 DORA: Final = "U0DORA"
+DAN: Final = "U0DAN"
 SEC: Final = "U0SEC"
 OLLY: Final = "U0OLLY"
 GUS: Final = "U0GUS"
@@ -24,6 +25,7 @@ PEOPLE = (
     (SAM, "sam", "Sam Sorel", "Service Owner"),
     (PIA, "pia", "Pia Paulsen", "Product"),
     (DORA, "dora", "Dora Dahl", "Database Owner"),
+    (DAN, "dan", "Dan Dorn", "Database Owner"),
     (SEC, "sec", "Sec Seidel", "Security Owner"),
     (OLLY, "olly", "Olly Olsen", "Operations, on call"),
 )
@@ -33,7 +35,7 @@ ROLES: Mapping[str, list[str]] = {
     "product": [PIA],
     "operations": [OLLY],
     "on_call": [ON_CALL],
-    "database_owner": [DORA],
+    "database_owner": [DORA, DAN],
     "security_owner": [SEC],
 }
 

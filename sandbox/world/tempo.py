@@ -27,7 +27,8 @@ class Tempo:
     time_scale: real seconds per second of the cluster's own. traffic_per_s, production_per_s: customers' requests in staging and in prod.
     load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
     things, fewer. beside: windows of the rules that production reads besides: fast, short, long. database: whether the shop is said to have
-    one, without a backup of which nobody may release it.
+    one, without a backup of which nobody may release it. backups: whether it can be backed up and restored; the shop's orders are then
+    written into it, too.
     """
 
     window: str
@@ -42,6 +43,7 @@ class Tempo:
     validates: Sequence[str] = EVERYTHING
     beside: tuple[str, str, str] = ("30s", "5m", "1h")
     database: bool = True
+    backups: bool = False
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -49,12 +51,13 @@ def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
     validates: Sequence[str] = EVERYTHING, production_per_s: float = 40.0, phase: str = "8s", watch: str = "12s",
     phase_max: str = "60s", database: bool = True, triggers: Mapping[str, Any] = NO_TRIGGERS,
-    weights: Sequence[int] = WEIGHTS,
+    weights: Sequence[int] = WEIGHTS, wal_switch: str = "",
 ) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded.
 
     production_per_s: customers' requests in prod; who looks at staging alone may spare them. phase, watch: of production's roll-out.
     phase_max: how long a phase waits for its sample. weights: of its phases, in percent.
+    wal_switch: with backups of the databases, whose WAL is archived at least so often while something is written.
     triggers: what `policy.prod.triggers` says beside the sandbox's own.
     """
     has = {"suites": set(SUITES) <= set(validates), "performance": "load" in validates}
@@ -71,7 +74,9 @@ def short(
         validates=validates,
         beside=BESIDE,
         database=database,
+        backups=bool(wal_switch),
         policy={
+            "backups": {"full": "", "base": "", "drill": "", "wal_switch": wal_switch or "5m", "sign_off": "1h"},
             "staging": {
                 "observation": observation,
                 "min_requests": 60,
@@ -135,5 +140,6 @@ RUNBOOK = Tempo(
     load_for="5m",
     suite_timeout="10m",
     start_within="2m",
+    backups=True,
 )
 """The runbook's own durations: an observation takes half an hour."""

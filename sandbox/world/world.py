@@ -26,9 +26,11 @@ from sandbox.registry import LocalRegistry
 from sandbox.shop import Shop, Traffic
 from sandbox.slack import LocalSlack
 from sandbox.world import kept, settings, staff, workloads
+from sandbox.world.backups import Backups
 from sandbox.world.bot_process import BotEnded, BotProcess
 from sandbox.world.ci import Ci
 from sandbox.world.database import ShopDatabase, secret
+from sandbox.world.orders import OrderBook
 from sandbox.world.product import Product
 from sandbox.world.production import Production
 from sandbox.world.releases import Releases
@@ -72,7 +74,9 @@ class World:
         self.slack = LocalSlack()
         self.github = LocalGitHub()
         self.registry = LocalRegistry()
-        self.shop = Shop(environments=self.environments, workers=self._workers, exists=self.registry.has)
+        self._make_database()
+        place = self.orders.place if self.orders is not None else None
+        self.shop = Shop(environments=self.environments, workers=self._workers, exists=self.registry.has, place=place)
         self.cluster = LocalKubernetes(
             runtime=self.shop.runtime,
             time_scale=self.tempo.time_scale,
@@ -85,7 +89,6 @@ class World:
         )
         images = self.folder / "images"
         self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger, images)
-        self.database = ShopDatabase(self.environments, self.kept.migrations)
         self.ci = Ci(lambda: self.bot.address(), self.kept.ci_token)
         self.prometheus_state = "up"
         self.kubernetes_state = "fine"
@@ -97,6 +100,14 @@ class World:
         self.bot = BotProcess(
             self.product.serve, self.bot_environment(), self.folder / "bot.log", lambda: self._bot_changed()
         )
+
+    def _make_database(self) -> None:
+        """backups, orders: None where the databases are not backed up."""
+        backed_up = self.tempo.backups
+        self.database = ShopDatabase(self.environments, self.kept.migrations, backed_up=backed_up)
+        known = self.kept.backup_identity
+        self.backups = Backups(self.folder, known, self.environments) if backed_up else None
+        self.orders = OrderBook(self.database.url) if backed_up else None
 
     # --- life
 
@@ -131,6 +142,8 @@ class World:
             await self._keep_migrations()
             self.kept.save(self.folder)
         await self._open.aclose()
+        if self.backups is not None:
+            await asyncio.to_thread(self.backups.close)
         if self._own_folder is not None:
             self._own_folder.cleanup()
 
@@ -156,6 +169,8 @@ class World:
 
     async def _stop_database(self, starting: asyncio.Task[None]) -> None:
         """A thread can't be cancelled: a start that is under way is awaited."""
+        if self.orders is not None:
+            await self.orders.close()
         await asyncio.gather(starting, return_exceptions=True)
         await asyncio.to_thread(self.database.stop)
 
@@ -240,8 +255,10 @@ class World:
 
     def bot_environment(self) -> dict[str, str]:
         """Tokens and places as the bot's environment has them; addresses are in its forge.yaml."""
+        backups = self.backups.environment(self.database) if self.backups is not None else {}
         return settings.own_environment(
             {
+                **backups,
                 "FORGE_CONFIG": str(self.config_path),
                 "FORGE_DATA_DIR": str(self.folder),
                 "FORGE_AUDIT_KEY": self.kept.audit_key,
@@ -257,10 +274,13 @@ class World:
         values = settings.forge_yaml(
             self.shop, self.tempo, team=self.slack.workspace.team_id, registry=self.registry.host, signer=self.signer,
             environments=self.environments, folder=self.folder,
+            restores=self.backups.service() if self.backups is not None else {},
         )  # fmt: skip
         values["slack"]["api_url"] = self.slack.api_url
         values["integrations"]["prometheus"] = {"url": self.prometheus_front.url}
         values["integrations"]["github"] = {"api_url": self.github.url}
+        if self.backups is not None:
+            values["integrations"]["postgres"] = self.backups.integration(self.database)
         if self.tempo.notice:
             values["notice"] = self.tempo.notice
         (self.folder / "checkpoints").mkdir(exist_ok=True)
