@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pyrage import x25519
+from pyrage import x25519  # type: ignore[import-untyped]
 
 from sandbox.world.database import BACKUP_USER, SECRET, ShopDatabase
 

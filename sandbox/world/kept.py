@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pyrage import x25519
+from pyrage import x25519  # type: ignore[import-untyped]
 
 from sandbox.signing import SshSigner
 

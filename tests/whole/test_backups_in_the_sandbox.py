@@ -13,13 +13,13 @@ import pytest_asyncio
 
 from sandbox.serving import until
 from sandbox.world import Controls, short
-from sandbox.world.staff import DAN, DORA
-from tests.whole.releasing import began
+from sandbox.world.staff import ADA, DAN, DORA
+from tests.whole.releasing import FINAL, PROD, began, end_incidents, prove
 from tests.whole.stage import Stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-STAGING, PROD = "staging", "prod"
+STAGING = "staging"
 PLACED = "SELECT count(*), coalesce(sum(total), 0) FROM orders WHERE placed_at <= %s"
 
 
@@ -119,3 +119,29 @@ async def test_a_dropped_table_of_staging_is_back_after_a_restore_to_the_moment_
     assert any(name.startswith(f"{STAGING}_before_") for name in names), names
     assert f"{STAGING}_restored" not in names
     await done(stage, f"backup run {STAGING}")
+
+
+async def test_production_takes_two_database_owners_and_its_gate_passes_on_a_backup_and_a_drill(stage: Stage) -> None:
+    await done(stage, f"backup run {PROD} --kind base")
+    moment = await settled(stage, PROD)
+    whole = await rows(stage, PROD, PLACED, moment)
+    await asyncio.to_thread(stage.world.database.execute, PROD, "DELETE FROM orders")
+    run = await restored(stage, PROD, moment)
+    await stage.approve(DAN, run, title="Restore the database")
+    await sign_off(stage, DAN, run)
+    assert await rows(stage, PROD, PLACED, moment) == whole
+    stage.world.traffic[PROD].requests_per_s = 40
+
+    await done(stage, f"backup run {PROD}")
+    await drilled(stage, PROD)
+    await prove(stage)
+    await end_incidents(stage)  # the restore declared one, which holds releases up
+    run = await began(stage, f"promote {FINAL} {PROD}")
+    await stage.until(
+        lambda: " – waiting" in stage.state(run) or " – held" in stage.state(run), "it waits", within_s=60
+    )
+    gate = stage.verdicts(run)
+    assert stage.asks(run, "Ship to production"), "\n".join(gate.values())
+    assert gate["backup"].startswith(":white_check_mark:"), gate
+    await stage.command(ADA, f"cancel {run}")
+    await stage.until_ended(run)

@@ -1,0 +1,105 @@
+"""Backups as people see them in Chromium: one is made, the orders are dropped, a moment before is restored, signed off, and they are back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from sandbox.serving import until
+from sandbox.world import Controls, short
+from tests.page.browser import act_as, control, type_command
+from tests.whole.stage import Stage
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+LONG_MS = 60_000
+ENV = "staging"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_stage() -> AsyncIterator[Stage]:
+    tempo = short(observation="5s", guards_for="2s", validates=(), wal_switch="2s")
+    async with Stage(tempo=tempo) as stage:
+        controls = Controls(stage.world)
+        controls.install()
+        yield stage
+        await controls.close()
+
+
+async def test_dropped_orders_are_back_after_a_backup_a_restore_and_a_sign_off_on_the_page(
+    stage: Stage, page: Page
+) -> None:
+    messages, toast = page.locator("#messages"), page.locator(".toast").last
+    await act_as(page, "Dora Dahl")
+    await type_command(page, f"/forge backup run {ENV} --kind base")
+    await stage.until_ended(await _newest(stage, 1))
+    await expect(messages).to_contain_text("base backup on staging", timeout=LONG_MS)
+
+    orders = await _orders(stage)
+    await stage.until_true(lambda: _more_than(stage, orders + 20), "customers order")
+    await control(page, f"count {ENV}").click()
+    await expect(toast).to_contain_text("staging has")
+    moment = await _over(datetime.now(UTC))
+    await control(page, f"drop {ENV}").click()
+    await expect(toast).to_contain_text("is dropped")
+    await control(page, f"count {ENV}").click()
+    await expect(toast).to_contain_text("staging has no table of orders")
+
+    await until(lambda: _restore_begins(stage, page, moment), 90, "the restore begins", every_s=1.0)
+    run = await _newest(stage, 2)
+    await act_as(page, "Dan Dorn")
+    await messages.locator("[data-action=signoff]").last.click(timeout=LONG_MS)
+    dialog = page.get_by_role("dialog")
+    if await dialog.count():
+        await dialog.get_by_role("button").last.click()
+    assert " – completed" in await stage.until_ended(run), stage.headline(run)
+    await control(page, f"count {ENV}").click()
+    await expect(toast).to_contain_text("orders, at")
+    assert await _orders(stage) > orders + 20
+
+
+async def _newest(stage: Stage, count: int) -> str:
+    await stage.until(lambda: len(stage.actors.runs()) >= count, f"run {count} begins")
+    return stage.actors.runs()[-1]
+
+
+async def _restore_begins(stage: Stage, page: Page, moment: datetime) -> bool:
+    """Through the modal; False where that moment is not archived yet."""
+    answers = page.locator(".message.ephemeral")
+    told, before = await answers.count(), len(stage.actors.runs())
+    await type_command(page, f"/forge restore {ENV}")
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Or recover to this moment").fill(f"{moment:%Y-%m-%dT%H:%M:%S}")
+    await dialog.get_by_label("Reason").fill("the orders are gone")
+    await dialog.get_by_role("button", name="Restore").click()
+    await expect(dialog).to_have_count(0)
+
+    async def is_answered() -> bool:
+        return len(stage.actors.runs()) > before or await answers.count() > told
+
+    await until(is_answered, 30, "an answer to the modal")
+    return len(stage.actors.runs()) > before
+
+
+async def _over(moment: datetime) -> datetime:
+    """The next whole second, when it is over."""
+    end = int(moment.timestamp()) + 1
+
+    async def is_over() -> bool:
+        return datetime.now(UTC).timestamp() > end + 0.5
+
+    await until(is_over, 10, "the next whole second")
+    return datetime.fromtimestamp(end, UTC)
+
+
+async def _orders(stage: Stage) -> int:
+    return await asyncio.to_thread(stage.world.database.orders, ENV) or 0
+
+
+async def _more_than(stage: Stage, count: int) -> bool:
+    return await _orders(stage) > count
