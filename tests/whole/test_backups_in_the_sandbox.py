@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -69,9 +69,9 @@ async def settled(stage: Stage, env: str) -> datetime:
 
     async def is_quiet() -> bool:
         nonlocal last
-        [(newest,)] = await rows(stage, env, "SELECT max(placed_at) FROM orders")
+        newest: datetime = (await rows(stage, env, "SELECT max(placed_at) FROM orders"))[0][0]
         last = max(last, newest)
-        return (datetime.now(UTC) - last).total_seconds() > 2.5
+        return datetime.now(UTC) - last > timedelta(seconds=2.5)
 
     await until(is_quiet, 20, "no more orders come", every_s=0.2)
     return datetime.fromtimestamp(int(last.timestamp()) + 1, UTC)

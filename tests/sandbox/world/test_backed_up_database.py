@@ -112,10 +112,9 @@ def test_whoever_makes_backups_reads_everything_also_in_a_database_that_is_made_
     with psycopg.connect(database.url("postgres"), autocommit=True) as session:
         session.execute("DROP DATABASE IF EXISTS later")
         session.execute("CREATE DATABASE later")
-    who = {"user": BACKUP_USER, "password": database.backup_password}
-    with psycopg.connect(database.url("later"), **who) as session:
+    with psycopg.connect(database.url("later"), user=BACKUP_USER, password=database.backup_password) as session:
         session.execute("SELECT pg_switch_wal()")
-    with psycopg.connect(database.url(ENV), **who) as session:
+    with psycopg.connect(database.url(ENV), user=BACKUP_USER, password=database.backup_password) as session:
         assert session.execute("SELECT count(*) FROM orders").fetchone() == (300,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             session.execute("DELETE FROM orders")
