@@ -100,17 +100,20 @@ def recovery_window(
 
     bases: records of any kind and state; only restorable base backups count. seen_at: when the receiver last saw that nothing was written
     after the newest archived segment. A gap moves the beginning to the first base backup behind it; where there is none yet, the window is
-    the newest one before the gap and ends there, with the missing segment's name.
+    the newest one before the gap and ends there, with the missing segment's name. Of a server that was replaced the WAL ends without one:
+    as soon as there is a window of the server that took its place, that counts alone.
     """
     by_system = _by_system(segments)
     windows = [
-        window
+        (base.system_identifier, window)
         for base in sorted(bases, key=lambda record: (record.finished_at or record.started_at, record.id))
         if base.kind is BackupKind.BASE and base.restorable
         if (window := base_window(base, by_system.get(base.system_identifier, ()), seen_at)) is not None
     ]
-    unbroken = next((window for window in windows if not window.gap), None)
-    return unbroken or (windows[-1] if windows else None)
+    if not windows:
+        return None
+    current, newest = windows[-1]
+    return next((window for system, window in windows if system == current and not window.gap), newest)
 
 
 def base_window(

@@ -96,6 +96,16 @@ def test_the_oldest_base_backup_with_unbroken_wal_begins_the_window() -> None:
     assert (window.base, window.until) == ("shop-prod-base-5", NOON + 11 * MINUTE)
 
 
+def test_of_a_server_that_was_replaced_nothing_counts_once_its_successor_has_a_window() -> None:
+    old, new = [segment(n) for n in range(5, 9)], [segment(n, system_identifier="2") for n in range(3, 12)]
+    replaced = recovery_window([base(5)], [*old, *new])
+    assert replaced is not None
+    assert (replaced.base, replaced.until) == ("shop-prod-base-5", NOON + 8 * MINUTE)
+    window = recovery_window([base(5), base(9, system_identifier="2")], [*old, *new], seen_at=NOON + 60 * MINUTE)
+    assert window is not None
+    assert (window.base, window.until) == ("shop-prod-base-9", NOON + 60 * MINUTE)
+
+
 def test_an_idle_database_has_no_gap_and_counts_until_it_was_last_seen_idle() -> None:
     seen = NOON + timedelta(hours=9)
     window = recovery_window([base(5)], [segment(5)], seen_at=seen)
