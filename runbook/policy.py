@@ -92,6 +92,37 @@ class HealthPolicy:
 
 
 @dataclass(frozen=True)
+class DevPolicy:
+    """Runbook: Development Deployment and its gate.
+
+    auto_deploy: what is green on the branch is deployed by itself. settle_s: so long after a push is waited for the next one. poll_s: the
+    branch is asked so often even if nobody tells of anything. ci_wait_s: how long a pending CI is awaited by `deploy dev`. observation_s:
+    how long logs and error rate are verified. log_patterns: regular expressions of lines that must not be in a pod's log; log_bytes: how
+    much of the end of each pod's log is read; log_lines: how many matching lines are tolerated. min_requests: fewer over the observation is NO_DATA.
+    """
+
+    auto_deploy: bool = True
+    settle_s: float = 10.0
+    poll_s: float = 5 * MINUTE_S
+    ci_wait_s: float = 30 * MINUTE_S
+    observation_s: float = 15 * MINUTE_S
+    max_error_ratio: float = 0.01
+    min_requests: int = 20
+    smoke_every_s: float = 30.0
+    rollout_timeout_s: float = 10 * MINUTE_S
+    trouble_within_s: float = 60.0
+    traffic_wait_s: float = 5 * MINUTE_S
+    log_patterns: tuple[str, ...] = (
+        "\\bFATAL\\b",
+        "\\bPANIC\\b",
+        "Traceback \\(most recent call last\\)",
+        "OutOfMemoryError",
+    )
+    log_bytes: int = 1024 * 1024
+    log_lines: int = 0
+
+
+@dataclass(frozen=True)
 class StagingPolicy:
     """Runbook: Staging Deployment and its gate.
 
@@ -294,6 +325,7 @@ class BackupsPolicy:
 @dataclass(frozen=True)
 class Policy:
     commands: Mapping[str, tuple[Role, ...]] = field(default_factory=lambda: dict(DEFAULT_COMMAND_ROLES))
+    dev: DevPolicy = field(default_factory=DevPolicy)
     staging: StagingPolicy = field(default_factory=StagingPolicy)
     prod: ProdPolicy = field(default_factory=ProdPolicy)
     health: HealthPolicy = field(default_factory=HealthPolicy)
@@ -394,6 +426,12 @@ class Service:
     canary_urls: Mapping[Environment, str] = field(default_factory=dict)
     database: bool = True
     """Whether it has one, whose backup production asks for."""
+
+    branch: str = "main"
+    """What dev runs commits of."""
+
+    image_tag: str = "{commit}"
+    """The tag of a commit's images in the registry: `{commit}` is its full SHA, `{short}` its first seven digits."""
 
     restore_checks: RestoreChecks = field(default_factory=RestoreChecks)
     restore_switch: JobTemplate | None = None

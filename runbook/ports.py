@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runbook.database_ports import BackupLedger, BackupRepository, Databases, RestoreHost
 from runbook.errors import Permanent
 from runbook.jobs import JobOrder
 from runbook.series import Windows
 from runbook.values import Environment, Release, Role
+
+if TYPE_CHECKING:
+    from runbook.source import CiResults, Source
 
 # --- time -----------------------------------------------------------------------------------------------------------
 
@@ -664,3 +667,7 @@ class Ports:
     restore_host: RestoreHost | None = None
     backup_ledger: BackupLedger | None = None
     database_metrics: DatabaseMetrics | None = None
+    source: Source | None = None
+    """None where nothing is known of branches: then nothing is deployed by itself, and no changes are told."""
+
+    ci_results: CiResults | None = None
