@@ -467,6 +467,16 @@ class WalRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunChanges:
+    """What a run brings beyond what ran before it: see `engine.changes.look_up_changes` for the JSON. at: when the run was opened."""
+
+    key: ClassVar[tuple[str, ...]] = ("run",)
+    run: str
+    found: Json
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One audit entry, before the ledger gives it a sequence number and chains it.
 
@@ -523,5 +533,6 @@ Record = (
     | BackupRow
     | DrillRow
     | WalRow
+    | RunChanges
 )
 """What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""

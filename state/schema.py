@@ -401,6 +401,8 @@ wal_segments = Table(
     _time("ended_at"),
 )
 
+run_changes = Table("run_changes", metadata, _text("run", key=True), _json("found"), _time("at"))
+
 audit = Table(
     "audit",
     metadata,
@@ -460,6 +462,7 @@ TABLES: Final[dict[type[Any], Table]] = {
     records.BackupRow: backups,
     records.DrillRow: drills,
     records.WalRow: wal_segments,
+    records.RunChanges: run_changes,
     records.Sealed: audit,
 }
 """Which table holds which record."""

@@ -1,0 +1,115 @@
+"""What a run would bring that doesn't run there yet: commits and pull requests, asked of GitHub once, before the run is opened.
+
+It is shown and decides nothing: where it can't be asked, words stand in its place, and no release waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.journal import Turn
+from engine.records import RunChanges
+from runbook.errors import ForgeError
+from runbook.plan import Plan
+from runbook.policy import Setting
+from runbook.ports import Ports
+from runbook.source import Changes
+from runbook.values import Environment, Release
+
+LONGEST_S = 5.0
+"""Somebody waits for the run to begin; the list is worth no more than this."""
+
+RELEASING = (Environment.DEV.value, Environment.STAGING.value, Environment.PROD.value)
+"""Procedures that bring a release, each named as its environment."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What runs there, by the ledger. version: as it was released."""
+
+    version: str
+    commit: str
+
+
+async def look_up_changes(ports: Ports, setting: Setting, plan: Plan) -> dict[str, Any] | None:
+    """What `plan` brings beyond what runs there. None where nothing can be told: a plan of something else, or no branch is known.
+
+    JSON: `{base, base_version, head, head_version, relation, total, url, trouble, commits: [{sha, title, author, at}], pull_requests:
+    [{number, title, author, url}]}`. relation: see `runbook.source.Changes`; `first` where nothing was released there before, empty where
+    trouble says in words why it is not known. Never raises ForgeError, and takes at most `LONGEST_S`.
+    """
+    service, head = setting.services.get(plan.service), _head(plan)
+    if service is None or not head or ports.source is None:
+        return None
+    found = {"head": head, "head_version": plan.version}
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            base = await what_runs(ports, plan.service, plan.environment)
+            if base is None:
+                return _told(found, relation="first")
+            found |= {"base": base.commit, "base_version": base.version}
+            if base.commit == head:
+                return _told(found, relation="identical")
+            changes = await ports.source.changes(service.repository, base.commit, head)
+    except ForgeError as error:
+        return _told(found, trouble=error.cause)
+    except TimeoutError:
+        return _told(found, trouble=f"no answer within {LONGEST_S:g} s")
+    if changes is None:
+        return _told(
+            found, trouble=f"GitHub doesn't know {base.version} ({base.commit[:12]}), which runs there now, any more"
+        )
+    return _told(found, **_listed(changes))
+
+
+async def what_runs(ports: Ports, service: str, environment: Environment) -> Base | None:
+    """The release that runs there by the ledger; None where none is on record. In production one that was rolled back runs no more."""
+    release: Release | None
+    if environment is Environment.PROD:
+        release = await ports.memory.last_go(service, environment)
+    else:
+        newest = await ports.memory.released(service, environment)
+        release = newest[0].release if newest else None
+    return None if release is None else Base(release.version, release.commit)
+
+
+def keep_changes(turn: Turn, run_id: str, found: Mapping[str, Any] | None) -> None:
+    """With the run, in the transaction that opens it; nothing where nothing can be told. The first answer stays."""
+    if found is not None and turn.ledger.get(RunChanges, run_id) is None:
+        turn.ledger.add(RunChanges(run=run_id, found=dict(found), at=turn.now))
+
+
+def changes_of(turn: Turn, run_id: str) -> Mapping[str, Any] | None:
+    """As they were found when the run was opened."""
+    row = turn.ledger.get(RunChanges, run_id)
+    return row.found if row is not None and isinstance(row.found, Mapping) else None
+
+
+def _head(plan: Plan) -> str:
+    release = plan.about.get("release")
+    commit = release.get("commit") if isinstance(release, Mapping) and plan.procedure in RELEASING else ""
+    return str(commit or "")
+
+
+def _told(found: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    empty = {"relation": "", "total": 0, "url": "", "trouble": "", "commits": [], "pull_requests": []}
+    return {"base": "", "base_version": "", **empty, **found, **more}
+
+
+def _listed(changes: Changes) -> dict[str, Any]:
+    return {
+        "relation": changes.relation,
+        "total": changes.total,
+        "url": changes.url,
+        "commits": [
+            {"sha": each.sha, "title": each.title[:300], "author": each.author[:100], "at": each.at.isoformat()}
+            for each in changes.commits
+        ],
+        "pull_requests": [
+            {"number": each.number, "title": each.title[:300], "author": each.author[:100], "url": each.url[:500]}
+            for each in changes.pull_requests
+        ],
+    }
