@@ -467,6 +467,35 @@ class WalRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One delivery of a GitHub webhook that was authentic. guid: `X-GitHub-Delivery`. sha256: of the body, hex; the body itself is not kept.
+
+    repository: as the configuration writes it; empty where no service is of it.
+    """
+
+    key: ClassVar[tuple[str, ...]] = ("guid",)
+    guid: str
+    event: str
+    repository: str
+    sha256: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CiResult:
+    """What a CI system other than GitHub's said of a commit last. state: `success`, `failure` or `pending`. at: as told, else when received."""
+
+    key: ClassVar[tuple[str, ...]] = ("repository", "commit", "name")
+    repository: str
+    commit: str
+    name: str
+    state: str
+    url: str
+    at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunChanges:
     """What a run brings beyond what ran before it: see `engine.changes.look_up_changes` for the JSON. at: when the run was opened."""
 
@@ -533,6 +562,8 @@ Record = (
     | BackupRow
     | DrillRow
     | WalRow
+    | Delivery
+    | CiResult
     | RunChanges
 )
 """What `Ledger.add`, `save`, `get` and `find` take; `Sealed` is written through `Ledger.audit` alone."""

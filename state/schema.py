@@ -401,6 +401,30 @@ wal_segments = Table(
     _time("ended_at"),
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _text("guid", key=True),
+    _text("event"),
+    _text("repository"),
+    _text("sha256"),
+    _time("received_at"),
+    Index("deliveries_by_content", "sha256"),
+    Index("deliveries_by_time", "received_at"),
+)
+
+ci_results = Table(
+    "ci_results",
+    metadata,
+    _text("repository", key=True),
+    _text("commit", key=True),
+    _text("name", key=True),
+    _text("state"),
+    _text("url"),
+    _time("at"),
+    _time("received_at"),
+)
+
 run_changes = Table("run_changes", metadata, _text("run", key=True), _json("found"), _time("at"))
 
 audit = Table(
@@ -462,6 +486,8 @@ TABLES: Final[dict[type[Any], Table]] = {
     records.BackupRow: backups,
     records.DrillRow: drills,
     records.WalRow: wal_segments,
+    records.Delivery: deliveries,
+    records.CiResult: ci_results,
     records.RunChanges: run_changes,
     records.Sealed: audit,
 }

@@ -15,7 +15,15 @@ from typing import Final
 from sqlalchemy import Connection, insert, inspect, select
 
 from runbook.errors import StoreUnavailable
-from state.migrations import v0001_first, v0002_marks, v0003_scans, v0004_production, v0005_backups, v0007_changes
+from state.migrations import (
+    v0001_first,
+    v0002_marks,
+    v0003_scans,
+    v0004_production,
+    v0005_backups,
+    v0006_webhooks,
+    v0007_changes,
+)
 from state.schema import schema_versions
 
 TYPES: Final = {
@@ -55,6 +63,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _of(3, v0003_scans),
     _of(4, v0004_production),
     _of(5, v0005_backups),
+    _of(6, v0006_webhooks),
     _of(7, v0007_changes),
 )
 
