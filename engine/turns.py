@@ -297,8 +297,9 @@ def finish(turn: Turn, run_id: str, index: int, attempt: int, result: Result) ->
     decisive = [v for v in result.verdicts if v.binding and v.outcome is not Outcome.PASS]
     first = next((v for v in result.verdicts if v.binding and v.outcome is outcome), None)
     code, reason = (first.code, first.reason) if first is not None else ("ok", "")
-    if outcome is Outcome.PASS and len(result.verdicts) > MOST_REASONS:
-        reason = f"all {sum(1 for v in result.verdicts if v.binding)} checks passed"
+    binding = sum(1 for v in result.verdicts if v.binding)
+    if outcome is Outcome.PASS and binding > MOST_REASONS:
+        reason = f"all {binding} checks passed"
     elif outcome is not Outcome.PASS:
         reason = _sentence([v.reason for v in sorted(decisive, key=lambda v: v.outcome is not outcome)])
     verdicts = [to_json(v) for v in result.verdicts]

@@ -13,9 +13,11 @@ import pytest
 from engine.intents import Intent
 from engine.records import Button, Click, Decision, Outgoing, Sealed
 from runbook.errors import Permanent, Temporary
+from runbook.plan import Result
 from runbook.policy import Policy, StagingPolicy
 from runbook.ports import Sample, Series
 from runbook.values import Actor, Environment, Role
+from runbook.verdicts import Verdict
 from tests.engine import harness
 from tests.engine.harness import ADA, BOTH, GUEST, PIA, SAM, Bench, bench, failing, ratio, setting_for, without_data
 
@@ -47,6 +49,19 @@ async def test_a_candidate_runs_every_step_in_order_and_is_recorded(tmp_path: Pa
         assert [s.state for s in b.steps(run)] == ["done"] * 8
         decision = b.rows(Decision)[0]
         assert (decision.result, [a["name"] for a in decision.approvers]) == ("go", ["Sam", "Pia", "Sam"])
+
+
+@pytest.mark.parametrize(("binding", "told"), [(2, "check 0 is fine"), (5, "all 5 checks passed")])
+async def test_what_binds_nobody_is_not_counted_among_the_checks_that_passed(
+    tmp_path: Path, binding: int, told: str
+) -> None:
+    async with bench(tmp_path) as b:
+        checks = [Verdict.passed(f"check {n}", f"check {n} is fine") for n in range(8)]
+        verdicts = tuple(replace(check, binding=n < binding) for n, check in enumerate(checks))
+        b.outside.results["look"] = lambda: Result(verdicts)
+        run = await b.deploy()
+        await b.until(run, "waiting")
+        assert b.steps(run)[0].reason == told
 
 
 async def test_a_failed_step_returns_to_the_previous_state_and_says_why(tmp_path: Path) -> None:
