@@ -206,6 +206,7 @@ class HttpCalls:
         *,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        json_body: Mapping[str, Any] | None = None,
     ) -> Answer:
         """One attempt. Any status is an Answer; redirects are not followed. Raises the transport's errors."""
         where = URL(url, encoded=True).host or "an address without a host"
@@ -218,6 +219,7 @@ class HttpCalls:
                     URL(url, encoded=True),
                     headers=headers,
                     data=form,
+                    json=json_body,
                     allow_redirects=False,
                     proxy=proxy_for(url),
                 ) as response,

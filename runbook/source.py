@@ -35,7 +35,8 @@ class PullRequest:
 class Changes:
     """What head has that base has not. relation: `ahead`, `identical`, `behind` or `diverged`, of head as seen from base.
 
-    commits: the newest first, at most 100. total: how many there are. pull_requests: those by which they came, as far as that is known.
+    commits: the newest first, at most 100. total: how many there are. pull_requests: the merged ones by which they came, as far as that
+    is known. pull_requests_whole: whether every commit could be asked for.
     """
 
     base: str
@@ -45,6 +46,7 @@ class Changes:
     total: int
     pull_requests: tuple[PullRequest, ...]
     url: str
+    pull_requests_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""GitHub's REST API, reading only."""
+"""GitHub's REST API."""
 
 from integrations.github.code_host import GitHub
 

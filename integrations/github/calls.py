@@ -5,16 +5,19 @@ Source: docs.github.com/rest, version 2022-11-28. The token goes to the API's ow
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 from integrations.http_calls import Answer, HttpCalls, Limits, garbage, retry_after_s, retrying, status_error
 from runbook.errors import ForgeError, Permanent, Temporary
+
+T = TypeVar("T")
 
 SYSTEM = "github"
 MOST_PAGES = 10
@@ -22,6 +25,7 @@ JSON = "application/vnd.github+json"
 _PAGE = 100
 _CACHED_ANSWERS = 500
 _LARGEST_CACHED = 256 * 1024
+_LONGEST_TEXT = 500
 _SECONDARY_WAIT_S = 60.0  # docs: "wait at least one minute" where no header says how long
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
@@ -50,9 +54,9 @@ class GitHubCalls:
     async def aclose(self) -> None:
         await self._calls.aclose()
 
-    async def pages(self, repository: str, path: str) -> AsyncIterator[Any]:
-        """At most MOST_PAGES pages of a hundred things; what comes behind them is not read."""
-        url = f"{self.url(repository, path)}{'&' if '?' in path else '?'}per_page={_PAGE}"
+    async def pages(self, repository: str, path: str, size: int = _PAGE) -> AsyncIterator[Any]:
+        """At most MOST_PAGES pages of size things, a hundred at most; what comes behind them is not read."""
+        url = f"{self.url(repository, path)}{'&' if '?' in path else '?'}per_page={min(size, _PAGE)}"
         for _ in range(MOST_PAGES):
             answer = await self._asked(repository, url)
             yield answer.json(SYSTEM, self.where)
@@ -74,6 +78,26 @@ class GitHubCalls:
                 return None
             raise
 
+    async def text(self, repository: str, path: str, accept: str) -> str:
+        """An answer that is no JSON, at most a few hundred characters of it."""
+        answer = await self._asked(repository, self.url(repository, path), accept)
+        return answer.body[:_LONGEST_TEXT].decode(errors="replace").strip()
+
+    async def write(self, method: str, repository: str, path: str, body: Mapping[str, Any], right: str) -> Any:
+        """One attempt, never repeated here: whoever asks knows whether a repeat would add. right: the token's permission that it needs.
+
+        A Temporary means that nobody knows whether it was written.
+        """
+        url, headers = self.url(repository, path), self._headers(JSON)
+        answer = await self._calls.ask(method, url, headers=headers, json_body=body)
+        if answer.status not in (200, 201):
+            raise self._refused(repository, answer, right)
+        return answer.json(SYSTEM, self.where)
+
+    async def deciding(self, name: str, decide: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a write that looks first whether it is still needed. name: for the log."""
+        return await retrying(f"github {name}", self._limits, decide)
+
     async def require_repository(self, repository: str) -> None:
         """GitHub answers 404 for a private repository too, when the token may not see it: that is no "no such thing in it"."""
         if await self.get_or_none(repository, "") is None:
@@ -91,10 +115,7 @@ class GitHubCalls:
         return await retrying("github get", self._limits, attempt)
 
     async def _attempt(self, repository: str, url: str, accept: str) -> Answer:
-        headers = {"Accept": accept, "X-GitHub-Api-Version": "2022-11-28"}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token()}"
-        key = (url, accept)
+        headers, key = self._headers(accept), (url, accept)
         cached = self._cache.get(key)
         if cached is not None:
             headers["If-None-Match"] = cached[0]  # an unchanged answer doesn't count against the rate limit
@@ -107,6 +128,12 @@ class GitHubCalls:
         self._remember(key, answer)
         return answer
 
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "X-GitHub-Api-Version": "2022-11-28"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token()}"
+        return headers
+
     def _remember(self, key: tuple[str, str], answer: Answer) -> None:
         etag = answer.headers.get("ETag")
         if etag and len(answer.body) <= _LARGEST_CACHED:
@@ -117,17 +144,21 @@ class GitHubCalls:
 
     # --- refusals ---------------------------------------------------------------------------------------------------
 
-    def _refused(self, repository: str, answer: Answer) -> ForgeError:
-        words = answer.detail()
+    def _refused(self, repository: str, answer: Answer, right: str = "") -> ForgeError:
+        """right: what the token needs for what was asked; empty for a question."""
+        words = answer.detail() + _wrong_fields(answer)
         if answer.status in (301, 302, 307, 308):
             cause = f"{repository} has another name at GitHub now"
             return Permanent(SYSTEM, "moved", cause, "Write its present name into the service's configuration")
-        if answer.status == 409:  # what GitHub says to a question about the refs or commits of a repository without any
+        if (
+            answer.status == 409 and not right
+        ):  # what GitHub says to a question about the refs or commits of a repository without any
             return Permanent(SYSTEM, "empty", f"the repository {repository} is empty", "Push a commit and its tag")
         if answer.status in (403, 429) and (limited := self._rate_limited(answer, words)):
             return limited
         cause = f"GitHub answered {answer.status} for {repository}" + (f": {words}" if words else "")
-        return status_error(SYSTEM, answer.status, cause, self._remedy(answer.status, repository), answer.headers)
+        remedy = self._remedy(answer.status, repository, right)
+        return status_error(SYSTEM, answer.status, cause, remedy, answer.headers)
 
     def _rate_limited(self, answer: Answer, words: str) -> Temporary | None:
         """Source: "Rate limits for the REST API", exceeding the rate limit."""
@@ -148,7 +179,11 @@ class GitHubCalls:
             return _SECONDARY_WAIT_S
         return None
 
-    def _remedy(self, status: int, repository: str) -> str:
+    def _remedy(self, status: int, repository: str, right: str = "") -> str:
+        if right and status in (403, 404):
+            return f"Give the token in GITHUB_TOKEN the permission `{right}` for {repository}"
+        if right and status == 422:
+            return ""
         remedies = {
             401: "Renew the token in GITHUB_TOKEN: GitHub doesn't accept it",
             403: f"Give the token read access to contents, checks and commit statuses of {repository}",
@@ -179,10 +214,33 @@ class Shape:
             raise garbage(SYSTEM, self._where, self._what) from error
 
 
+def _wrong_fields(answer: Answer) -> str:
+    """What a 422 says beyond "Validation Failed": `field: code` or words, of the first few. Source: REST API, client errors."""
+    if answer.status != 422:
+        return ""
+    try:
+        found = json.loads(answer.body)["errors"]
+        named = [
+            each if isinstance(each, str) else f"{each.get('field', '')}: {each.get('message') or each['code']}"
+            for each in found[:3]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return f" ({'; '.join(named)[:200]})" if named else ""
+
+
 def checked_sha(text: str) -> str:
     if not _SHA.fullmatch(text):
         raise Permanent(SYSTEM, "bad_name", f"{text[:100]!r} is no commit or object id")
     return text
+
+
+def checked_ref(name: str) -> str:
+    """A ref's name as it stands in a path. Raises Permanent for what no git ref may be (git-check-ref-format): it could leave the path."""
+    parts = name.split("/")
+    if any(part.startswith(".") or not part for part in parts) or ".." in name or any(ord(sign) < 33 for sign in name):
+        raise Permanent(SYSTEM, "bad_name", f"{name[:100]!r} is no name of a tag or branch")
+    return quote(name)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

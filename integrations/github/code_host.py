@@ -1,4 +1,4 @@
-"""GitHub as the domain asks it, reading only: tags with their signatures, checks, files, release notes, scans, links.
+"""GitHub as the domain asks it: tags with their signatures, checks, files, release notes, scans, links; branches, commits, marks and drafts.
 
 Never trusts `verified`: that is `Signatures`' work. Source: docs.github.com/rest, version 2022-11-28.
 """
@@ -12,10 +12,14 @@ from urllib.parse import quote, urlsplit
 
 from integrations.github.calls import SYSTEM, GitHubCalls, Shape, checked_sha
 from integrations.github.contents import Contents
+from integrations.github.drafts import Drafts
+from integrations.github.history import History
+from integrations.github.marks import Marks
 from integrations.github.scanning import CodeScanning
 from integrations.http_calls import Limits
 from runbook.errors import Permanent
 from runbook.ports import CiCheck, ScanReport, Tag
+from runbook.source import Changes, CommitInfo, CommitMark, Draft
 
 MOST_TAGS = 1000
 _DEEPEST_TAG = 5
@@ -23,7 +27,7 @@ _PASSED = frozenset({"success", "skipped", "neutral"})
 
 
 class GitHub:
-    """Fulfils `runbook.ports.CodeHost`."""
+    """Fulfils `runbook.ports.CodeHost`, which only reads, and `runbook.source.Source`."""
 
     def __init__(
         self,
@@ -39,11 +43,14 @@ class GitHub:
         self._calls = GitHubCalls(api_url, token, limits=limits, clock=clock)
         self._contents = Contents(self._calls)
         self._scanning = CodeScanning(self._calls, self._web_url)
+        self._history = History(self._calls, self._web_url)
+        self._marks = Marks(self._calls)
+        self._drafts = Drafts(self._calls)
 
     async def aclose(self) -> None:
         await self._calls.aclose()
 
-    # --- the port ---------------------------------------------------------------------------------------------------
+    # --- what verifies a release ----------------------------------------------------------------------------------------
 
     async def tag(self, repository: str, name: str) -> Tag | None:
         """See the port. Raises Permanent("not_found") where the repository itself can't be seen."""
@@ -116,6 +123,29 @@ class GitHub:
 
     async def code_scanning(self, repository: str, commit: str) -> ScanReport | None:
         return await self._scanning.report(repository, commit)
+
+    # --- what is beyond it ------------------------------------------------------------------------------------------
+
+    async def commits(self, repository: str, branch: str, most: int = 30) -> tuple[CommitInfo, ...]:
+        return await self._history.commits(repository, branch, most)
+
+    async def commit(self, repository: str, ref: str) -> CommitInfo | None:
+        return await self._history.commit(repository, ref)
+
+    async def contains(self, repository: str, branch: str, commit: str) -> bool:
+        return await self._history.contains(repository, branch, commit)
+
+    async def changes(self, repository: str, base: str, head: str) -> Changes | None:
+        return await self._history.changes(repository, base, head)
+
+    async def mark(self, repository: str, commit: str, mark: CommitMark) -> None:
+        await self._marks.mark(repository, commit, mark)
+
+    async def drafts(self, repository: str) -> tuple[Draft, ...]:
+        return await self._drafts.drafts(repository)
+
+    async def write_draft(self, repository: str, draft: Draft) -> Draft:
+        return await self._drafts.write(repository, draft)
 
     # --- tags -------------------------------------------------------------------------------------------------------
 
