@@ -433,6 +433,9 @@ class Service:
     image_tag: str = "{commit}"
     """The tag of a commit's images in the registry: `{commit}` is its full SHA, `{short}` its first seven digits."""
 
+    dev_suites: tuple[str, ...] = ()
+    """Names of the suites that run in dev too."""
+
     restore_checks: RestoreChecks = field(default_factory=RestoreChecks)
     restore_switch: JobTemplate | None = None
     """The Job that leads the traffic to a restored database, after the sign-off; None: people do."""

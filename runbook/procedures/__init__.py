@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from runbook.procedures.backup import BACKUP, BASE_BACKUP, DISCARD, backup, base_backup, discard_backup
 from runbook.procedures.base import Continuation, Prepared, Procedure, Request
 from runbook.procedures.contract import contract
+from runbook.procedures.dev import dev
 from runbook.procedures.drill import END, drill, end_drill
 from runbook.procedures.production import production
 from runbook.procedures.restore import ABANDON, abandon_restore
@@ -17,6 +18,7 @@ from runbook.procedures.rollback_release import rollback_release
 from runbook.procedures.staging import staging
 
 PROCEDURES: Mapping[str, Procedure] = {
+    "dev": dev,
     "staging": staging,
     "contract": contract,
     "prod": production,

@@ -74,6 +74,15 @@ async def _look_at_jobs(
 
 def jobs_of(service: Service, migrations: Migrations) -> dict[str, JobTemplate]:
     """Every Job that a release may run, by what people call it."""
+    jobs = migration_jobs(migrations)
+    jobs |= {f"suite {suite.name}": suite.job for suite in service.suites}
+    if service.performance is not None:
+        jobs["performance"] = service.performance.job
+    return jobs
+
+
+def migration_jobs(migrations: Migrations) -> dict[str, JobTemplate]:
+    """Of the schema alone."""
     jobs: dict[str, JobTemplate] = {}
     for migration in migrations.migrations:
         jobs[f"migration {migration.name}"] = migration.up
@@ -81,9 +90,6 @@ def jobs_of(service: Service, migrations: Migrations) -> dict[str, JobTemplate]:
             jobs[f"way back of {migration.name}"] = migration.down
     if migrations.verification is not None:
         jobs["verification"] = migrations.verification
-    jobs |= {f"suite {suite.name}": suite.job for suite in service.suites}
-    if service.performance is not None:
-        jobs["performance"] = service.performance.job
     return jobs
 
 

@@ -64,7 +64,7 @@ def _smoke_title(left: Plan) -> str:
 
 def _result(left: Plan) -> str:
     """A contract run that was left says nothing of its version, which has its go and still runs."""
-    return "not_contracted" if left.procedure == "contract" else "no_go"
+    return {"contract": "not_contracted", "dev": "not_validated"}.get(left.procedure, "no_go")
 
 
 def _stopped_jobs(done: list[Step]) -> Iterator[Step]:

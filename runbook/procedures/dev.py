@@ -1,0 +1,200 @@
+"""Runbook: Development Deployment and its gate. A commit of the branch is deployed, tested and observed; it is marked as dev-validated, or dev
+goes back to what ran before.
+
+Nobody approves it, and no guard pages anybody: a failure returns dev and is told in the channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runbook.criteria import Promotion, Weight, criterion
+from runbook.jobs import Stage
+from runbook.plan import CONTINUE, HOLD, STOP, Plan, Step, procedure, to_json
+from runbook.policy import Policy, Setting
+from runbook.ports import Ports
+from runbook.procedures.base import Prepared, Request
+from runbook.procedures.committed import dev_suites, is_loaded, look_at_commit
+from runbook.procedures.jobs import load_step, migration_step, suite_step, verification_step
+from runbook.procedures.preparing import Candidate
+from runbook.steps import (
+    Announce,
+    CiGreen,
+    Deployable,
+    DeployWorkload,
+    Gate,
+    Observe,
+    RecordDecision,
+    RememberImages,
+    SmokeTest,
+)
+from runbook.steps.gates import AnyCheck
+from runbook.steps.requests import health_requests
+from runbook.values import Environment
+
+NAME = "dev"
+VALIDATED = "validated"
+BACK = procedure("return_to_previous")
+
+
+async def dev(request: Request, setting: Setting, ports: Ports) -> Prepared:
+    """Looks at the commit, then makes the plan; without a plan every obstacle is told at once.
+
+    Raises `runbook.errors` when an outside system gave no answer: that is no refusal.
+    """
+    candidate, verdicts = await look_at_commit(request, setting, ports)
+    plan = None if candidate is None else dev_plan(candidate, setting.policy)
+    return Prepared(plan, verdicts)
+
+
+def dev_plan(candidate: Candidate, policy: Policy) -> Plan:
+    """The runbook's order. Pure: equal arguments give equal plans. candidate: of a commit, without tag and signature."""
+    return Plan(
+        procedure=NAME,
+        service=candidate.service.name,
+        environment=Environment.DEV,
+        version=candidate.release.version,
+        nodes=(
+            *_before_effects(candidate, policy),
+            *_migrations(candidate, policy),
+            *_deployments(candidate, policy),
+            *_tests(candidate, policy),
+            *_observation(candidate, policy),
+            *_marks(candidate),
+        ),
+        about=_about(candidate, policy),
+    )
+
+
+def _before_effects(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    service = candidate.service
+    return (
+        Gate(
+            title="CI green",
+            checks=(_ci(candidate),),
+            patience_s=policy.dev.ci_wait_s,
+            retries=0,
+            on_fail=STOP,
+        ),
+        Gate(title="Workloads deployable", checks=(Deployable(service.workloads, service.health),), on_fail=STOP),
+        RememberImages(title="Remember the images that run now", workloads=service.workloads, on_fail=STOP),
+    )
+
+
+def _migrations(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """As staging does it: what expands comes before the code, what contracts is never a part of a deployment."""
+    expand = candidate.migrations.of(Stage.EXPAND)
+    if not expand:
+        return ()
+    steps = tuple(migration_step(candidate, migration, policy.jobs, on_fail=BACK) for migration in expand)
+    return (*steps, *verification_step(candidate, policy.jobs, on_fail=BACK))
+
+
+def _deployments(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    return tuple(
+        DeployWorkload(
+            title=f"Deploy {workload.name}",
+            image=image,
+            timeout_s=policy.dev.rollout_timeout_s,
+            trouble_within_s=policy.dev.trouble_within_s,
+            on_fail=BACK,
+        )
+        for workload, image in zip(candidate.service.workloads, candidate.release.images, strict=True)
+    )
+
+
+def _tests(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """Runbook: Development Deployment 4. Suites and load only where they are asked for: they are optional for early dev."""
+    service = candidate.service
+    base_url = service.urls[Environment.DEV]
+    smoke = SmokeTest(
+        title="Smoke tests",
+        service=service.name,
+        base_url=base_url,
+        requests=(*health_requests(service.health, policy.health.timeout_s), *service.smoke),
+        on_fail=BACK,
+    )
+    suites = tuple(
+        suite_step(candidate, suite, base_url, policy.jobs, on_fail=_unless(policy, "suites"))
+        for suite in dev_suites(service, policy)
+    )
+    load = load_step(candidate, base_url, policy, on_fail=BACK) if is_loaded(service, policy) else ()
+    return (smoke, *suites, *load)
+
+
+def _unless(policy: Policy, row: str) -> str:
+    return BACK if _weight(policy, row) is Weight.REQUIRED else CONTINUE
+
+
+def _weight(policy: Policy, row: str) -> Weight:
+    return criterion(policy.criteria, row).weight(Promotion.TO_STAGING)
+
+
+def _observation(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """Runbook: Development Deployment 5, then the gate."""
+    service, numbers = candidate.service, policy.dev
+    return (
+        Observe(
+            title="Observe logs, error rate and health",
+            service=service.name,
+            base_url=service.urls[Environment.DEV],
+            duration_s=numbers.observation_s,
+            health=service.health,
+            acceptance=policy.health,
+            smoke=service.smoke,
+            smoke_every_s=numbers.smoke_every_s,
+            on_fail=BACK,
+        ),
+        Gate(
+            title="Dev validation gate",
+            checks=_validation(candidate, policy),
+            patience_s=numbers.traffic_wait_s,
+            every_s=policy.metrics.interval_s,
+            retries=0,
+            on_fail=BACK,
+        ),
+    )
+
+
+def _validation(candidate: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
+    return (_ci(candidate),)
+
+
+def _ci(candidate: Candidate) -> CiGreen:
+    service = candidate.service
+    return CiGreen(service.repository, candidate.release.commit, service.required_checks)
+
+
+def _marks(candidate: Candidate) -> tuple[Step, ...]:
+    """Runbook: Development Deployment 6."""
+    return (
+        RecordDecision(title="Record the result", result=VALIDATED, on_fail=HOLD),
+        Announce(title="Announce the result", moment="completed", on_fail=CONTINUE),
+    )
+
+
+def _about(candidate: Candidate, policy: Policy) -> Mapping[str, Any]:
+    service, release, migrations = candidate.service, candidate.release, candidate.migrations
+    return {
+        "release": to_json(release),
+        "repository": service.repository,
+        "branch": service.branch,
+        "images": [image.reference for image in release.images],
+        "changes_url": candidate.changes_url,
+        "durations": {
+            "observation_s": policy.dev.observation_s,
+            "rollout_timeout_s": policy.dev.rollout_timeout_s,
+        },
+        "criteria": [to_json(row) for row in policy.criteria],
+        "migrations": [
+            {
+                "name": m.name,
+                "stage": m.stage.value,
+                "backward_compatible": m.backward_compatible,
+                "down": m.down is not None,
+            }
+            for m in migrations.migrations
+        ],
+        "migrations_source": migrations.source,
+    }
