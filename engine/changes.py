@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.journal import Turn
 from engine.records import RunChanges
+from engine.views import ChangesView, CommitLine, PullLine
 from runbook.errors import ForgeError
 from runbook.plan import Plan
 from runbook.policy import Setting
@@ -82,10 +83,28 @@ def keep_changes(turn: Turn, run_id: str, found: Mapping[str, Any] | None) -> No
         turn.ledger.add(RunChanges(run=run_id, found=dict(found), at=turn.now))
 
 
-def changes_of(turn: Turn, run_id: str) -> Mapping[str, Any] | None:
-    """As they were found when the run was opened."""
+def changes_of(turn: Turn, run_id: str) -> ChangesView | None:
+    """As they were found when the run was opened; None where nothing is on record."""
     row = turn.ledger.get(RunChanges, run_id)
-    return row.found if row is not None and isinstance(row.found, Mapping) else None
+    return None if row is None else changes_view(row.found)
+
+
+def changes_view(found: Mapping[str, Any] | None) -> ChangesView | None:
+    """found: as `look_up_changes` gave it."""
+    if not found:
+        return None
+    return ChangesView(
+        base_version=found["base_version"],
+        relation=found["relation"],
+        total=found["total"],
+        url=found["url"],
+        trouble=found["trouble"],
+        commits=tuple(CommitLine(sha=c["sha"], title=c["title"], author=c["author"]) for c in found["commits"]),
+        pull_requests=tuple(
+            PullLine(number=p["number"], title=p["title"], author=p["author"], url=p["url"])
+            for p in found["pull_requests"]
+        ),
+    )
 
 
 def _head(plan: Plan) -> str:

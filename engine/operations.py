@@ -13,6 +13,7 @@ from typing import TypeVar
 from engine import approvals, checklists, choices, controls, overrides, present
 from engine.answers import Answer, AnswerKind, info, refused
 from engine.backup_commands import LIST, hold_or_release, look_up_backups, restore_choices_of
+from engine.changes import look_up_changes
 from engine.freezes import CARRIERS as FREEZES
 from engine.inbox import Inbox
 from engine.incidents import CARRIERS as INCIDENTS
@@ -182,8 +183,9 @@ class Desk:
             answer = wanted if isinstance(wanted, Answer) else prepared
             assert isinstance(answer, Answer)  # noqa: S101 - one of the two is
             return await self._transact(lambda turn: refusal(turn, intent, actor, answer), received)
-        request = wanted.request
-        return await self._transact(lambda turn: begin(turn, intent, actor, request, prepared), received)
+        request, plan = wanted.request, prepared.plan
+        found = None if plan is None else await look_up_changes(self._ports, self._settings.current, plan)
+        return await self._transact(lambda turn: begin(turn, intent, actor, request, prepared, found), received)
 
     async def _leave(self, intent: Intent, actor: Actor, request: Request, received: Received | None) -> Answer | None:
         """A rollback of what is under way asks nobody: it must not wait for a cluster that answers slowly. None: nothing is under way."""

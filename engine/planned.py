@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine import controls, present
 from engine.answers import Answer, done, info, refused
 from engine.backup_commands import not_there, options_of, procedure_of
+from engine.changes import changes_view, keep_changes
 from engine.freezes import freezes_for
 from engine.intents import Intent
 from engine.journal import Turn
@@ -18,7 +20,7 @@ from engine.queue import ahead_of, lock_for
 from engine.records import Run, RunState
 from runbook.authority import may_run
 from runbook.errors import ForgeError
-from runbook.plan import canonical, hash_of
+from runbook.plan import Plan, canonical, hash_of
 from runbook.policy import Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Procedure, Request
@@ -134,8 +136,15 @@ async def prepare(target: Target, setting: Setting, ports: Ports) -> Prepared | 
         return refused(error.code, f"{error.cause}. Nothing was started.", error.remedy or "Try again in a moment.")
 
 
-def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: Prepared) -> Answer:
-    """Opens the run (or shows the plan), in one transaction."""
+def begin(
+    turn: Turn,
+    intent: Intent,
+    actor: Actor,
+    request: Request,
+    prepared: Prepared,
+    changes: Mapping[str, Any] | None = None,
+) -> Answer:
+    """Opens the run (or shows the plan), in one transaction. changes: as `engine.changes.look_up_changes` found them."""
     plan = prepared.plan
     if intent.name == "rollback" and (run := under_way(turn, request.environment, request.service)) is not None:
         return controls.roll_back(turn, run, actor, intent.reason)
@@ -150,20 +159,26 @@ def begin(turn: Turn, intent: Intent, actor: Actor, request: Request, prepared: 
         answer = refused(bad[0].code if bad else "deploy.refused", text, bad[0].remedy if bad else "", verdicts=bad)
         return refusal(turn, intent, actor, answer)
     if intent.name == "plan":
-        return info("plan", "", view=present.plan_view(prepared, plan, hash_of(canonical(plan))))
+        return info("plan", "", view=present.plan_view(prepared, plan, hash_of(canonical(plan)), changes_view(changes)))
     if (frozen := _frozen(turn, intent, request, plan.procedure)) is not None:
         return refusal(turn, intent, actor, frozen)
-    request = replace(request, version=request.version or plan.version)
+    request = replace(request, version=_version(request, plan))
     if (same := under_way_already(turn, request, plan.procedure)) is not None:
         return refused(f"{'database' if is_of_database(plan.procedure) else 'deploy'}.already", _already(same, request),
                        f"`/forge status {same.id}` shows where it is.", run=same.id)  # fmt: skip
     run = open_run(turn, request, plan, actor, intent.reason)
+    keep_changes(turn, run.id, changes)
     if run.procedure == ROLLBACK:
         return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
     lock, ahead = lock_for(turn, run), ahead_of(turn, run)
     if lock is not None or ahead is not None:
         return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
     return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
+
+
+def _version(request: Request, plan: Plan) -> str:
+    """A commit may be typed shortened, or not at all: the run is for the one that was found."""
+    return plan.version if request.environment is Environment.DEV else request.version or plan.version
 
 
 def under_way_already(turn: Turn, request: Request, procedure: str) -> Run | None:

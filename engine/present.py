@@ -9,6 +9,7 @@ from typing import Any
 
 from engine import freezes, incidents
 from engine.approvals import assigned, closing_of, standing
+from engine.changes import changes_of
 from engine.endings import stop_command
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
 from engine.lanes import is_beside
@@ -17,7 +18,17 @@ from engine.prompts import open_prompts
 from engine.queue import ANY_SERVICE, ahead_of, lock_for, release_command
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
 from engine.spans import watched
-from engine.views import ApprovalView, AuditView, PlanView, RunLine, RunView, SlotView, StatusView, StepView
+from engine.views import (
+    ApprovalView,
+    AuditView,
+    ChangesView,
+    PlanView,
+    RunLine,
+    RunView,
+    SlotView,
+    StatusView,
+    StepView,
+)
 from runbook.criteria import Criterion, Promotion
 from runbook.describe import what_changed
 from runbook.plan import Plan, Step, from_json
@@ -234,6 +245,7 @@ def approval_card(turn: Turn, run: Run, index: int, number: int) -> ApprovalView
         migrations=tuple(_migration_words(stored) for stored in about.get("migrations", ())),
         risky=any(not stored["backward_compatible"] for stored in about.get("migrations", ())),
         buttons={b.action: b.id for b in found} if state == "open" else {},
+        changes=changes_of(turn, run.id),
     )
 
 
@@ -276,7 +288,7 @@ def _evidence_before(turn: Turn, run: Run, index: int) -> tuple[Verdict, ...]:
     return tuple(v for row in rows[-4:] for v in verdicts_of(row.verdicts))
 
 
-def plan_view(prepared: Prepared, plan: Plan, plan_hash: str) -> PlanView:
+def plan_view(prepared: Prepared, plan: Plan, plan_hash: str, changes: ChangesView | None = None) -> PlanView:
     steps = list(plan.steps())
     views = tuple(
         StepView(index=i, title=s.title, sentence=s.sentence, state=StepState.PENDING, effect=s.effect)
@@ -300,6 +312,7 @@ def plan_view(prepared: Prepared, plan: Plan, plan_hash: str) -> PlanView:
             for row in (from_json(Criterion, stored) for stored in plan.about.get("criteria", ()))
         ),
         migrations=tuple(_migration_words(stored) for stored in plan.about.get("migrations", ())),
+        changes=changes,
     )
 
 

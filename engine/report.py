@@ -8,6 +8,7 @@ from typing import Any
 
 from engine import present
 from engine.answers import Answer, info, refused
+from engine.changes import changes_of
 from engine.checklists import checklists_of
 from engine.journal import Turn, plan_of, segment_of
 from engine.lifecycle import verdicts_of
@@ -16,7 +17,7 @@ from engine.naming import no_such_run
 from engine.notes import Note, Tone
 from engine.pictures import PICTURE
 from engine.records import Click, IncidentRow, Outgoing, Override, Prompt, Received, Run, Sealed, StepRow
-from engine.views import ChecklistView, RunView
+from engine.views import ChangesView, ChecklistView, RunView
 from runbook.charts import Chart, chart_from_json
 from runbook.verdicts import Verdict
 from runbook.wording import duration
@@ -75,6 +76,7 @@ class ReportView:
     duration_s: float
     decided_at: str = ""
     seconds_back: dict[str, float] = field(default_factory=dict)
+    changes: ChangesView | None = None
 
 
 def gather(turn: Turn, run: Run) -> ReportView:
@@ -97,6 +99,7 @@ def gather(turn: Turn, run: Run) -> ReportView:
         duration_s=((run.ended_at or turn.now) - run.created_at).total_seconds(),
         decided_at=str(run.facts.get("decided_at") or ""),
         seconds_back=_seconds(weights),
+        changes=changes_of(turn, run.id),
     )
 
 

@@ -79,6 +79,42 @@ class SlotView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CommitLine:
+    """author: a name for people; never mentioned."""
+
+    sha: str
+    title: str
+    author: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullLine:
+    """A pull request that a change came by."""
+
+    number: int
+    title: str
+    author: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangesView:
+    """What a run brings beyond what ran before it. base_version: what ran; empty where nothing is on record.
+
+    relation: `ahead`, `identical`, `behind`, `diverged`, `first`, or empty where trouble says why it is not known. commits: the newest first.
+    total: how many there are. url: where they are compared.
+    """
+
+    base_version: str
+    relation: str
+    total: int = 0
+    url: str = ""
+    trouble: str = ""
+    commits: tuple[CommitLine, ...] = ()
+    pull_requests: tuple[PullLine, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApprovalView:
     """An approval card. state: `open`, `approved`, `rejected`, `expired`, `void` (the plan changed: see changed) or `dead` (the run went on
     or ended without it). steps: what will run after it, in words. closing: the sentence that takes the buttons' place.
@@ -114,6 +150,9 @@ class ApprovalView:
     purpose: str = "deploy"
     """See `runbook.steps.control.Approval`."""
 
+    changes: ChangesView | None = None
+    """What it brings, as it was found when the run was opened; None: nothing is known of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanView:
@@ -133,6 +172,7 @@ class PlanView:
     migrations: tuple[str, ...] = ()
     """What the release declares of its schema, in words."""
     procedure: str = ""
+    changes: ChangesView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from messages.blocks import (
     section,
     top_text,
 )
+from messages.changes import change_lines
 from messages.details import verdict_lines
 from runbook.steps.restores import SIGN_OFF
 from runbook.values import FrozenImage
@@ -149,6 +150,9 @@ def approval_card(view: ApprovalView) -> Message:
         [bold(Markup(f"{title}: {count}")), *(_slot(slot, is_open, view.purpose) for slot in view.slots)]
     )
     middle = paragraphs(_image(image) for image in view.images)
+    if view.changes is not None:
+        lines = change_lines(view.changes)
+        middle += paragraphs(lines if is_open else lines[:1])
     steps = [bold(Markup("What will run")), *(join(f"{i}.", esc(s, 200)) for i, s in enumerate(view.steps, start=1))]
     middle += paragraphs(steps) if view.steps else []
     if view.evidence:

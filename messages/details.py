@@ -21,6 +21,7 @@ from messages.blocks import (
     paragraphs,
     preformatted,
 )
+from messages.changes import change_lines
 from runbook.verdicts import Outcome, Verdict
 
 
@@ -58,6 +59,8 @@ def plan_blocks(view: PlanView) -> list[Block]:
         effect = italic(Markup("changes something")) if step.effect else ""
         lines.append(join(f"{place}.", bold(esc(step.title, 150)), "–", esc(step.sentence, 300), effect))
     blocks = paragraphs(lines)
+    if view.changes is not None:
+        blocks += paragraphs(change_lines(view.changes))
     if view.verdicts:
         blocks += paragraphs([bold(Markup("What the checks say now")), *verdict_lines(view.verdicts)])
     if view.migrations:

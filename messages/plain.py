@@ -26,7 +26,8 @@ from engine.views import (
     StepView,
 )
 from messages import backups, incidents, words
-from messages.blocks import plain
+from messages.blocks import plain, plain_line
+from messages.changes import change_texts
 from messages.metrics import metric_tables
 from messages.people import people_tables
 from runbook.metric_report import MetricReport
@@ -134,6 +135,8 @@ def _print_plan(console: Console, view: PlanView) -> None:
     for place, step in enumerate(view.steps, start=1):
         _row(table, place, step.title, step.sentence, "yes" if step.effect else "")
     console.print(table)
+    for text in () if view.changes is None else change_texts(view.changes):
+        console.print(plain_line(text)[:MAX_CELL])
     for verdict in view.verdicts:
         _print_verdict(console, verdict)
     for migration in view.migrations:

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from engine.report import ReportView
 from messages import words
+from messages.changes import summary as change_summary
 from runbook.verdicts import Evidence
 from runbook.wording import duration
 
@@ -27,7 +28,8 @@ def report_page(view: ReportView, pictures: Mapping[int, bytes]) -> str:
         {"title": chart.title, "alt": chart.alt, "source": _source(pictures.get(place))}
         for place, chart in enumerate(view.charts)
     ]
-    return str(_template().render(view=view, run=view.run, charts=charts, facts=_facts(view)))
+    changed = change_summary(view.changes) if view.changes is not None else ""
+    return str(_template().render(view=view, run=view.run, charts=charts, facts=_facts(view), changed=changed))
 
 
 def report_name(run_id: str, at: datetime) -> str:
@@ -76,6 +78,11 @@ def _outcome(word: str) -> str:
     return OUTCOMES.get(word, word)
 
 
+def _web(url: str) -> str:
+    """Only what opens a web page becomes a link."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
 def _words(word: str) -> str:
     return word.replace("_", " ")
 
@@ -95,5 +102,6 @@ def _template() -> Any:
         "outcome": _outcome,
         "evidence": _evidence,
         "words": _words,
+        "web": _web,
     }
     return environment.get_template("report.html.j2")
