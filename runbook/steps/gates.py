@@ -11,6 +11,7 @@ from pydantic import Field
 
 from runbook.artifacts import look_at_images, look_at_tag
 from runbook.charts import Chart, together
+from runbook.ci_checks import ci_checks
 from runbook.errors import Permanent, Temporary
 from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, Workload
@@ -78,7 +79,10 @@ class CandidateTag:
 
 @dataclass(frozen=True)
 class CiGreen:
-    """Every required check of the commit is green; required empty: every check that ran, and at least one. Promotion Criteria: CI status."""
+    """Every required check of the commit is green; required empty: every check that ran, and at least one. Promotion Criteria: CI status.
+
+    Asked are GitHub and what other CI systems have told.
+    """
 
     repository: str
     commit: str
@@ -89,7 +93,7 @@ class CiGreen:
         return await all_asked((CI_GATE, self._checks(scene)))
 
     async def _checks(self, scene: Scene) -> Verdicts:
-        checks = await scene.ports.code.checks(self.repository, self.commit)
+        checks = await ci_checks(scene.ports, self.repository, self.commit)
         return (judge_ci(checks, self.required, self.commit),)
 
 
