@@ -46,7 +46,7 @@ class Adapters:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._open: list[_Closing] = []
-        self.postgres = DatabaseAdapters(connections.postgres, connections.audit.key, self._restore_objects)
+        self.postgres = DatabaseAdapters(connections.postgres, connections.audit, self._restore_objects)
 
     @cached_property
     def clusters(self) -> dict[Environment, KubernetesCluster]:

@@ -59,7 +59,7 @@ def _ask(words: list[str], *, as_json: bool) -> None:
 @click.option(
     "--public-key",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="PEM with one or more public keys. Default: that of the audit key.",
+    help="PEM with one or more public keys. Default: that of the audit key, and the configured earlier ones.",
 )
 @click.option(
     "--checkpoints",
@@ -202,13 +202,14 @@ def _store() -> SqlStore:
 
 
 def _configured_keys() -> tuple[Any, ...]:
-    """The public half of the audit key. Raises ForgeError where there is none."""
-    from bot.configuration.connections import Secret
-    from state.checkpoints import load_private_key
+    """The public half of the audit key, and earlier ones. Raises ForgeError where there is none, and ValueError for what is none."""
+    from bot.audit_keys import known_keys
+    from bot.configuration.connections import AuditConnection, Secret
 
     configuration = _configuration()
-    secret = configuration.connections.audit.key if configuration else Secret("FORGE_AUDIT_KEY", None, os.environ)
-    return (load_private_key(secret.reveal()).public_key(),)
+    if configuration is None:
+        return known_keys(AuditConnection(Secret("FORGE_AUDIT_KEY", None, os.environ)))
+    return known_keys(configuration.connections.audit)
 
 
 def _configured_folders() -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ Passwords and keys are read when they are used, because they are rotated; what h
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -15,7 +16,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bot.audit_keys import known_keys
 from bot.configuration.connections import (
+    AuditConnection,
     BackupsConnection,
     DatabaseConnection,
     DatabaseReader,
@@ -41,18 +44,18 @@ if TYPE_CHECKING:
 
 
 class DatabaseAdapters:
-    """audit_key: signs manifests, as it signs the audit log's checkpoints. Each part is made when it is first asked for. clusters: the
+    """audit: its key signs manifests, as it signs the audit log's checkpoints. Each part is made when it is first asked for. clusters: the
     environments' namespaces, where servers for restores are made."""
 
     def __init__(
         self,
         connections: PostgresConnections,
-        audit_key: Secret,
+        audit: AuditConnection,
         clusters: Callable[[Environment], RestoreObjects] | None = None,
     ) -> None:
         self._clusters = clusters
         self._connections = connections
-        self._audit_key = audit_key
+        self._audit = audit
         self._restore_host: RestoreHost | None = None
 
     @property
@@ -86,7 +89,7 @@ class DatabaseAdapters:
     def _repository(self) -> Repository:
         """Made anew when its keys are rotated."""
         assert self.backups is not None  # noqa: S101 - nothing is backed up without a destination
-        return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit_key))))
+        return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit))))
 
     def restore_host(self, segments: Segments) -> RestoreHost | None:
         """segments: the ledger's record of archived WAL. None where nothing is backed up, or no private key is; one and the same otherwise."""
@@ -106,7 +109,7 @@ class DatabaseAdapters:
         from integrations.postgres.provided_restores import ProvidedRestores
 
         places = {env: self._place(found) for env, found in self._connections.restores.items()}
-        return ProvidedRestores(local, self.programs, places, lambda: signer_of(self._audit_key).key)
+        return ProvidedRestores(local, self.programs, places, lambda: signer_of(self._audit).key)
 
     def _place(self, found: RestoreServer | RestoreCluster) -> Callable[[], Place]:
         if isinstance(found, RestoreServer):
@@ -123,7 +126,7 @@ class DatabaseAdapters:
 
     def _password_of(self, text: str) -> str:
         """Made of the audit key, by a signature that never leaves this process: the same for the same text, and nobody else's."""
-        signed = signer_of(self._audit_key).sign(f"the password of a server for restores: {text}".encode())
+        signed = signer_of(self._audit).sign(f"the password of a server for restores: {text}".encode())
         return base64.urlsafe_b64encode(hashlib.sha256(signed).digest()).decode().rstrip("=")
 
     def receivers(self, archived: Archived, switch_s: Callable[[], float]) -> WalReceivers | None:
@@ -199,24 +202,24 @@ def provided_server(found: RestoreServer) -> ProvidedServer:
     return ProvidedServer(connection, found.create_roles)
 
 
-def signer_of(audit_key: Secret) -> Signer:
-    """Signs what is published of backups. Raises ValueError and Permanent for a key that can't be used."""
+def signer_of(audit: AuditConnection) -> Signer:
+    """Signs what is published of backups, and believes earlier keys. Raises ValueError and Permanent for a key that can't be used."""
     from cryptography.exceptions import InvalidSignature
 
     from integrations.backups import Signer
     from state.checkpoints import key_id, load_private_key
 
-    key = load_private_key(audit_key.reveal())
-    public = key.public_key()
+    known = known_keys(audit)
 
     def verify(text: bytes, signature: bytes) -> bool:
-        try:
-            public.verify(signature, text)
-        except InvalidSignature:
-            return False
-        return True
+        for public in known:
+            with contextlib.suppress(InvalidSignature):
+                public.verify(signature, text)
+                return True
+        return False
 
-    return Signer(key=key_id(public), sign=key.sign, verify=verify)
+    sign = load_private_key(audit.key.reveal()).sign
+    return Signer(key=key_id(known[0]), sign=sign, verify=verify, known=frozenset(key_id(each) for each in known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ import click
 import structlog
 
 from bot.assembly import Bot
+from bot.audit_keys import known_keys
 from bot.configuration.loading import Configuration, load
 from bot.exits import Exit
 from bot.logs import configure_logging
 from handlers.local import SocketTaken
 from runbook.documents.problems import ConfigurationError
 from runbook.errors import ForgeError, Permanent
-from state.checkpoints import load_private_key
 from state.places import DirectoryPlace
 from state.store import SqlStore, open_store
 from state.verify import verify_since_last_checkpoint
@@ -70,9 +70,8 @@ async def _serve(configuration: Configuration, path: Path | None) -> int:
 
 async def _audit_problem(store: SqlStore, configuration: Configuration) -> str:
     audit = configuration.connections.audit
-    key = load_private_key(audit.key.reveal())
     places = [DirectoryPlace(path) for path in audit.checkpoints]
-    verification = await verify_since_last_checkpoint(store, [key.public_key()], places)
+    verification = await verify_since_last_checkpoint(store, known_keys(audit), places)
     return "" if verification.ok else verification.sentence
 
 

@@ -13,6 +13,7 @@ from bot.checks.findings import Finding, fail, of_error, ok, warn
 from bot.configuration.connections import Connections
 from bot.configuration.loading import Configuration
 from runbook.errors import ForgeError
+from runbook.wording import listing
 
 
 async def check_configuration(configuration: Configuration) -> AsyncIterator[Finding]:
@@ -79,6 +80,7 @@ async def check_database(connections: Connections) -> AsyncIterator[Finding]:
 
 
 async def check_audit_key(connections: Connections) -> AsyncIterator[Finding]:
+    from bot.audit_keys import earlier_keys
     from state.checkpoints import key_id, load_private_key
 
     name = "audit key"
@@ -88,6 +90,16 @@ async def check_audit_key(connections: Connections) -> AsyncIterator[Finding]:
         yield fail(name, str(error), "Make one with `forge audit keygen --out audit-key.pem`")
         return
     yield ok(name, f"the key {key_id(key.public_key())} signs checkpoints")
+    try:
+        earlier = [key_id(each) for each in earlier_keys(connections.audit)]
+    except ValueError as error:
+        remedy = (
+            "Give it a file with the public key in PEM, or take it out: forge doesn't start with one that it can't read"
+        )
+        yield fail("earlier audit keys", str(error), remedy)
+    else:
+        if earlier:
+            yield ok("earlier audit keys", f"{listing(earlier)} signed before, and are believed")
     for folder in connections.audit.checkpoints:
         if not folder.is_dir():
             yield fail("checkpoints", f"{folder} is no folder here", "Mount or make it; forge never makes it itself")

@@ -132,10 +132,12 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True)
 class AuditConnection:
-    """key: the Ed25519 private key (PEM). checkpoints: directories that take signed checkpoints; best where the bot can't rewrite."""
+    """key: the Ed25519 private key (PEM). checkpoints: directories that take signed checkpoints; best where the bot can't rewrite.
+    earlier_keys: public keys that signed before this one: files with PEM, or PEM itself."""
 
     key: Secret
     checkpoints: tuple[Path, ...] = ()
+    earlier_keys: tuple[Path | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

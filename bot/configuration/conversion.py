@@ -168,6 +168,10 @@ def _smoke(request: schema.Smoke) -> SmokeRequest:
     )
 
 
+def _is_pem(text: str) -> bool:
+    return text.lstrip().startswith("-----BEGIN")
+
+
 def recipients_of(section: BackupsSection, environ: Mapping[str, str]) -> tuple[str, ...]:
     """As configured, else as the variable says; unchecked in that case."""
     named = section.recipients or [part.strip() for part in environ.get(RECIPIENTS_VARIABLE, "").split(",")]
@@ -226,7 +230,9 @@ class Connecting:
             ),
             server=inside.ServerAddress(file.server.host, file.server.port),
             audit=inside.AuditConnection(
-                self._secret(file.audit.key), tuple(self._folder / path for path in file.audit.checkpoints)
+                self._secret(file.audit.key),
+                tuple(self._folder / path for path in file.audit.checkpoints),
+                tuple(key if _is_pem(key) else self._folder / key for key in file.audit.earlier_keys),
             ),
             service_secrets={
                 name: {key: self._secret(reference) for key, reference in section.secrets.items()}

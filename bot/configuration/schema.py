@@ -367,6 +367,11 @@ class Audit(Section):
     checkpoints: list[Text] = Field(
         default_factory=list, description="Folders for signed checkpoints, best where the bot can't rewrite."
     )
+    earlier_keys: list[Text] = Field(
+        default_factory=list,
+        description="Public keys of before the key was changed, each a file with PEM or the PEM itself: checkpoints and backups "
+        "that were signed with them are believed.",
+    )
 
 
 class File(Section):

@@ -22,16 +22,19 @@ NAME: Final = "manifest.json"
 LARGEST: Final = 1024 * 1024
 FORMAT: Final = 1
 _ID: Final = re.compile(r"(?P<service>[a-z0-9][a-z0-9-]*)-(?P<environment>dev|staging|prod)-\d{8}T\d{6}Z-[0-9a-z]+")
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{16}")
 _FILE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """The key that manifests are signed with. key: its fingerprint. verify: text, signature -> whether it is good."""
+    """The key that manifests are signed with. key: its fingerprint. verify: text, signature -> whether it is good, by this key or one of
+    before it. known: fingerprints of all these; empty: nobody says."""
 
     key: str
     sign: Callable[[bytes], bytes]
     verify: Callable[[bytes, bytes], bool]
+    known: frozenset[str] = frozenset()
 
 
 def is_backup_id(text: str) -> bool:
@@ -77,7 +80,7 @@ def verified(content: bytes, backup_id: str, signer: Signer) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         raise _forged(backup_id, "its manifest can't be read") from None
     if not signer.verify(text, signature):
-        raise _forged(backup_id, "its manifest isn't signed with forge's key")
+        raise _badly_signed(backup_id, envelope.get("key"), signer)
     try:
         manifest = manifest_from(text.decode())
     except ValueError:
@@ -97,6 +100,18 @@ def _check(manifest: Manifest, backup_id: str) -> None:
         raise _forged(backup_id, "its manifest names files that can't be its own")
 
 
-def _forged(backup_id: str, why: str) -> Permanent:
-    remedy = "Don't use it; restore another backup, and find out who can write to the repository"
-    return Permanent(SYSTEM, "forged", f"{backup_id} is not to be trusted: {why}", remedy)
+def _badly_signed(backup_id: str, key: object, signer: Signer) -> Permanent:
+    """key: which one it names. Nothing vouches for that, so it is good for a hint alone."""
+    if not isinstance(key, str) or not _FINGERPRINT.fullmatch(key) or key in signer.known:
+        return _forged(backup_id, "its manifest isn't signed with forge's key")
+    why = f"its manifest is signed with the key {key}, which forge doesn't know"
+    remedy = (
+        "If that was forge's audit key before it was changed, name its public half in audit.earlier_keys. "
+        "Otherwise don't use it, and find out who can write to the repository"
+    )
+    return _forged(backup_id, why, remedy)
+
+
+def _forged(backup_id: str, why: str, remedy: str = "") -> Permanent:
+    usual = "Don't use it; restore another backup, and find out who can write to the repository"
+    return Permanent(SYSTEM, "forged", f"{backup_id} is not to be trusted: {why}", remedy or usual)

@@ -20,6 +20,7 @@ from bot.checks.databases import check_database, judge_slot
 from bot.checks.findings import Check, Finding, State, carry_out
 from bot.checks.restore_servers import check_restore_server, check_template
 from bot.configuration.connections import (
+    AuditConnection,
     BackupsConnection,
     DatabaseConnection,
     DatabaseReader,
@@ -93,7 +94,8 @@ def adapters(
 ) -> DatabaseAdapters:
     backups = BackupsConnection(str(tmp_path / "kept"), (str(IDENTITY.to_public()),), tmp_path / "scratch")
     databases = {(each.service, each.environment): each for each in found}
-    return DatabaseAdapters(PostgresConnections(databases, programs, backups if kept else None), secret("KEY"))
+    connections = PostgresConnections(databases, programs, backups if kept else None)
+    return DatabaseAdapters(connections, AuditConnection(secret("KEY")))
 
 
 async def findings(check: Check) -> list[Finding]:
