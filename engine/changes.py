@@ -18,7 +18,7 @@ from runbook.plan import Plan
 from runbook.policy import Setting
 from runbook.ports import Ports
 from runbook.source import Changes
-from runbook.values import Environment, Release
+from runbook.values import Environment
 
 LONGEST_S = 5.0
 """Somebody waits for the run to begin; the list is worth no more than this."""
@@ -68,12 +68,7 @@ async def look_up_changes(ports: Ports, setting: Setting, plan: Plan) -> dict[st
 
 async def what_runs(ports: Ports, service: str, environment: Environment) -> Base | None:
     """The release that runs there by the ledger; None where none is on record. In production one that was rolled back runs no more."""
-    release: Release | None
-    if environment is Environment.PROD:
-        release = await ports.memory.last_go(service, environment)
-    else:
-        newest = await ports.memory.released(service, environment)
-        release = newest[0].release if newest else None
+    release = await ports.memory.last_go(service, environment)
     return None if release is None else Base(release.version, release.commit)
 
 

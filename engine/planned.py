@@ -68,7 +68,7 @@ def target(
     procedure = procedures(name) if name in (CONTRACT, ROLLBACK, *Environment) else None
     if intent.environment is None or procedure is None:
         return refused("deploy.environment", f"forge can't deploy to {intent.environment or 'nothing'} yet.",
-                       "Deploy a candidate to staging: `deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
+                       "Deploy a candidate to staging: `/forge deploy staging vX.Y.Z-rc.N`.")  # fmt: skip
     if (wrong := _wrong_verb(intent)) is not None:
         return wrong
     if intent.environment not in service.urls:
@@ -225,7 +225,7 @@ def _impossible(intent: Intent, request: Request) -> str:
     if procedure_of(intent):
         return f"The {request.version} of {request.service} on {request.environment.value} can't begin; nothing was started."
     verb = _DONE.get(intent.name, "deployed to")
-    return f"{request.version} can't be {verb} {request.environment.value}; nothing was started."
+    return f"{request.version or 'The newest commit'} can't be {verb} {request.environment.value}; nothing was started."
 
 
 def _already(same: Run, request: Request) -> str:

@@ -20,6 +20,9 @@ _VERSION_LIKE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-._]?rc[-._]?(\d+))?")
 _RUN_LIKE = re.compile(r"([a-z]+)[-_#. ]*(\d+)")
 _LONG_DASH = re.compile(r"[\u2010-\u2015\u2212]")
 
+_TO_DEV = ("deploy", "plan")
+"""Commands that take a commit for dev, and only there."""
+
 VERBS = ("open", "update", "resolve", "list")
 _OTHER_VERBS = {
     "close": "resolve",
@@ -59,7 +62,8 @@ def take_arguments(line: Line, command: Command, positions: Sequence[Word], topi
     if len(positions) > len(command.arguments):
         raise _too_many(line, command, positions)
     # What was given speaks first: `deploy v1.4.0` is a wrong environment rather than a missing version.
-    taken = _in_order(command, positions)
+    # And the environment first of all: which versions there are depends on it.
+    taken = sorted(_in_order(command, positions), key=lambda pair: pair[0] is not Argument.ENVIRONMENT)
     readers = {**_READERS, Argument.COMMAND: topic}
     for argument, word in taken:
         readers[argument](word.text if argument is Argument.GATE else plain_dashes(word.text), line, command)
@@ -86,8 +90,12 @@ def _in_order(command: Command, positions: Sequence[Word]) -> list[tuple[Argumen
 
 
 def _may_be_missing(line: Line, command: Command) -> int:
-    """How many of the last arguments are optional: an incident that is opened, updated or resolved must be named."""
+    """How many of the last arguments are optional: an incident that is opened, updated or resolved must be named, and so must what goes to
+    production.
+    """
     if Argument.INCIDENT in command.arguments and line.options.get("verb") not in (None, "list"):
+        return 0
+    if command.arguments[-1:] == (Argument.VERSION,) and line.values.get("environment") == Environment.PROD:
         return 0
     return command.optional
 
@@ -148,7 +156,7 @@ def _is_environment(word: str) -> bool:
 
 
 def _is_version(word: str) -> bool:
-    return Version.parse(word) is not None or _COMMIT.fullmatch(word) is not None
+    return Version.parse(word) is not None or _COMMIT.fullmatch(word.lower()) is not None
 
 
 def _read_environment(word: str, line: Line, command: Command) -> None:
@@ -168,13 +176,31 @@ def environment_of(word: str, line: Line, command: Command) -> str:
 
 
 def _read_version(word: str, line: Line, command: Command) -> None:
-    line.values["version"] = version_of(word, line, command)
+    is_of_dev = command.name in _TO_DEV and line.values.get("environment") == Environment.DEV
+    line.values["version"] = (_commit_of if is_of_dev else version_of)(word, line, command)
+
+
+def _commit_of(word: str, line: Line, command: Command) -> str:
+    """dev runs commits, and no tags. Raises `Refusal`."""
+    commit = word.lower()
+    if _COMMIT.fullmatch(commit):
+        return commit
+    example = f"{command.name} dev 3f2a91c0d4be"
+    version = Version.parse(word)
+    if version is None:
+        cause = f"“{excerpt(word)}” is no commit: 7 to 40 digits of its SHA, such as 3f2a91c0d4be."
+        hint = "Without one it is the newest of the branch. "
+        raise wrong(line, command, "parse.bad_commit", cause, hint=hint, example=example)
+    cause = f"dev runs commits of the branch, and {word} is a tag."
+    where = f"promote {word} prod" if version.candidate is None else f"deploy staging {word}"
+    hint = f"A {'release' if version.candidate is None else 'candidate'} goes elsewhere: {line.prefix}{where}. "
+    raise wrong(line, command, "parse.tag_for_dev", cause, hint=hint, example=example)
 
 
 def version_of(word: str, line: Line, command: Command) -> str:
     """A version or a commit as it was typed. Raises `Refusal`."""
     if _is_version(word):
-        return word
+        return word if Version.parse(word) is not None else word.lower()
     near: list[str] = []
     match = _VERSION_LIKE.fullmatch(word.casefold())
     if match:

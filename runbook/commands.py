@@ -79,17 +79,17 @@ class Command:
 _E, _V, _R = Argument.ENVIRONMENT, Argument.VERSION, Argument.RUN
 
 _COMMANDS: tuple[Command, ...] = (
-    Command("deploy", "Deploy a version to an environment", (_E, _V), takes_reason=True, takes_service=True,
-            example="deploy staging v1.4.0-rc.2"),
+    Command("deploy", "Deploy a candidate to staging, or a commit of the branch (the newest by default) to dev", (_E, _V), optional=1,
+            takes_reason=True, takes_service=True, example="deploy staging v1.4.0-rc.2"),
     Command("migrate", "Run the contract migrations of the version that runs in an environment", (_E, _V),
             takes_reason=True, takes_service=True, example="migrate staging v1.4.0-rc.2"),
     Command("promote", "Release a version that got its go in staging to production", (_V, _E), takes_reason=True,
             takes_service=True, example="promote v1.4.0 prod"),
     Command("rollback", "Go back to the version before, in a run under way or after it", (_E,), takes_reason=True,
             takes_service=True, options=("to",), example='rollback prod --reason "orders fail"'),
-    Command("plan", "Show what deploy would do, and change nothing", (_E, _V), reading=True, takes_service=True,
-            example="plan staging v1.4.0-rc.2"),
-    Command("status", "Show what runs, what waits, and for whom", (_R,), optional=1, reading=True, takes_service=True),
+    Command("plan", "Show what deploy would do, and change nothing; for staging without a version: the next candidate and its tag", (_E, _V),
+            optional=1, reading=True, takes_service=True, example="plan staging v1.4.0-rc.2"),
+    Command("status", "Show what runs where, what is newer, what waits, and for whom", (_R,), optional=1, reading=True, takes_service=True),
     Command("approve", "Approve what a run asks for", (_R,), decision=True),
     Command("reject", "Reject what a run asks for", (_R,), decision=True, takes_reason=True),
     Command("withdraw", "Take back your own approval before it is executed", (_R,), decision=True),

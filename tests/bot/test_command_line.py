@@ -159,7 +159,7 @@ def test_reading_works_without_a_bot(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["view"]["entries"][0]["why"] == "because"
     assert "No bot is running" in forge("status", folder=tmp_path).stdout
-    assert "deploy <env> <version>" in forge("help", "deploy", folder=tmp_path).stdout
+    assert "deploy <env> [version]" in forge("help", "deploy", folder=tmp_path).stdout
     assert "because" in forge("audit", "show", "--text", "becau", folder=tmp_path).stdout
     assert forge("audit", "export", str(tmp_path / "log.csv"), "--format", "csv", folder=tmp_path).returncode == 0
     assert (

@@ -80,7 +80,15 @@ def test_a_reason_is_kept_as_it_was_meant(typed: str, reason: str) -> None:
         ("; rm -rf /", "parse.unknown_command", "/forge help"),
         ("deploy", "parse.missing", "Environments are dev, staging, prod"),
         ("deploy v1.4.0-rc.2", "parse.unknown_environment", "Environments are dev, staging, prod"),
-        ("deploy staging", "parse.missing", "/forge deploy staging v1.4.0-rc.2"),
+        ("deploy prod", "parse.missing", "/forge deploy staging v1.4.0-rc.2"),
+        ("plan prod", "parse.missing", "Usage: /forge plan <env> [version]"),
+        ("deploy dev v1.4.0-rc.2", "parse.tag_for_dev", "/forge deploy staging v1.4.0-rc.2"),
+        ("deploy v1.4.0-rc.2 dev", "parse.tag_for_dev", "/forge deploy staging v1.4.0-rc.2"),
+        ("deploy development v1.4.0", "parse.tag_for_dev", "/forge promote v1.4.0 prod"),
+        ("deploy dev abc123", "parse.bad_commit", "Without one it is the newest"),
+        ("deploy dev main", "parse.bad_commit", "Example: /forge deploy dev 3f2a91c0d4be"),
+        ("plan dev 1.4.0-rc.2", "parse.bad_commit", "Example: /forge plan dev 3f2a91c0d4be"),
+        (f"deploy dev {'a' * 41}", "parse.bad_commit", "Without one it is the newest"),
         ("deploy productoin v1.4.0", "parse.unknown_environment", "Did you mean prod?"),
         ("deploy stagign v1.4.0-rc.2", "parse.unknown_environment", "Did you mean staging?"),
         ("deploy staging v1.4.0-rc2", "parse.bad_version", "Did you mean v1.4.0-rc.2?"),
@@ -180,6 +188,21 @@ def test_production_is_named_or_it_is_not_meant() -> None:
 def test_a_promotion_is_understood_in_either_order(text: str) -> None:
     found = intent(text)
     assert (found.name, found.environment, found.version) == ("promote", Environment.PROD, "v1.4.0")
+
+
+@pytest.mark.parametrize("name", ["deploy", "plan"])
+@pytest.mark.parametrize("commit", ["3f2a91c", "3F2A91C0D4BE", "1234567", "a" * 40])
+def test_dev_takes_a_commit_by_seven_to_forty_digits(name: str, commit: str) -> None:
+    for text in (f"{name} dev {commit}", f"{name} {commit} development"):
+        found = intent(text)
+        assert (found.name, found.environment, found.version) == (name, Environment.DEV, commit.lower())
+
+
+@pytest.mark.parametrize("name", ["deploy", "plan"])
+@pytest.mark.parametrize("environment", ["dev", "staging"])
+def test_what_goes_to_dev_and_staging_need_not_be_named(name: str, environment: str) -> None:
+    found = intent(f"{name} {environment} --service web")
+    assert (found.environment, found.version, found.service) == (Environment(environment), "", "web")
 
 
 def test_a_deployment_is_understood_with_its_version_first() -> None:
