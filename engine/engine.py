@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from engine.auto_deploy import AutoDeploys
 from engine.guards import GuardEvaluator
 from engine.inbox import Inbox
 from engine.incidents import open_rows
@@ -63,9 +64,11 @@ class Engine:
         self.guards = GuardEvaluator(store, ports, settings, self.interpreter.wake)
         self.prompts = PromptClock(store, ports.clock, settings, self.interpreter.wake)
         self.schedules = Schedules(store, ports, settings, procedures, self.interpreter.wake)
+        self.auto_deploys = AutoDeploys(store, ports, settings, procedures, self.interpreter.wake)
         self.interpreter.changed = self._changed
+        self.interpreter.freed = self.auto_deploys.freed
         self.interpreter.shown = self.guards.shown = self.prompts.shown = self.outbox.ring
-        self.schedules.shown = self.outbox.ring
+        self.schedules.shown = self.auto_deploys.shown = self.outbox.ring
         self.guards.asked = self.prompts.ring
         self.desk = Desk(store, ports, settings, self.interpreter, self.inbox, self.outbox, shows, procedures)
         self.inbox.on_fault = self.desk.fault
@@ -75,6 +78,7 @@ class Engine:
         self.guards.follow(run.id, span)
         if run.state == RunState.HELD:  # by a step about which on-call is asked, perhaps
             self.prompts.ring()
+        self.auto_deploys.run_changed(run)
         self.outbox.ring()
 
     async def start(self, consumer: Consumer) -> None:
@@ -87,11 +91,13 @@ class Engine:
         await self.prompts.start()
         await self.inbox.start()
         await self.schedules.start()
+        await self.auto_deploys.start()
         self.started = True
 
     async def stop(self, drain_s: float = 3.0) -> None:
         """Edges first, so that nothing new comes in; what is half done is done again after the next start."""
         self.started = False
+        await self.auto_deploys.stop()
         await self.schedules.stop()
         await self.inbox.stop()
         await self.prompts.stop()
@@ -131,6 +137,7 @@ class Engine:
             self.interpreter.wake(run.id)
         self.prompts.ring()
         self.schedules.ring()
+        self.auto_deploys.ring_all()
 
     async def reload(self, setting: Setting) -> None:
         """A new configuration: audited, then in force; plans without an effect are made anew, others keep their numbers."""
@@ -145,6 +152,7 @@ class Engine:
         self.settings.replace(setting)
         self.interpreter.remake_all([run.id for run in runs if run.first_effect_at is None])
         self.schedules.ring()
+        self.auto_deploys.ring_all()
 
 
 def _moved(row: StepRow, jump: timedelta) -> dict[str, Any]:

@@ -67,6 +67,9 @@ class Interpreter:
         """Called after every look at a run, with the span that it is in: the guards and the outbox follow."""
 
         self.ended: Callable[[Run], None] = lambda run: None
+        self.freed: Callable[[str, str | None], None] = lambda environment, service: None
+        """Called with environment and service (None: of every one) where a lock went or a run ended."""
+
         self.shown: Callable[[], None] = lambda: None
         """Called when only what is shown has changed."""
 
@@ -101,6 +104,7 @@ class Interpreter:
     def wake_queue(self, environment: str, service: str | None) -> None:
         """A lock went or a run ended: whoever is next may start."""
         self._spawn_queue_look(environment, service)
+        self.freed(environment, service)
 
     def remake_all(self, run_ids: list[str]) -> None:
         """The setting changed: plans that had no effect yet are made anew at once."""

@@ -26,8 +26,8 @@ LEFT_BECAUSE = "left_because"
 RETURN = "return_to_previous"
 """The way back where a procedure has none of its own."""
 
-_CANCELLED = ("aborted", "cancelled")
-"""Codes of an end that a person wanted."""
+_CANCELLED = ("aborted", "cancelled", "superseded")
+"""Codes of an end that was wanted."""
 
 ROLLBACK = "rollback"
 """The procedure of a run that is nothing but a way back: what was released goes back."""
