@@ -5,7 +5,7 @@ A state never goes backwards, but where a backup that was never published is beg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,6 @@ from runbook.backups import (
 )
 from runbook.plan import to_json
 from runbook.ports import Backup, Clock
-from runbook.rules.wal import is_segment
 from runbook.values import FORGE, Environment
 
 _ORDER = (
@@ -215,19 +214,24 @@ class LedgerBackups:
     async def segments(self, service: str, environment: Environment) -> tuple[WalSegment, ...]:
         return await self._store.read(lambda ledger: segments_of(ledger, service, environment))
 
-    async def forget_segments(self, service: str, environment: Environment, before: str, timeline: int) -> None:
-        """Whole segments of this timeline and of those before it whose name sorts before `before`; history files stay."""
+    async def forget_segments(self, segments: Sequence[WalSegment]) -> None:
+        """See the port: two servers' segments have the same names, and the same one may have been stored anew."""
+        by_place: dict[tuple[str, str, str], list[WalSegment]] = {}
+        for segment in segments:
+            place = (segment.service, segment.environment, segment.system_identifier)
+            by_place.setdefault(place, []).append(segment)
 
         def forget(ledger: Ledger) -> None:
-            place: dict[str, Any] = {"service": service, "environment": environment.value}
-            rows = ledger.find(WalRow, **place)
-            gone = [row.name for row in rows if row.timeline <= timeline and row.name < before and is_segment(row.name)]
-            if gone:
-                ledger.remove(WalRow, **place, name=gone)
-                evidence = {"before": before, "timeline": timeline, "segments": len(gone)}
-                entry = Entry(
-                    actor=FORGE.id, action="wal.forgotten", subject=f"{environment.value}/{service}", evidence=evidence
-                )
+            for (service, environment, system), several in sorted(by_place.items()):
+                where: dict[str, Any] = {"service": service, "environment": environment, "system_identifier": system}
+                files = {segment.name: to_json(segment.file) for segment in several}
+                gone = sorted(row.name for row in ledger.find(WalRow, **where) if files.get(row.name) == row.file)
+                if not gone:
+                    continue
+                ledger.remove(WalRow, **where, name=gone)
+                evidence = {"server": system, "segments": len(gone), "first": gone[0], "last": gone[-1]}
+                place = f"{environment}/{service}"
+                entry = Entry(actor=FORGE.id, action="wal.forgotten", subject=place, evidence=evidence)
                 ledger.audit(entry, self._clock.now())
 
         await self._store.write(forget)

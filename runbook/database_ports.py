@@ -44,6 +44,16 @@ class Destination:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WalFile:
+    """A stored object of archived WAL, whether it is on record or not. key: `<segment>-<random>.age`. stored_at: by the storage's clock."""
+
+    system_identifier: str
+    key: str
+    bytes: int
+    stored_at: datetime
+
+
 class Database(Protocol):
     """One service's database in one environment, as a subject: looked at and copied, never written to."""
 
@@ -80,6 +90,12 @@ class BackupRepository(Protocol):
 
     async def remove_segments(self, segments: Sequence[WalSegment]) -> None:
         """The stored bytes of archived WAL that no kept base backup needs; what is not there any more is fine."""
+
+    async def wal_files(self, service: str, environment: Environment) -> tuple[WalFile, ...]:
+        """All that is stored, of every server that there was."""
+
+    async def remove_wal_files(self, service: str, environment: Environment, files: Sequence[WalFile]) -> None:
+        """What is not there any more is fine. Uploads to a folder of this machine that ended in the middle a day ago go, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +175,8 @@ class BackupLedger(Protocol):
     async def segments(self, service: str, environment: Environment) -> tuple[WalSegment, ...]:
         """In order of timeline and name."""
 
-    async def forget_segments(self, service: str, environment: Environment, before: str, timeline: int) -> None: ...
+    async def forget_segments(self, segments: Sequence[WalSegment]) -> None:
+        """Those whose stored bytes are gone, and no others: one that was stored anew meanwhile stays on record."""
 
     async def window(self, service: str, environment: Environment) -> RecoveryWindow | None:
         """Of point-in-time recovery; None where there is no base backup with unbroken WAL after it."""

@@ -10,8 +10,9 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,12 +133,22 @@ class Objects:
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder / checked_key(prefix), ignore_errors=True)
 
+    async def clear_unfinished(self, prefix: str, older_s: float) -> None:
+        """Of a local folder what a crash left of files that were being written so long ago. Object storage shows no such; see docs/backups.md."""
+        if self._folder is not None:
+            with translated(self._folder):
+                await asyncio.to_thread(_remove_unfinished, self._folder / checked_key(prefix), time.time() - older_s)
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         """Full keys of everything below."""
-        found: list[str] = []
+        return tuple(key for key, _, _ in await self.listed(prefix))
+
+    async def listed(self, prefix: str) -> tuple[tuple[str, int, datetime], ...]:
+        """Everything below, in order: full key, bytes, and when it was stored."""
+        found: list[tuple[str, int, datetime]] = []
         with translated(self._folder):
             async for several in obstore.list(self._opened(), prefix=checked_key(prefix), chunk_size=1000):
-                found += [entry["path"] for entry in several]
+                found += [(entry["path"], int(entry["size"]), entry["last_modified"]) for entry in several]
         return tuple(sorted(found))
 
     async def folders(self, prefix: str = "") -> tuple[str, ...]:
@@ -185,6 +196,14 @@ def make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
+
+
+def _remove_unfinished(folder: Path, before: float) -> None:
+    """obstore writes to `<name>#<number>` and renames; no key has such a name."""
+    for path in folder.glob("**/*#*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
 
 
 def _to_disk(folder: Path, key: str) -> None:

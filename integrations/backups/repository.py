@@ -17,12 +17,14 @@ from integrations.backups.encryption import Sealing, Tally, ended, parsed_recipi
 from integrations.backups.manifests import Signer, backup_place, wal_place
 from integrations.backups.objects import Objects, checked_key
 from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile, WalSegment
-from runbook.database_ports import Destination
+from runbook.database_ports import Destination, WalFile
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
+from runbook.values import Environment
 
 _THREADS: Final = 32
 _PROBE_TIMEOUT_S: Final = 45.0
 _ABANDON_TIMEOUT_S: Final = 20.0
+_UNFINISHED_S: Final = 86_400.0
 
 
 class Repository:
@@ -172,6 +174,22 @@ class Repository:
             by_place.setdefault(place, []).append(segment.file.key)
         for place, keys in by_place.items():
             await self.discard(place, keys)
+
+    async def wal_files(self, service: str, environment: Environment) -> tuple[WalFile, ...]:
+        """In order of server and name."""
+        folder = wal_place(service, environment.value, "")
+        found = []
+        for path, size, stored_at in await self._objects.listed(folder.rstrip("/")):
+            system, _, key = path.removeprefix(folder).partition("/")
+            if key and "/" not in key:
+                found.append(WalFile(system, key, size, stored_at))
+        return tuple(found)
+
+    async def remove_wal_files(self, service: str, environment: Environment, files: Sequence[WalFile]) -> None:
+        await self._objects.remove(
+            f"{wal_place(service, environment.value, file.system_identifier)}/{file.key}" for file in files
+        )
+        await self._objects.clear_unfinished(f"{service}/{environment.value}/wal", _UNFINISHED_S)
 
     async def published(self) -> tuple[str, ...]:
         """What lies under the name of a backup and has a manifest, whatever it says."""

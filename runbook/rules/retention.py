@@ -6,12 +6,16 @@ It must never let go of the last backup that can be restored, whatever the clock
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from runbook.backups import BackupKind, BackupRecord, BackupState, WalSegment
+from runbook.database_ports import WalFile
 from runbook.rules.wal import SEGMENT_BYTES, first_needed, is_segment
 from runbook.wording import duration
+
+DOUBLE_S = 86_400.0
+"""So long a stored segment may wait for its record: it comes within seconds, or never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +28,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What one pass removes and what it leaves. leftovers: of backups that failed. before: WAL whose names come before this one goes, on this
-    timeline and those before it; empty: none does. segments: those that are on record."""
+    """What one pass removes and what it leaves. leftovers: of backups that failed. segments: archived WAL that is on record and goes.
+    before: system identifier -> the first segment of that server that stays. strays: stored WAL that isn't on record, and goes."""
 
     dropped: tuple[Due, ...] = ()
     leftovers: tuple[Due, ...] = ()
     kept: tuple[Due, ...] = ()
     segments: tuple[WalSegment, ...] = ()
-    before: str = ""
-
-    @property
-    def timeline(self) -> int:
-        return int(self.before[:8], 16) if self.before else 0
+    before: Mapping[str, str] = field(default_factory=dict)
+    strays: tuple[WalFile, ...] = ()
 
     def told(self) -> Mapping[str, object]:
         """The dry run as the audit log keeps it."""
@@ -43,14 +44,20 @@ class Retention:
             "delete": {each.id: each.why for each in (*self.dropped, *self.leftovers)},
             "keep": {each.id: each.why for each in self.kept},
             "wal_segments": len(self.segments),
-            "wal_before": self.before,
+            "wal_before": dict(self.before),
+            "wal_not_on_record": len(self.strays),
         }
 
 
 def plan_retention(
-    records: Sequence[BackupRecord], segments: Sequence[WalSegment], now: datetime, keep_s: float
+    records: Sequence[BackupRecord],
+    segments: Sequence[WalSegment],
+    now: datetime,
+    keep_s: float,
+    stored: Sequence[WalFile] = (),
 ) -> Retention:
-    """records: all of one service and environment. keep_s: the policy's seconds since a backup's completion.
+    """records: all of one service and environment. keep_s: the policy's seconds since a backup's completion. stored: archived WAL as the
+    repository has it, listed before `segments` were asked for.
 
     Never goes: the newest restorable and the newest verified one of each kind, what is held, read or still being made, and a base backup that
     some moment within the retention can only be recovered from.
@@ -67,9 +74,9 @@ def plan_retention(
         else:
             dropped.append(Due(record.id, _age(record, now, keep_s)))
     stays = {each.id for each in kept}
-    before = _first_needed(tuple(r for r in records if r.id in stays), segments, begins)
-    gone = tuple(s for s in segments if before and is_segment(s.name) and s.name < before)
-    return Retention(tuple(dropped), _leftovers(records), tuple(kept), gone, before if gone else "")
+    gone, before = _wal(tuple(r for r in records if r.id in stays), segments, begins)
+    strays = stray_wal(stored, segments, now, keep_s)
+    return Retention(tuple(dropped), _leftovers(records), tuple(kept), gone, before, strays)
 
 
 def may_go(record: BackupRecord | None) -> bool:
@@ -153,11 +160,50 @@ def _leftovers(records: Iterable[BackupRecord]) -> tuple[Due, ...]:
 # --- WAL ------------------------------------------------------------------------------------------------------------
 
 
-def _first_needed(kept: Sequence[BackupRecord], segments: Sequence[WalSegment], begins: datetime) -> str:
-    """Name of the first segment that must stay; empty: all must. Without any base backup nothing can be replayed, and age decides."""
+def stray_wal(
+    stored: Iterable[WalFile], segments: Iterable[WalSegment], now: datetime, keep_s: float
+) -> tuple[WalFile, ...]:
+    """Stored WAL that no record names: a process died between the two. The same segment was stored once more, then, so its double goes after
+    a day. What no segment on record has the name of may be all that there is of it (an older copy of the record was put back): it stays as
+    long as backups do. stored: listed before `segments` were asked for."""
+    known, named = set[tuple[str, str]](), set[tuple[str, str]]()
+    for segment in segments:
+        known.add((segment.system_identifier, segment.file.key))
+        named.add((segment.system_identifier, segment.name))
+    doubles_before, all_before = _back(now, DOUBLE_S), _back(now, max(keep_s, DOUBLE_S))
+    return tuple(
+        file
+        for file in stored
+        if (file.system_identifier, file.key) not in known
+        if file.stored_at < all_before
+        or (file.stored_at < doubles_before and (file.system_identifier, file.key.rpartition("-")[0]) in named)
+    )
+
+
+def _wal(
+    kept: Sequence[BackupRecord], segments: Sequence[WalSegment], begins: datetime
+) -> tuple[tuple[WalSegment, ...], Mapping[str, str]]:
+    """Segments that go, and the first of each server that stays: two servers' segments have the same names."""
     bases = [record for record in kept if record.kind is BackupKind.BASE]
-    if any(not record.manifest or not record.lsn_start for record in bases):
-        return ""  # one is being made: nobody knows yet where its WAL begins
+    if any(not record.manifest or not record.lsn_start or not record.system_identifier for record in bases):
+        return (), {}  # one is being made: nobody knows yet where its WAL begins
+    by_system: dict[str, list[WalSegment]] = {}
+    for segment in segments:
+        by_system.setdefault(segment.system_identifier, []).append(segment)
+    gone: list[WalSegment] = []
+    before: dict[str, str] = {}
+    for system, mine in sorted(by_system.items()):
+        first = _first_needed([base for base in bases if base.system_identifier == system], mine, begins)
+        found = [segment for segment in mine if first and is_segment(segment.name) and segment.name < first]
+        if found:
+            gone += found
+            before[system] = first
+    return tuple(gone), before
+
+
+def _first_needed(bases: Sequence[BackupRecord], segments: Sequence[WalSegment], begins: datetime) -> str:
+    """Name of the first segment of one server that must stay; empty: all must. Without any base backup nothing can be replayed, and age
+    decides."""
     size = _segment_bytes(segments)
     if bases:
         return min(first_needed(record, size) for record in bases)

@@ -167,8 +167,9 @@ class ApplyRetention(DatabaseWork):
         repository, ledger = repository_of(scene.ports), ledger_of(scene.ports)
         scene.doing("planning what the retention removes")
         records = await ledger.records(self.service, scene.environment)
-        segments = await ledger.segments(self.service, scene.environment)
-        plan = plan_retention(records, segments, scene.ports.clock.now(), self.keep_s)
+        stored = await repository.wal_files(self.service, scene.environment)
+        segments = await ledger.segments(self.service, scene.environment)  # later: what is on record by now is no stray
+        plan = plan_retention(records, segments, scene.ports.clock.now(), self.keep_s, stored)
         await ledger.planned(scene.environment, self.service, scene.run, plan.told())
         spared = [due.id for due in plan.dropped if not await self._delete(scene, repository, ledger, due)]
         for due in plan.leftovers:
@@ -176,7 +177,8 @@ class ApplyRetention(DatabaseWork):
         if plan.segments:
             scene.doing(f"removing {len(plan.segments)} WAL segments")
             await repository.remove_segments(plan.segments)
-            await ledger.forget_segments(self.service, scene.environment, plan.before, plan.timeline)
+            await ledger.forget_segments(plan.segments)
+        await repository.remove_wal_files(self.service, scene.environment, plan.strays)
         return Result((self._verdict(plan, spared),), {"retention": dict(plan.told())})
 
     async def _delete(self, scene: Scene, repository: BackupRepository, ledger: BackupLedger, due: Due) -> bool:
@@ -197,7 +199,9 @@ class ApplyRetention(DatabaseWork):
         if plan.leftovers:
             words.append(f"the leftovers of {len(plan.leftovers)} failed removed")
         if plan.segments:
-            words.append(f"{len(plan.segments)} WAL segments before {plan.before} removed")
+            words.append(f"{len(plan.segments)} WAL segments that no kept base backup needs removed")
+        if plan.strays:
+            words.append(f"{len(plan.strays)} stored WAL files that are not on record removed")
         if spared:
             words.append(f"{listing(spared)} spared: needed meanwhile")
         return Verdict.passed(self.title, f"{duration(self.keep_s)} are kept; {'; '.join(words)}", *evidence)

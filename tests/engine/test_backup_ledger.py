@@ -96,7 +96,7 @@ REPEATS: dict[str, Callable[[LedgerBackups], Awaitable[None]]] = {
     "segment": lambda ledger: ledger.segment(segment(5)),
     "failed": lambda ledger: ledger.failed(ORDER.id, "its bytes have changed"),
     "deleted": lambda ledger: ledger.deleted(ORDER.id, "older than 35 d"),
-    "forgotten": lambda ledger: ledger.forget_segments("shop", PROD, segment(9).name, 1),
+    "forgotten": lambda ledger: ledger.forget_segments((segment(5),)),
     "an unknown one": lambda ledger: ledger.failed("nothing", "no"),
 }
 
@@ -190,8 +190,25 @@ async def test_old_segments_are_forgotten_and_history_files_are_kept(ledger: Led
     history = segment(0, name="00000001.history")
     for each in (segment(2), segment(3), segment(4), history):
         await ledger.segment(each)
-    await ledger.forget_segments("shop", PROD, segment(4).name, 1)
+    await ledger.forget_segments((segment(2), segment(3)))
     assert {each.name for each in await ledger.segments("shop", PROD)} == {segment(4).name, history.name}
+
+
+async def test_another_servers_segment_of_the_same_name_stays_on_record(ledger: LedgerBackups) -> None:
+    mine, other = segment(2), replace(segment(2), system_identifier="another")
+    for each in (mine, other):
+        await ledger.segment(each)
+    await ledger.forget_segments((mine,))
+    assert await ledger.segments("shop", PROD) == (other,)
+
+
+async def test_a_segment_that_was_stored_anew_meanwhile_stays_on_record(ledger: LedgerBackups) -> None:
+    was = segment(2)
+    now = replace(was, file=replace(was.file, key="another-key.age"))
+    for each in (was, now):
+        await ledger.segment(each)
+    await ledger.forget_segments((was,))
+    assert await ledger.segments("shop", PROD) == (now,)
 
 
 async def test_an_idle_database_moves_its_last_segment_without_a_word_in_the_audit_log(

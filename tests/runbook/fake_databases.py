@@ -28,7 +28,7 @@ from runbook.backups import (
     manifest_from,
     manifest_text,
 )
-from runbook.database_ports import Destination, RestoreOrder, Tell
+from runbook.database_ports import Destination, RestoreOrder, Tell, WalFile
 from runbook.errors import Conflict, ForgeError, Permanent
 from runbook.values import Environment
 from tests.fakes.clock import NOON, SimulatedClock
@@ -95,6 +95,7 @@ class FakeRepository(Faulty):
     answer: Destination = field(default_factory=lambda: Destination("/var/backups/forge", True, True, True, 10**12))
     spoilt: set[str] = field(default_factory=set)
     segments_removed: list[str] = field(default_factory=list)
+    wal: list[WalFile] = field(default_factory=list)
 
     async def destination(self) -> Destination:
         self._called("destination")
@@ -125,6 +126,14 @@ class FakeRepository(Faulty):
     async def remove_segments(self, segments: Sequence[WalSegment]) -> None:
         self._called("remove_segments")
         self.segments_removed += [segment.name for segment in segments]
+
+    async def wal_files(self, service: str, environment: Environment) -> tuple[WalFile, ...]:
+        self._called("wal_files")
+        return tuple(self.wal)
+
+    async def remove_wal_files(self, service: str, environment: Environment, files: Sequence[WalFile]) -> None:
+        self._called("remove_wal_files")
+        self.wal = [file for file in self.wal if file not in files]
 
 
 @dataclass
@@ -330,9 +339,9 @@ class FakeLedger(Faulty):
         self._called("segments")
         return tuple(sorted(self.archived, key=lambda s: s.name))
 
-    async def forget_segments(self, service: str, environment: Environment, before: str, timeline: int) -> None:
+    async def forget_segments(self, segments: Sequence[WalSegment]) -> None:
         self._called("forget_segments")
-        self.archived = [s for s in self.archived if s.name.endswith(".history") or s.name >= before]
+        self.archived = [segment for segment in self.archived if segment not in segments]
 
     async def window(self, service: str, environment: Environment) -> RecoveryWindow | None:
         self._called("window")

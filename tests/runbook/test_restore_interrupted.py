@@ -15,7 +15,7 @@ from tests.runbook.test_job_steps_interrupted import Deaths, Died
 
 METHODS = {
     "database": ("look", "dump", "base_backup"),
-    "repository": ("destination", "confirm", "publish", "manifest", "remove", "remove_segments"),
+    "repository": ("destination", "confirm", "publish", "manifest", "remove", "remove_segments", "wal_files", "remove_wal_files"),
     "host": ("fetch", "provision", "restore", "check", "drop"),
     "ledger": ("began", "made", "published", "failed", "proven", "busy", "deleted", "planned", "drilled", "records", "record", "segments"),
     "cluster": ("start_job", "job", "job_log", "delete_job"),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.backups import RESTORABLE, BackupKind, BackupRecord, BackupState, Digest, StoredFile, WalSegment
+from runbook.database_ports import WalFile
 from runbook.rules.retention import Retention, may_go, plan_retention
 from runbook.rules.wal import first_needed
 from tests.fakes.clock import NOON
@@ -33,6 +34,18 @@ def segment(number: int, days: float = 1, timeline: int = 1) -> WalSegment:
     name = f"{timeline:08X}{0:08X}{number:08X}"
     file = StoredFile(f"{name}.age", Digest(16 << 20, ""), Digest(16 << 20, ""))
     return WalSegment("shop", "prod", SYSTEM, timeline, name, file, NOON - timedelta(days=days))
+
+
+def of_server(segment: WalSegment, system: str) -> WalSegment:
+    return replace(segment, system_identifier=system)
+
+
+def stored(segment: WalSegment, days: float, random: str = "0a0b0c0d") -> WalFile:
+    return WalFile(segment.system_identifier, f"{segment.name}-{random}.age", 9, NOON - timedelta(days=days))
+
+
+def on_record(segment: WalSegment, random: str = "0a0b0c0d") -> WalSegment:
+    return replace(segment, file=replace(segment.file, key=f"{segment.name}-{random}.age"))
 
 
 def planned(*records: BackupRecord, segments: Sequence[WalSegment] = (), now: datetime = NOON) -> Retention:
@@ -118,7 +131,7 @@ def test_wal_before_the_oldest_kept_base_backup_goes() -> None:
         base("old", 50, "0/2000028"), base("kept", 36, "0/5000028"), base("new", 1, "0/A000028"), segments=segments
     )
     assert dropped(plan) == {"old"}
-    assert (plan.before, plan.timeline) == ("000000010000000000000005", 1)
+    assert plan.before == {SYSTEM: "000000010000000000000005"}
     assert [s.name[-1] for s in plan.segments] == ["1", "2", "3", "4"]
 
 
@@ -132,13 +145,47 @@ def test_wal_of_timelines_before_the_oldest_base_goes_and_its_history_stays() ->
 def test_no_wal_goes_while_a_base_backup_is_being_made() -> None:
     running = base("running", 0, "", manifest="", state=BackupState.CREATED)
     plan = planned(running, base("new", 1, "0/A000028"), segments=[segment(1)])
-    assert (plan.before, plan.segments) == ("", ())
+    assert (plan.before, plan.segments) == ({}, ())
 
 
 def test_wal_that_no_base_backup_can_use_goes_by_its_age() -> None:
     plan = planned(logical("new", 1), segments=[segment(1, 40), segment(2, 36), segment(3, 2)])
     assert [s.name[-1] for s in plan.segments] == ["1", "2"]
     assert len(planned(segments=[segment(1, 40), segment(2, 36)]).segments) == 2
+
+
+def test_two_servers_segments_of_the_same_names_are_two_servers() -> None:
+    """The database moved to another server, whose WAL begins at the beginning again."""
+    old = [segment(n) for n in (8, 9)]
+    new = [of_server(segment(n), "9999") for n in (1, 2, 3, 8)]
+    plan = planned(
+        base("old server", 30, "0/9000028"),
+        base("new server", 1, "0/3000028", system_identifier="9999"),
+        segments=[*old, *new],
+    )
+    assert plan.before == {SYSTEM: segment(9).name, "9999": segment(3).name}
+    assert [(s.system_identifier, s.name[-1]) for s in plan.segments] == [(SYSTEM, "8"), ("9999", "1"), ("9999", "2")]
+
+
+def test_wal_of_a_server_that_no_kept_base_backup_is_of_goes_by_its_age() -> None:
+    gone = [of_server(segment(n, 40), "1111") for n in (90, 91)]
+    plan = planned(base("new", 1, "0/A000028"), segments=[*gone, of_server(segment(1, 2), "2222"), segment(11)])
+    assert list(plan.segments) == gone
+
+
+def test_the_double_of_a_segment_that_was_stored_twice_goes_after_a_day() -> None:
+    kept = on_record(segment(5))
+    files = (stored(kept, 2), stored(kept, 2, "ffffffff"), stored(kept, 0.9, "eeeeeeee"))
+    plan = plan_retention((base("new", 3),), (kept,), NOON, KEEP_S, files)
+    assert plan.strays == (files[1],)
+    assert plan.told()["wal_not_on_record"] == 1
+
+
+def test_stored_wal_that_no_record_names_stays_as_long_as_backups_do() -> None:
+    """All that there is of it, where an older copy of the record was put back."""
+    files = (stored(segment(5), 34), stored(segment(6), 36), stored(of_server(segment(7), "9999"), 36))
+    plan = plan_retention((base("new", 3),), (on_record(segment(7)),), NOON, KEEP_S, files)
+    assert plan.strays == files[1:]
 
 
 def test_the_dry_run_tells_what_goes_and_what_stays() -> None:
