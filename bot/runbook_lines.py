@@ -45,6 +45,11 @@ CHECKS = {
     "change_window": "a change window is open",
     "no_freeze": "nobody has frozen the environment or the service in it",
     "no_open_incident": "no incident of severity 1 or 2 is open for the service or the environment",
+    "calm_across": "no incident of severity 1 or 2 is open for the service in dev or staging",
+    "dev_validated": "this very commit was validated in dev: smoke tests, logs and error rate",
+    "smoke_passed": "the smoke tests have passed in this run",
+    "error_rate": "the error rate over the whole observation, with a minimum of requests",
+    "clean_logs": "no pod has logged a line that a configured pattern finds, since the deployment began",
 }
 """What each kind of check asks, for people."""
 

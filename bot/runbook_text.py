@@ -15,8 +15,10 @@ from runbook.jobs import JobTemplate, Migration, Migrations, Stage
 from runbook.plan import Guard, Plan, RatioGuard, canonical, step_from_json
 from runbook.policy import ChangeWindow, Service, Setting
 from runbook.ports import Released
+from runbook.procedures.committed import SHOWN, dev_jobs, image_tag
 from runbook.procedures.contract import contract_plan
-from runbook.procedures.preparing import Candidate, jobs_of
+from runbook.procedures.dev import dev_plan
+from runbook.procedures.preparing import Candidate, jobs_of, nothing_of_dev
 from runbook.procedures.production import production_plan
 from runbook.procedures.return_to_previous import return_to_previous
 from runbook.procedures.rollback import WAYS, rollback
@@ -38,6 +40,8 @@ def render_runbook(setting: Setting) -> str:
         parts += [f"**{setting.notice}**", ""]
     parts += _criteria(setting)
     for service in setting.services.values():
+        if Environment.DEV in service.urls:
+            parts += _dev(service, setting)
         if Environment.STAGING in service.urls:
             parts += _staging(service, setting)
         if Environment.PROD in service.urls:
@@ -66,24 +70,42 @@ def _criteria(setting: Setting) -> Iterator[str]:
     yield ""
 
 
+def _dev(service: Service, setting: Setting) -> Iterator[str]:
+    plan = dev_plan(_commit(service, setting), setting.policy)
+    yield f"## Development Deployment: {service.name}"
+    yield ""
+    by_itself = "by itself once its CI is green, or " if setting.policy.dev.auto_deploy else ""
+    yield f"A commit of `{service.branch}`: {by_itself}by `/forge deploy dev [commit]`. No guard watches it, and on-call is not called."
+    yield ""
+    yield from step_lines(plan)
+    yield from _return(service, plan, "what ran in dev before")
+
+
 def _staging(service: Service, setting: Setting) -> Iterator[str]:
-    candidate = _example(service, _CANDIDATE)
+    candidate = replace(_example(service, _CANDIDATE), after_dev=Environment.DEV in service.urls)
     plan = staging_plan(candidate, setting.policy)
     yield f"## Staging Deployment: {service.name}"
     yield ""
+    if not candidate.after_dev:
+        yield f"Before it {nothing_of_dev(service.name)}."
+        yield ""
     yield from step_lines(plan)
-    back = return_to_previous(plan, _previous(service))
-    if back is not None:
-        yield f"### Return of {service.name} to the previous state"
-        yield ""
-        yield "What was begun is undone; what was not begun is left out."
-        yield ""
-        yield from step_lines(back)
+    yield from _return(service, plan, "the previous state")
     yield f"### Contract migrations of {service.name}"
     yield ""
     yield "By `/forge migrate`, when the version has its go and runs."
     yield ""
     yield from step_lines(contract_plan(candidate, Environment.STAGING, setting.policy))
+
+
+def _return(service: Service, plan: Plan, where: str) -> Iterator[str]:
+    back = return_to_previous(plan, _previous(service))
+    if back is not None:
+        yield f"### Return of {service.name} to {where}"
+        yield ""
+        yield "What was begun is undone; what was not begun is left out."
+        yield ""
+        yield from step_lines(back)
 
 
 # --- production -------------------------------------------------------------------------------------------------------
@@ -177,6 +199,17 @@ def _example(service: Service, version: str) -> Candidate:
     release = Release(service.name, version, "0" * 40, "0" * 40, "a configured signer", images)
     migrations = _example_migrations(service)
     repositories = [job.image for job in jobs_of(service, migrations).values() if job.image]
+    return Candidate(service, release, migrations, dict.fromkeys(repositories, digest))
+
+
+def _commit(service: Service, setting: Setting) -> Candidate:
+    """An example of what dev runs."""
+    sha, digest = "0" * 40, "sha256:" + "0" * 64
+    tag = image_tag(service, sha)
+    images = tuple(FrozenImage(w.name, w.container, w.image, tag, digest) for w in service.workloads)
+    release = Release(service.name, sha[:SHOWN], "", sha, "", images)
+    migrations = _example_migrations(service)
+    repositories = [job.image for job in dev_jobs(service, migrations, setting.policy).values() if job.image]
     return Candidate(service, release, migrations, dict.fromkeys(repositories, digest))
 
 

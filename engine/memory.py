@@ -13,6 +13,7 @@ from runbook.plan import from_json
 from runbook.ports import Clock, Freeze, Incident, Released
 from runbook.values import Environment, Release
 
+_IN_DEV = ("validated", "not_validated")
 _IN_STAGING, _IN_PROD = ("go", "no_go"), ("released", "rolled_back")
 """Results that follow each other for one version: the good one, and the one that takes it back."""
 
@@ -43,10 +44,11 @@ class LedgerMemory:
         await self._store.write(keep)
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
-        """See the port. In production: the newest that was released and not rolled back since, which is what runs."""
-        if environment is Environment.PROD:
-            found = await self._store.read(lambda ledger: _told(ledger, service, environment, _IN_PROD))
-            return next(_still(found, _IN_PROD[0]), None)
+        """See the port. In production: the newest that was released and not rolled back since, which is what runs; in dev likewise."""
+        if environment is not Environment.STAGING:
+            results = _IN_PROD if environment is Environment.PROD else _IN_DEV
+            found = await self._store.read(lambda ledger: _told(ledger, service, environment, results))
+            return next(_still(found, results[0]), None)
         gos = await self._store.read(lambda ledger: _gos(ledger, service, environment, 1))
         release: Release | None = from_json(Release, gos[0].release) if gos and gos[0].release else None
         return release
@@ -58,7 +60,7 @@ class LedgerMemory:
 
     async def released(self, service: str, environment: Environment) -> tuple[Released, ...]:
         """See the port."""
-        results = ["go", "released"]
+        results = ["go", "released", "validated"]
 
         def look(ledger: Ledger) -> list[Released]:
             place = {"service": service, "environment": environment.value}
@@ -66,6 +68,16 @@ class LedgerMemory:
             return [each for decision in found if (each := _released(ledger, decision)) is not None]
 
         return tuple(await self._store.read(look))
+
+    async def validated(self, service: str, commit: str) -> Released | None:
+        """See the port."""
+
+        def look(ledger: Ledger) -> Released | None:
+            told = _told(ledger, service, Environment.DEV, _IN_DEV)
+            newest = next((decision for decision in told if _commit(decision) == commit), None)
+            return _released(ledger, newest) if newest is not None and newest.result == _IN_DEV[0] else None
+
+        return await self._store.read(look)
 
     async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
         return await self._store.read(lambda ledger: incidents_for(ledger, service, environment))
@@ -124,6 +136,10 @@ def _still(told: list[Decision], good: str) -> Iterator[Release]:
         if decision.version not in seen and decision.result == good and decision.release:
             yield from_json(Release, decision.release)
         seen.add(decision.version)
+
+
+def _commit(decision: Decision) -> str:
+    return str((decision.release or {}).get("commit", ""))
 
 
 def _gos(ledger: Ledger, service: str, environment: Environment, most: int) -> list[Decision]:

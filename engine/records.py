@@ -258,7 +258,7 @@ class Mark:
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """The recorded result of a procedure for a version, with the artifact that it speaks of: `go`, `no_go`, `contracted`, `not_contracted`,
-    `released` or `rolled_back`.
+    `released`, `rolled_back`, `validated` or `not_validated`.
 
     release: JSON of `values.Release`. approvers: JSON list of {actor, name, role}.
     """

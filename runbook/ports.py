@@ -272,7 +272,26 @@ class Autoscalers(Protocol):
         as it was read."""
 
 
-class Cluster(Jobs, Traffic, Canaries, Autoscalers, Protocol):
+@dataclass(frozen=True, slots=True)
+class PodOfWorkload:
+    """restarts: how often each container was started again."""
+
+    name: str
+    restarts: Mapping[str, int] = field(default_factory=dict)
+
+
+class PodLogs(Protocol):
+    async def pods_of(self, workload: str) -> tuple[PodOfWorkload, ...]:
+        """Those of the Deployment's newest ReplicaSet, by name. Raises Permanent("not_found") without such a Deployment."""
+
+    async def pod_log(
+        self, pod: str, container: str, since: datetime, most_bytes: int, *, previous: bool = False
+    ) -> JobLog | None:
+        """The end of what the container has written since then, at most so many bytes, in bounded memory and time. previous: of the run
+        before its last restart. None where there is none: the pod is gone, its container has not started, or nothing was kept."""
+
+
+class Cluster(Jobs, Traffic, Canaries, Autoscalers, PodLogs, Protocol):
     """One environment's context and namespace."""
 
     @property
@@ -624,19 +643,22 @@ class Memory(Protocol):
         """Keeps the first sight; a later one never overwrites it."""
 
     async def last_go(self, service: str, environment: Environment) -> Release | None:
-        """The newest release that got its go in this environment; None when none did."""
+        """The newest release that got its go in this environment (in dev: the newest commit that was validated); None when none did."""
 
     async def go_for(self, service: str, commit: str) -> Release | None:
         """The newest candidate on this commit that got its go in staging; None when none did."""
 
     async def released(self, service: str, environment: Environment) -> tuple[Released, ...]:
-        """What was released here (or got its go here), the newest first, at most 50: for the way back after it."""
+        """What was released here (or got its go, or was validated here), the newest first, at most 50: for the way back after it."""
 
     async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
         """Incidents that concern this service and environment and aren't resolved, the gravest first."""
 
     async def freezes(self, service: str, environment: Environment) -> tuple[Freeze, ...]:
         """Freezes in force now."""
+
+    async def validated(self, service: str, commit: str) -> Released | None:
+        """The newest run that validated this commit in dev; None when none did, or when a later one there did not."""
 
     async def last_performance(self, service: str, environment: Environment) -> Mapping[str, float] | None:
         """What the newest go measured: `p50_s`, `p95_s`, `p99_s`, `throughput`; None when there was none."""

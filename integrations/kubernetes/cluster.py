@@ -18,6 +18,7 @@ from integrations.kubernetes.canary import KubernetesCanaries
 from integrations.kubernetes.credentials import Credentials, kubectl_options
 from integrations.kubernetes.deployments import SHAPE_ERRORS, Deployments, apps, shaped
 from integrations.kubernetes.jobs import KubernetesJobs
+from integrations.kubernetes.pod_logs import KubernetesPodLogs, pod_of
 from integrations.kubernetes.pods import Pods
 from integrations.kubernetes.reading import (
     TEMPLATE_HASH,
@@ -42,6 +43,7 @@ from runbook.ports import (
     Deployment,
     JobLog,
     JobState,
+    PodOfWorkload,
     PodTrouble,
     Rollout,
     Share,
@@ -69,6 +71,7 @@ class KubernetesCluster:
         self._credentials = credentials
         self._calls = KubernetesCalls(credentials, limits or Limits())
         self._pods = Pods(self._calls, namespace, now)
+        self._logs = KubernetesPodLogs(self._calls, namespace, now)
         self._rights = tuple(rights)
         self._jobs = KubernetesJobs(self._calls, self._pods, namespace, self.kubectl)
         self._deployments = Deployments(self._calls, namespace)
@@ -166,6 +169,22 @@ class KubernetesCluster:
         """See the port."""
         return await self._jobs.of(run, prefix)
 
+    # --- logs -------------------------------------------------------------------------------------------------------
+
+    async def pods_of(self, workload: str) -> tuple[PodOfWorkload, ...]:
+        """See the port."""
+        found = await self._deployments.read(workload)
+        if found is None:
+            raise self._deployments.missing(workload)
+        _, pods = await self._newest(found)
+        return tuple(sorted(shaped(lambda: [pod_of(pod) for pod in pods]), key=lambda pod: pod.name))
+
+    async def pod_log(
+        self, pod: str, container: str, since: datetime, most_bytes: int, *, previous: bool = False
+    ) -> JobLog | None:
+        """See the port."""
+        return await self._logs.log(pod, container, since, most_bytes, previous=previous)
+
     # --- traffic and canaries -----------------------------------------------------------------------------------------
 
     async def share(self, target: TrafficTarget) -> Share | None:
@@ -213,6 +232,16 @@ class KubernetesCluster:
     # --- its pods ---------------------------------------------------------------------------------------------------
 
     async def _troubles(self, found: Json) -> tuple[PodTrouble, ...]:
+        newest, pods = await self._newest(found)
+        if newest is None:
+            return _creation_failure(found)
+        suspects = [pod for pod in pods if is_suspect(pod)]
+        examined = await asyncio.gather(*(self._pods.examined(pod) for pod in suspects[:_PODS_EXAMINED]))
+        others = [self._pods.glanced(pod) for pod in suspects[_PODS_EXAMINED:]]
+        return *(trouble for group in (*examined, *others) for trouble in group), *_creation_failure(found)
+
+    async def _newest(self, found: Json) -> tuple[Json | None, list[Json]]:
+        """(the newest ReplicaSet, its pods)."""
         selector = label_selector(found["spec"]["selector"])
         replica_sets = await self._calls.items(
             "list replicasets.apps",
@@ -221,13 +250,7 @@ class KubernetesCluster:
             ),
         )
         newest = newest_replica_set(owned_by(replica_sets, found))
-        if newest is None:
-            return _creation_failure(found)
-        pods = await self._pods_of(newest, selector)
-        suspects = [pod for pod in pods if is_suspect(pod)]
-        examined = await asyncio.gather(*(self._pods.examined(pod) for pod in suspects[:_PODS_EXAMINED]))
-        others = [self._pods.glanced(pod) for pod in suspects[_PODS_EXAMINED:]]
-        return *(trouble for group in (*examined, *others) for trouble in group), *_creation_failure(found)
+        return newest, [] if newest is None else await self._pods_of(newest, selector)
 
     async def _pods_of(self, replica_set: Json, selector: str) -> list[Json]:
         template_hash = (replica_set["metadata"].get("labels") or {}).get(TEMPLATE_HASH)

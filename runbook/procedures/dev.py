@@ -20,13 +20,19 @@ from runbook.procedures.jobs import load_step, migration_step, suite_step, verif
 from runbook.procedures.preparing import Candidate
 from runbook.steps import (
     Announce,
+    AutomatedTests,
     CiGreen,
+    CleanLogs,
     Deployable,
     DeployWorkload,
+    ErrorRate,
     Gate,
+    MarkValidated,
     Observe,
+    PerformanceKept,
     RecordDecision,
     RememberImages,
+    SmokePassed,
     SmokeTest,
 )
 from runbook.steps.gates import AnyCheck
@@ -61,7 +67,7 @@ def dev_plan(candidate: Candidate, policy: Policy) -> Plan:
             *_deployments(candidate, policy),
             *_tests(candidate, policy),
             *_observation(candidate, policy),
-            *_marks(candidate),
+            *_ending(candidate),
         ),
         about=_about(candidate, policy),
     )
@@ -158,7 +164,25 @@ def _observation(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
 
 
 def _validation(candidate: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
-    return (_ci(candidate),)
+    """Runbook: Dev promotion gate, as far as it is about this very run. Promotion Criteria: dev → staging."""
+    service, numbers = candidate.service, policy.dev
+    suites = tuple(suite.name for suite in dev_suites(service, policy))
+    is_required = _weight(policy, "suites") is Weight.REQUIRED
+    tests = (AutomatedTests(suites, _weight(policy, "suites")),) if suites or is_required else (SmokePassed(),)
+    return (
+        _ci(candidate),
+        *tests,
+        *_performance(candidate, policy),
+        CleanLogs(service.workloads, numbers.log_patterns, numbers.log_bytes, numbers.log_lines),
+        ErrorRate(service.name, policy.metrics.window, numbers.max_error_ratio, numbers.min_requests),
+    )
+
+
+def _performance(candidate: Candidate, policy: Policy) -> tuple[AnyCheck, ...]:
+    performance = candidate.service.performance
+    if performance is None or not is_loaded(candidate.service, policy):
+        return ()
+    return (PerformanceKept(performance.target, _weight(policy, "performance")),)
 
 
 def _ci(candidate: Candidate) -> CiGreen:
@@ -166,9 +190,17 @@ def _ci(candidate: Candidate) -> CiGreen:
     return CiGreen(service.repository, candidate.release.commit, service.required_checks)
 
 
-def _marks(candidate: Candidate) -> tuple[Step, ...]:
-    """Runbook: Development Deployment 6."""
+def _ending(candidate: Candidate) -> tuple[Step, ...]:
+    """Runbook: Development Deployment 6. A GitHub that can't be written to undoes no good deployment: the reason is shown."""
+    service = candidate.service
     return (
+        MarkValidated(
+            title="Mark as dev-validated",
+            service=service.name,
+            repository=service.repository,
+            commit=candidate.release.commit,
+            on_fail=CONTINUE,
+        ),
         RecordDecision(title="Record the result", result=VALIDATED, on_fail=HOLD),
         Announce(title="Announce the result", moment="completed", on_fail=CONTINUE),
     )

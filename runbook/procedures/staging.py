@@ -23,12 +23,14 @@ from runbook.steps import (
     Announce,
     Approval,
     AutomatedTests,
+    CalmAcross,
     CandidateTag,
     CiGreen,
     CleanScan,
     DependencyTimeouts,
     Deployable,
     DeployWorkload,
+    DevValidated,
     Gate,
     KeyMetrics,
     Migrated,
@@ -92,6 +94,7 @@ def _before_effects(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
             on_fail=STOP,
         ),
         Gate(title="Workloads deployable", checks=(Deployable(service.workloads, service.health),), on_fail=STOP),
+        *_after_dev(candidate, policy),
         Approval(
             title="Deploy to staging",
             roles=policy.staging.approvers,
@@ -101,6 +104,19 @@ def _before_effects(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
         ),
         RememberImages(title="Remember the images that run now", workloads=service.workloads, on_fail=STOP),
     )
+
+
+def _after_dev(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
+    """Runbook: Dev promotion gate to staging candidate; CI has a gate of its own. Empty where no dev is configured: then nothing is asked."""
+    if not candidate.after_dev:
+        return ()
+    service = candidate.service.name
+    weights = {row.name: row.weight(Promotion.TO_STAGING) for row in policy.criteria}
+    checks = (
+        CalmAcross(service, (Environment.DEV, Environment.STAGING)),
+        DevValidated(service, candidate.release.commit, weights["suites"], weights["performance"]),
+    )
+    return (Gate(title="Dev promotion gate", checks=checks, on_fail=STOP),)
 
 
 def _guarded(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:

@@ -54,6 +54,18 @@ def judge_steady(
     confidence, n = 3/x. errors, requests: counts over the observation."""
     if isinstance(requests, Verdict):
         return (requests,)
+    errors_verdict = judge_error_rate(requests, errors, limits, queries, observed_s)
+    if int(requests) < limits.min_requests:
+        return (errors_verdict,)
+    return errors_verdict, _judge_latency(p95_s, int(requests), limits, queries, observed_s)
+
+
+def judge_error_rate(
+    requests: Reading, errors: Reading, limits: SteadyLimits, queries: SteadyQueries, observed_s: float
+) -> Verdict:
+    """Of the error rate alone: errors and requests are counts over the observation."""
+    if isinstance(requests, Verdict):
+        return requests
     count = int(requests)
     sample = Evidence(
         name="requests", value=count, limit=limits.min_requests, unit="count", source=queries.requests,
@@ -62,11 +74,8 @@ def judge_steady(
     if count < limits.min_requests:
         reason = f"{count} requests in {duration(observed_s)}; at least {limits.min_requests} are wanted to judge by"
         remedy = "Send traffic to the service, then retry"
-        return (Verdict.no_data(ERRORS_GATE, "metrics.too_few_requests", reason, sample, remedy=remedy),)
-    return (
-        _judge_errors(errors, requests, limits, queries, observed_s, sample),
-        _judge_latency(p95_s, count, limits, queries, observed_s),
-    )
+        return Verdict.no_data(ERRORS_GATE, "metrics.too_few_requests", reason, sample, remedy=remedy)
+    return _judge_errors(errors, requests, limits, queries, observed_s, sample)
 
 
 def _judge_errors(

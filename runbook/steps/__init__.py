@@ -22,12 +22,14 @@ from runbook.steps.control import (
     Replan,
     UpdateIncident,
 )
+from runbook.steps.dev_validation import CalmAcross, DevValidated, ErrorRate, SmokePassed
 from runbook.steps.dividing import Divided, TrafficDividable, divided
 from runbook.steps.finals import FinalTag
 from runbook.steps.gates import CandidateTag, CiGreen, Deployable, Gate, SteadyState
 from runbook.steps.job_running import JobWork
 from runbook.steps.jobs import MeasurePerformance, Migrate, RunSuite, StopJobs, VerifyMigrations
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
+from runbook.steps.marking import MarkValidated
 from runbook.steps.observations import Observe, SmokeTest
 from runbook.steps.people import LeftToPeople
 from runbook.steps.phase import (
@@ -38,6 +40,7 @@ from runbook.steps.phase import (
     PhaseSample,
     Saturation,
 )
+from runbook.steps.pod_logs import CleanLogs
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.readiness import ApproversReachable, OnCallAvailable, RecentBackup, ReleaseNotes, RollbackPlan
 from runbook.steps.restore_jobs import RestoreJob, Sanitise, SwitchTraffic
@@ -63,6 +66,7 @@ __all__ = [
     "Approval",
     "ApproversReachable",
     "AutomatedTests",
+    "CalmAcross",
     "CanaryRatio",
     "CandidateTag",
     "ChangeWindowOpen",
@@ -71,16 +75,19 @@ __all__ = [
     "Checklist",
     "Choice",
     "CiGreen",
+    "CleanLogs",
     "CleanScan",
     "ConfirmBackup",
     "DependencyTimeouts",
     "DeployWorkload",
     "Deployable",
+    "DevValidated",
     "DiscardBackup",
     "Divided",
     "DropInstance",
     "EndpointsReady",
     "ErrorBudgetBurn",
+    "ErrorRate",
     "FetchBackup",
     "FinalTag",
     "Gate",
@@ -89,6 +96,7 @@ __all__ = [
     "KeyMetrics",
     "LeftToPeople",
     "MakeBackup",
+    "MarkValidated",
     "MeasurePerformance",
     "Migrate",
     "Migrated",
@@ -126,6 +134,7 @@ __all__ = [
     "Sanitise",
     "Saturation",
     "ShiftTraffic",
+    "SmokePassed",
     "SmokeTest",
     "StartCanary",
     "SteadyState",

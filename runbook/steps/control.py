@@ -86,7 +86,8 @@ class Announce(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordDecision(Step):
-    """Records the environment's result for this version: `go`, `no_go`, `contracted`, `not_contracted`, `released` or `rolled_back`.
+    """Records the environment's result for this version: `go`, `no_go`, `contracted`, `not_contracted`, `released`, `rolled_back`,
+    `validated` or `not_validated`.
 
     Runbook: Staging Deployment 7, Production Deployment 6.
     """

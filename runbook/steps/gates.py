@@ -26,6 +26,7 @@ from runbook.steps.asking import Verdicts, all_asked
 from runbook.steps.calm import ChangeWindowOpen, NoFreeze, NoOpenIncident
 from runbook.steps.canary import CanaryRatio
 from runbook.steps.completion import NoSustainedAlert, PhasesPassed
+from runbook.steps.dev_validation import CalmAcross, DevValidated, ErrorRate, SmokePassed
 from runbook.steps.dividing import TrafficDividable
 from runbook.steps.finals import FinalTag
 from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
@@ -37,6 +38,7 @@ from runbook.steps.phase import (
     PhaseSample,
     Saturation,
 )
+from runbook.steps.pod_logs import CleanLogs
 from runbook.steps.promotion import AutomatedTests, Migrated, PerformanceKept
 from runbook.steps.readiness import (
     ApproversReachable,
@@ -200,7 +202,12 @@ AnyCheck = Annotated[
     | EndpointsReady
     | PhasesPassed
     | NoSustainedAlert
-    | TrafficDividable,
+    | TrafficDividable
+    | CleanLogs
+    | ErrorRate
+    | SmokePassed
+    | CalmAcross
+    | DevValidated,
     Field(discriminator="kind"),
 ]
 

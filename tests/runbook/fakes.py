@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from runbook.errors import ForgeError
+from runbook.errors import ForgeError, Permanent
 from runbook.jobs import JobOrder, JobTemplate, Performance, PerformanceTarget, Suite, SuiteKind
 from runbook.plan import Scene
 from runbook.policy import HealthPaths, Policy, Service, Setting, SmokeRequest, Workload
@@ -20,7 +20,9 @@ from runbook.ports import (
     HttpAnswer,
     HttpRequest,
     Incident,
+    JobLog,
     LintFinding,
+    PodOfWorkload,
     Ports,
     Released,
     Rollout,
@@ -182,6 +184,11 @@ class FakeMemory:
     last: Release | None = None
     """What was released to production last."""
 
+    validations: dict[str, Released] = field(default_factory=dict)
+    """By commit."""
+
+    error: ForgeError | None = None
+
     async def first_seen(self, service: str, tag: str) -> tuple[str, str] | None:
         return self.seen.get((service, tag))
 
@@ -196,6 +203,11 @@ class FakeMemory:
 
     async def released(self, service: str, environment: Environment) -> tuple[Released, ...]:
         return self.releases
+
+    async def validated(self, service: str, commit: str) -> Released | None:
+        if self.error is not None:
+            raise self.error
+        return self.validations.get(commit)
 
     async def open_incidents(self, service: str, environment: Environment) -> tuple[Incident, ...]:
         return self.incidents
@@ -259,6 +271,13 @@ class FakeCluster(FakeTraffic):
     set_at: datetime = NOON
     overwritten_by: str = ""
     kubectl: str = "kubectl --context staging -n shop"
+    running: dict[str, tuple[PodOfWorkload, ...]] = field(default_factory=dict)
+    """By workload; one pod of each, never restarted, where nothing is said."""
+
+    logs: dict[tuple[str, bool], str | JobLog | ForgeError | None] = field(default_factory=dict)
+    """By pod and whether it is of the run before its restart."""
+
+    read: list[tuple[str, str, datetime, int, bool]] = field(default_factory=list)
 
     async def deployment(self, name: str) -> Deployment | None:
         self._fail("deployment")
@@ -292,6 +311,23 @@ class FakeCluster(FakeTraffic):
 
     async def missing_rights(self) -> tuple[str, ...]:
         return ()
+
+    async def pods_of(self, workload: str) -> tuple[PodOfWorkload, ...]:
+        self._fail("pods_of")
+        if workload not in self.deployments:
+            raise Permanent("kubernetes", "not_found", f"there is no Deployment {workload}")
+        return self.running.get(workload, (PodOfWorkload(f"{workload}-1", {"app": 0}),))
+
+    async def pod_log(
+        self, pod: str, container: str, since: datetime, most_bytes: int, *, previous: bool = False
+    ) -> JobLog | None:
+        self.read.append((pod, container, since, most_bytes, previous))
+        found = self.logs.get((pod, previous), "started\n")
+        if isinstance(found, ForgeError):
+            raise found
+        if not isinstance(found, str):
+            return found
+        return JobLog(found[-most_bytes:], len(found), cut=len(found) > most_bytes)
 
 
 @dataclass

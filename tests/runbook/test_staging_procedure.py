@@ -464,9 +464,8 @@ async def test_every_procedure_that_a_plan_names_exists(world: World) -> None:
     assert named <= CONTINUATIONS.keys()
 
 
-def test_staging_and_production_are_offered_and_dev_is_not_yet() -> None:
-    assert {"staging", "prod"} <= PROCEDURES.keys()
-    assert "dev" not in PROCEDURES
+def test_every_environment_is_offered() -> None:
+    assert PROCEDURES.keys() >= set(Environment)
 
 
 async def test_the_gate_asks_again_what_the_plan_was_made_with(world: World) -> None:
