@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.journal import Turn
@@ -39,8 +39,9 @@ async def look_up_changes(ports: Ports, setting: Setting, plan: Plan) -> dict[st
     """What `plan` brings beyond what runs there. None where nothing can be told: a plan of something else, or no branch is known.
 
     JSON: `{base, base_version, head, head_version, relation, total, url, trouble, commits: [{sha, title, author, at}], pull_requests:
-    [{number, title, author, url}]}`. relation: see `runbook.source.Changes`; `first` where nothing was released there before, empty where
-    trouble says in words why it is not known. Never raises ForgeError, and takes at most `LONGEST_S`.
+    [{number, title, author, url}], whole}`. relation: see `runbook.source.Changes`; `first` where nothing was released there before, empty
+    where trouble says in words why it is not known. whole: whether every pull request could be asked for. Never raises ForgeError, and
+    takes at most `LONGEST_S`.
     """
     service, head = setting.services.get(plan.service), _head(plan)
     if service is None or not head or ports.source is None:
@@ -94,12 +95,19 @@ def changes_view(found: Mapping[str, Any] | None) -> ChangesView | None:
         total=found["total"],
         url=found["url"],
         trouble=found["trouble"],
+        is_whole=found["whole"],
         commits=tuple(CommitLine(sha=c["sha"], title=c["title"], author=c["author"]) for c in found["commits"]),
         pull_requests=tuple(
             PullLine(number=p["number"], title=p["title"], author=p["author"], url=p["url"])
             for p in found["pull_requests"]
         ),
     )
+
+
+def view_between(changes: Changes, base_version: str) -> ChangesView | None:
+    """Of two versions of which none needs to run anywhere."""
+    found = changes_view(_told({"head": changes.head, "base_version": base_version}, **_listed(changes)))
+    return None if found is None else replace(found, runs_there=False)
 
 
 def _head(plan: Plan) -> str:
@@ -109,7 +117,7 @@ def _head(plan: Plan) -> str:
 
 
 def _told(found: Mapping[str, str], **more: Any) -> dict[str, Any]:
-    empty = {"relation": "", "total": 0, "url": "", "trouble": "", "commits": [], "pull_requests": []}
+    empty = {"relation": "", "total": 0, "url": "", "trouble": "", "commits": [], "pull_requests": [], "whole": True}
     return {"base": "", "base_version": "", **empty, **found, **more}
 
 
@@ -118,6 +126,7 @@ def _listed(changes: Changes) -> dict[str, Any]:
         "relation": changes.relation,
         "total": changes.total,
         "url": changes.url,
+        "whole": changes.pull_requests_whole,
         "commits": [
             {"sha": each.sha, "title": each.title[:300], "author": each.author[:100], "at": each.at.isoformat()}
             for each in changes.commits

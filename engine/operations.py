@@ -13,6 +13,7 @@ from typing import TypeVar
 from engine import approvals, checklists, choices, controls, overrides, present
 from engine.answers import Answer, AnswerKind, info, refused
 from engine.backup_commands import LIST, hold_or_release, look_up_backups, restore_choices_of
+from engine.candidates import candidate_choices, look_up_candidates, wants_candidate
 from engine.changes import look_up_changes
 from engine.freezes import CARRIERS as FREEZES
 from engine.inbox import Inbox
@@ -134,7 +135,12 @@ class Desk:
         return answer
 
     async def choices(self, intent: Intent, actor: Actor) -> Answer:
-        """Of `restore`: the backups that can be restored, and the window of recovery."""
+        """Of `restore`: the backups that can be restored, and the window of recovery. Of `deploy staging`: the candidates."""
+        if wants_candidate(intent):
+            may = self._allowed(intent, actor)
+            if may.outcome is not Outcome.PASS:
+                return refused(may.code, may.reason, may.remedy)
+            return await candidate_choices(intent, self._settings.current, self._ports, self._store)
         now = self._ports.clock.now()
 
         def look(ledger: Ledger) -> Answer:
@@ -399,6 +405,8 @@ def _concerned(ledger: Ledger, received: Received) -> str:
 
 
 def _lookup_of(intent: Intent) -> Lookup | None:
+    if wants_candidate(intent):
+        return look_up_candidates
     verb = intent.options.get("verb", "")
     return LOOKUPS.get(intent.name) or (LOOKUPS.get(f"{intent.name} {verb}") if verb else None)
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine import controls, present
 from engine.answers import Answer, done, info, refused
 from engine.backup_commands import not_there, options_of, procedure_of
+from engine.candidates import wants_candidate
 from engine.changes import changes_view, keep_changes
 from engine.freezes import freezes_for
 from engine.intents import Intent
@@ -49,6 +50,8 @@ class Target:
 
 def is_planned(intent: Intent) -> bool:
     """Whether it begins a run, or shows what one would do."""
+    if wants_candidate(intent):
+        return False
     return not intent.button and (intent.name in PLANNED or bool(procedure_of(intent)))
 
 

@@ -102,7 +102,8 @@ class ChangesView:
     """What a run brings beyond what ran before it. base_version: what ran; empty where nothing is on record.
 
     relation: `ahead`, `identical`, `behind`, `diverged`, `first`, or empty where trouble says why it is not known. commits: the newest first.
-    total: how many there are. url: where they are compared.
+    total: how many there are. url: where they are compared. runs_there: the base is what runs in the environment. is_whole: every pull request
+    could be asked for.
     """
 
     base_version: str
@@ -112,6 +113,8 @@ class ChangesView:
     trouble: str = ""
     commits: tuple[CommitLine, ...] = ()
     pull_requests: tuple[PullLine, ...] = ()
+    runs_there: bool = True
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,16 @@ import re
 import structlog
 
 from engine.answers import Answer, refused
+from engine.candidates import wants_candidate
 from engine.intents import Intent, Operations
 from engine.records import Received
 from handlers.parser import MAX_KEPT_TEXT, clean_reason, parse_argv, parse_command
 from handlers.payloads import CLICK, COMMAND, VIEW, Kept
 from handlers.ports import Directory
+from messages.candidates import CANDIDATES
 from messages.restore_dialog import RESTORE
 from runbook.errors import ForgeError, StoreUnavailable
+from runbook.values import Environment
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +75,8 @@ def intent_of(kind: str, kept: Kept) -> Intent | Answer:
         return parse_command(kept.text, (kept.command or "/forge") + " ")
     if kind == VIEW and kept.action == RESTORE:
         return _restore(kept)
+    if kind == VIEW and kept.action == CANDIDATES:
+        return _candidate(kept)
     if not _is_answered(kind, kept.action):
         return retired_button()
     reason = clean_reason(kept.reason)
@@ -84,6 +89,19 @@ def intent_of(kind: str, kept: Kept) -> Intent | Answer:
 def opens_a_dialog(intent: Intent | Answer) -> bool:
     """A restore that names neither a backup nor a moment asks for one."""
     return isinstance(intent, Intent) and intent.name == RESTORE and not {"backup", "at"} & intent.options.keys()
+
+
+def offers_candidates(intent: Intent | Answer) -> bool:
+    """A deployment to staging that names no candidate offers those that there are."""
+    return isinstance(intent, Intent) and intent.name == "deploy" and wants_candidate(intent)
+
+
+def _candidate(kept: Kept) -> Intent | Answer:
+    """The dialog's submission says what the command would: it is read by the same grammar, and always of staging."""
+    words = ["deploy", Environment.STAGING.value, *([kept.version] if kept.version else [])]
+    for name, value in {"service": kept.service, "reason": kept.reason}.items():
+        words += [f"--{name}={value}"] if value.strip() else []
+    return parse_argv(words, "/forge ")
 
 
 def _restore(kept: Kept) -> Intent | Answer:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from messages.candidates import CANDIDATES, VERSION_BLOCK, VERSION_INPUT, CandidatesMemory
 from messages.dialogs import REASON_BLOCK, REASON_INPUT, DialogMemory
 from messages.restore_dialog import AT_BLOCK, AT_INPUT, BACKUP_BLOCK, BACKUP_INPUT, RESTORE, RestoreMemory
 
@@ -20,7 +21,8 @@ MAX_TEXT = 12_000
 class Kept:
     """The inbox row's payload. text: of a command. action: `action_id` or the dialog's. button: the clicked button's opaque value.
 
-    response_url: where the answer goes; it expires after 30 minutes. environment, service, backup, at: of a restore's dialog.
+    response_url: where the answer goes; it expires after 30 minutes. environment, service, backup, at: of a restore's dialog; service,
+    version: of the dialog that offers candidates.
     """
 
     team: str
@@ -37,6 +39,7 @@ class Kept:
     service: str = ""
     backup: str = ""
     at: str = ""
+    version: str = ""
 
     def as_json(self) -> dict[str, str]:
         return asdict(self)
@@ -80,6 +83,8 @@ def from_view(body: Mapping[str, Any]) -> Kept:
     user, view = _part(body, "user"), _part(body, "view")
     if _text(view, "callback_id") == RESTORE:
         return _from_restore(body, user, view)
+    if _text(view, "callback_id") == CANDIDATES:
+        return _from_candidates(body, user, view)
     memory = DialogMemory.load(_text(view, "private_metadata"))
     values = _part(_part(view, "state"), "values")
     return Kept(
@@ -108,6 +113,22 @@ def _from_restore(body: Mapping[str, Any], user: Mapping[str, Any], view: Mappin
         service=memory.service,
         backup=_text(chosen, "value"),
         at=_text(_part(_part(values, AT_BLOCK), AT_INPUT), "value"),
+    )
+
+
+def _from_candidates(body: Mapping[str, Any], user: Mapping[str, Any], view: Mapping[str, Any]) -> Kept:
+    memory = CandidatesMemory.load(_text(view, "private_metadata"))
+    values = _part(_part(view, "state"), "values")
+    chosen = _part(_part(_part(values, VERSION_BLOCK), VERSION_INPUT), "selected_option")
+    return Kept(
+        team=_text(user, "team_id") or _text(_part(body, "team"), "id"),
+        user=_text(user, "id"),
+        channel=memory.channel,
+        action=CANDIDATES,
+        reason=_text(_part(_part(values, REASON_BLOCK), REASON_INPUT), "value"),
+        response_url=memory.response_url,
+        service=memory.service,
+        version=_text(chosen, "value")[:150],
     )
 
 

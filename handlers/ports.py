@@ -15,8 +15,11 @@ class Directory(Protocol):
 
 
 class Dialogs(Protocol):
-    async def open_dialog(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> None:
-        """Opens a modal; the error's code is `slack.exchanged_trigger_id` when this trigger opened one already."""
+    async def open_dialog(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> str:
+        """Opens a modal and returns its id; the error's code is `slack.exchanged_trigger_id` when this trigger opened one already."""
+
+    async def update_dialog(self, view_id: str, view: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Puts another view in an open modal's place; the error's code is `slack.not_found` when it was closed meanwhile."""
 
     async def respond(self, address: str, message: Message) -> None:
         """An answer to the caller alone, by a response address."""

@@ -24,6 +24,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from engine.answers import Answer, refused
 from engine.backup_views import RestoreChoices
+from engine.candidates import CandidatesView
 from engine.intents import AnswerRenderer, Intent, Operations
 from handlers.consumer import (
     ACTIONS,
@@ -33,6 +34,7 @@ from handlers.consumer import (
     asks_for_a_reason,
     intent_of,
     not_a_member,
+    offers_candidates,
     opens_a_dialog,
     retired_button,
     unknown_person,
@@ -51,6 +53,7 @@ from handlers.payloads import (
 )
 from handlers.ports import Dialogs, Directory
 from messages.blocks import esc
+from messages.candidates import CANDIDATES, CandidatesMemory, candidates_dialog, loading_dialog
 from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
 from messages.restore_dialog import RESTORE, RestoreMemory, restore_dialog
 from runbook.commands import BY_NAME
@@ -65,6 +68,9 @@ LOOKUP_S = 1.2
 DIALOG_S = 2.0
 RESTORE_DIALOG_S = 1.5
 """Time limits, in seconds, that together leave room within Slack's three."""
+
+CHOICES_S = 12.0
+"""Of a dialog that is open already."""
 
 RECENT_VIEWS = 200
 _SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics", "restore")
@@ -108,6 +114,9 @@ class SlackListeners:
         if opens_a_dialog(intent) and isinstance(intent, Intent):
             await self._on_restore(ack, kept, intent)
             return
+        if offers_candidates(intent) and isinstance(intent, Intent):
+            await self._on_candidates(ack, kept, intent)
+            return
         fate = await self._keep(COMMAND, body, kept)
         if fate in (Fate.LOST, Fate.UNSURE):
             await ack(response_type="ephemeral", **self._shown(_not_kept(fate)))
@@ -133,6 +142,35 @@ class SlackListeners:
                 await ack()
                 return
         await ack(response_type="ephemeral", **self._shown(answer))
+
+    async def _on_candidates(self, ack: AsyncAck, kept: Kept, intent: Intent) -> None:
+        """Opens the dialog empty before anything is asked, for GitHub may take longer than a trigger lives. Nothing is kept of the command."""
+        try:
+            view_id = await self._dialogs.open_dialog(kept.trigger_id, loading_dialog(), timeout_s=DIALOG_S)
+        except ForgeError as error:
+            if error.code == "slack.exchanged_trigger_id":  # a redelivery of a command whose dialog is open
+                await ack()
+                return
+            log.warning("could not open a dialog", action=CANDIDATES, code=error.code)
+            await ack(response_type="ephemeral", **self._shown(_no_candidates_dialog(error)))
+            return
+        await ack()
+        self._remember(asyncio.ensure_future(self._fill(view_id, kept, intent)))
+
+    async def _fill(self, view_id: str, kept: Kept, intent: Intent) -> None:
+        """Puts the candidates, or why there are none, in the loading dialog's place."""
+        answer = await self._asked(kept, lambda actor: self._operations.choices(intent, actor), within_s=CHOICES_S)
+        if answer.ok and isinstance(answer.view, CandidatesView):
+            memory = CandidatesMemory(answer.view.service, kept.response_url, kept.channel)
+            view = candidates_dialog(answer.view, memory)
+        else:
+            view = closing_dialog("Not done", answer.text, answer.remedy)
+        try:
+            await self._dialogs.update_dialog(view_id, view, timeout_s=DIALOG_S)
+        except ForgeError as error:
+            if error.code != "slack.not_found":  # closed by the person meanwhile
+                log.warning("could not fill a dialog", action=CANDIDATES, code=error.code)
+                await self._respond(kept.response_url, answer if not answer.ok else _no_candidates_dialog(error))
 
     async def on_click(self, ack: AsyncAck, body: Json) -> None:
         kept = from_click(body)
@@ -211,10 +249,12 @@ class SlackListeners:
         found = await self._asked(kept, lambda actor: self._operations.preview(intent, actor))
         return None if found.ok else found
 
-    async def _asked(self, kept: Kept, question: Callable[[Actor], Awaitable[Answer]]) -> Answer:
-        """The answer to a question that is asked as this person, within what Slack waits for. Fails closed."""
+    async def _asked(
+        self, kept: Kept, question: Callable[[Actor], Awaitable[Answer]], within_s: float = LOOKUP_S
+    ) -> Answer:
+        """The answer to a question that is asked as this person, by default within what Slack waits for. Fails closed."""
         try:
-            async with asyncio.timeout(LOOKUP_S):
+            async with asyncio.timeout(within_s):
                 actor = await self._directory.actor(kept.team, kept.user)
                 if actor.refusal:
                     return not_a_member(actor.refusal)
@@ -311,6 +351,7 @@ def build_app(
         else:
             app.action(action)(_listener(listeners.on_click))
     app.view(RESTORE)(_listener(listeners.on_view))
+    app.view(CANDIDATES)(_listener(listeners.on_view))
     app.action(CHOICE)(_listener(listeners.on_click))
     app.error(on_error)
     return app
@@ -353,6 +394,14 @@ def _no_restore_dialog(choices: RestoreChoices, error: ForgeError) -> Answer:
         "dialog.failed",
         f"Slack didn't open the dialog ({error.cause}); nothing was done.",
         f"Try again, or type /forge restore {where} --backup {choices.lines[0].id}",
+    )
+
+
+def _no_candidates_dialog(error: ForgeError) -> Answer:
+    return refused(
+        "dialog.failed",
+        f"Slack didn't open the dialog ({error.cause}); nothing was done.",
+        "Try again, or type /forge deploy staging vX.Y.Z-rc.N; /forge plan staging shows which there are.",
     )
 
 

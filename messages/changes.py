@@ -20,7 +20,7 @@ def summary(view: ChangesView) -> str:
     """One plain sentence."""
     if view.trouble:
         return f"What it changes could not be asked: {view.trouble}."
-    before = f"{view.base_version}, which runs there now"
+    before = view.base_version + (", which runs there now" if view.runs_there else "")
     number = f"{view.total:,} commit{'' if view.total == 1 else 's'}"
     match view.relation:
         case "first":
@@ -30,8 +30,8 @@ def summary(view: ChangesView) -> str:
         case "behind":
             return f"An OLDER version than {before}: it brings nothing new, and takes back what came since."
         case "diverged":
-            return f"It is NOT a successor of {before}: it brings {number}, and lacks some that run there."
-    return f"{number} since {before}."
+            return f"It is NOT a successor of {before}: it brings {number}, and lacks some of those."
+    return f"{number} since {before}." + ("" if view.is_whole else " Not every pull request could be asked for.")
 
 
 def change_lines(view: ChangesView, most: int = MOST) -> list[Markup]:

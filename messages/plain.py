@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.answers import Answer, AnswerKind
 from engine.backup_views import BackupsView
+from engine.candidates import CandidateLine, CandidatesView, ProposalView
 from engine.lanes import place_word
 from engine.oncall_lookup import PeopleView
 from engine.views import (
@@ -25,7 +26,7 @@ from engine.views import (
     StatusView,
     StepView,
 )
-from messages import backups, incidents, words
+from messages import backups, candidates, incidents, words
 from messages.blocks import plain, plain_line
 from messages.changes import change_texts
 from messages.metrics import metric_tables
@@ -197,6 +198,38 @@ def _print_backups(console: Console, view: BackupsView) -> None:
             console.print(plain(note, 500))
 
 
+def _print_candidates(console: Console, view: CandidatesView) -> None:
+    _print_candidate_lines(console, view.lines, f"Candidates of {view.service}")
+    if more := candidates.more_words(view):
+        console.print(more)
+
+
+def _print_candidate_lines(console: Console, lines: Sequence[CandidateLine], title: str) -> None:
+    table = _table(*candidates.COLUMNS, title=plain(title))
+    table.columns[0].no_wrap = True  # it is copied into the next command
+    for line in lines:
+        _row(table, *candidates.candidate_cells(line))
+    console.print(table)
+
+
+def _print_proposal(console: Console, view: ProposalView) -> None:
+    told = (
+        f"Commit {view.commit[:12]}: {view.title}",
+        f"This commit: {view.basis}",
+        f"This number: {view.why}",
+        view.note,
+    )
+    for text in (*told, *(() if view.changes is None else change_texts(view.changes))):
+        if text:
+            console.print(plain_line(text)[:MAX_CELL])
+    console.print("In a clone of the repository, by somebody whose key is configured:")
+    for command in view.commands:
+        console.print(f"  {plain(command)}", soft_wrap=True)  # it is copied as it stands
+    console.print(f"Then: {plain(view.deploy)}")
+    if view.candidates:
+        _print_candidate_lines(console, view.candidates, "Candidates so far")
+
+
 def _print_freezes(console: Console, views: Sequence[FreezeView]) -> None:
     if views:
         table = _table(*incidents.FREEZE_COLUMNS, title="Freezes")
@@ -272,5 +305,7 @@ _PRINTERS: Mapping[type, Callable[[Any, Any], None]] = {
     IncidentsView: lambda console, view: _print_incidents(console, view.incidents),
     FreezeView: lambda console, view: _print_freezes(console, (view,)),
     BackupsView: _print_backups,
+    CandidatesView: _print_candidates,
+    ProposalView: _print_proposal,
 }
 """What stands beneath an answer, by the kind of its view."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.answers import Answer, AnswerKind
 from engine.backup_views import BackupsView
+from engine.candidates import CandidatesView, ProposalView
 from engine.notes import Note
 from engine.oncall_lookup import PeopleView
 from engine.ports import Message
@@ -26,6 +27,7 @@ from engine.views import (
 from messages import cards, details, metrics, people, prompts, words
 from messages.backups import backups_blocks
 from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
+from messages.candidates import candidates_blocks, proposal_blocks
 from messages.checklists import checklist_lines
 from messages.incidents import freeze_blocks, incidents_blocks
 from runbook.metric_report import MetricReport
@@ -126,5 +128,7 @@ _BLOCKS: Mapping[type, Callable[[Any], list[Block]]] = {
     IncidentsView: incidents_blocks,
     FreezeView: freeze_blocks,
     BackupsView: backups_blocks,
+    CandidatesView: candidates_blocks,
+    ProposalView: proposal_blocks,
 }
 """What stands beneath an answer, by the kind of its view."""

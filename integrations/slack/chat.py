@@ -106,9 +106,14 @@ class SlackChat:
             },
         )
 
-    async def open_dialog(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> None:
-        """Opens a modal. Raises `runbook.errors`; code `slack.exchanged_trigger_id` when it was opened already."""
-        await self._web.call("views.open", timeout_s=timeout_s, trigger_id=trigger_id, view=dict(view))
+    async def open_dialog(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> str:
+        """Opens a modal, returns its id. Raises `runbook.errors`; code `slack.exchanged_trigger_id` when it was opened already."""
+        answer = await self._web.call("views.open", timeout_s=timeout_s, trigger_id=trigger_id, view=dict(view))
+        return str((answer.get("view") or {}).get("id") or "")
+
+    async def update_dialog(self, view_id: str, view: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Puts another view in its place. Raises `runbook.errors`; code `slack.not_found` when it was closed meanwhile."""
+        await self._web.call("views.update", timeout_s=timeout_s, view_id=view_id, view=dict(view))
 
     async def _messages(self, channel: str, thread_ts: str, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
         """What was written since then in the thread, or in the channel, at most `MAX_PAGES` pages of it."""

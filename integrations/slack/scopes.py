@@ -41,6 +41,7 @@ METHODS: Mapping[str, Use] = {
     ),
     "usergroups.users.list": Use(("usergroups:read",), "to see who is in a user group that holds a role"),
     "views.open": Use((), "to ask for a reason in a dialog"),
+    "views.update": Use((), "to fill a dialog that was opened at once"),
 }
 """Source of each method's scopes: https://docs.slack.dev/reference/methods."""
 

@@ -126,6 +126,7 @@ _BODIES = {
     "chat.postMessage": "json",
     "chat.update": "json",
     "views.open": "json",
+    "views.update": "json",
     "conversations.open": "json",
     # A form's body rather than the query string, which proxies write down: it holds the alt text, or somebody's address.
     "users.lookupByEmail": "data",
