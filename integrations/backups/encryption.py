@@ -1,17 +1,11 @@
-"""age encryption of streams, by pyrage in a thread of its own, in bounded memory.
-
-What is decrypted goes into a file whole; nobody gets a byte of it before the end was reached without an error.
-"""
+"""age encryption of streams, by pyrage in a thread of its own, in bounded memory. Keys are never quoted."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, Future
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,7 +62,7 @@ class Tally:
         return Digest(self.bytes, self._hash.hexdigest())
 
 
-class _Aborted(Exception):
+class Aborted(Exception):
     """Nobody wants the result any more."""
 
 
@@ -92,7 +86,7 @@ class Sealing:
         self._job = self._executor.submit(self._encrypt)
         self._work = asyncio.wrap_future(self._job)
         # A thread that failed takes nothing any more: whoever waits to put is let go, and looks.
-        self._work.add_done_callback(lambda _: _empty(self._incoming))
+        self._work.add_done_callback(lambda _: drained(self._incoming))
         async for chunk in chunks:
             for start in range(0, len(chunk), _PIECE):
                 await self._incoming.put(chunk[start : start + _PIECE])
@@ -112,17 +106,17 @@ class Sealing:
         if self._job is not None and self._work is not None:
             self._job.cancel()  # no thread had taken it up yet, maybe
             # Else the thread waits in one of the queues at most once more; both let it go.
-            _empty(self._incoming)
+            drained(self._incoming)
             self._incoming.put_nowait(b"")
-            _empty(self._outgoing)
-            await _over(self._work)
-        _empty(self._outgoing)
+            drained(self._outgoing)
+            await over(self._work)
+        drained(self._outgoing)
         self._outgoing.put_nowait(b"")
 
     # --- in the thread ----------------------------------------------------------------------------------------------
 
     def _encrypt(self) -> None:
-        pyrage.encrypt_io(_Reader(self._take), writer := _Writer(self._give), self._recipients)
+        pyrage.encrypt_io(Reader(self._take), writer := Writer(self._give), self._recipients)
         writer.finish()
         self._wait(self._outgoing.put(b""))
 
@@ -139,11 +133,11 @@ class Sealing:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(waiting, self._loop)
         result = future.result()
         if self._aborted:
-            raise _Aborted
+            raise Aborted
         return result
 
 
-class _Reader:
+class Reader:
     """What pyrage reads from: 8 KiB at a time."""
 
     def __init__(self, take: Callable[[], bytes]) -> None:
@@ -160,7 +154,7 @@ class _Reader:
         return self._piece[start : self._at]
 
 
-class _Writer:
+class Writer:
     """What pyrage writes to; passes larger pieces on."""
 
     def __init__(self, give: Callable[[bytes], None]) -> None:
@@ -182,68 +176,18 @@ class _Writer:
             self._buffer.clear()
 
 
-def _empty(queue: asyncio.Queue[bytes]) -> None:
+def drained(queue: asyncio.Queue[bytes]) -> None:
     while not queue.empty():
         queue.get_nowait()
-
-
-async def unseal(source: Path, target: Path, identities: Sequence[Any], executor: Executor) -> Digest:
-    """Decrypts a file into another, which is made (0600), and returns what came out. After an error the caller removes it.
-
-    Raises Permanent("backups.key") where none of the identities fits, Permanent("backups.tampered") and OSError.
-    """
-    stop = threading.Event()
-    job = executor.submit(partial(_unseal, source, target, identities, stop))
-    work = asyncio.wrap_future(job)
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        stop.set()
-        job.cancel()
-        await _over(work)
-        raise
-
-
-def _unseal(source: Path, target: Path, identities: Sequence[Any], stop: threading.Event) -> Digest:
-    tally = Tally()
-    failed: list[OSError] = []
-    with (
-        source.open("rb") as cipher,
-        os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as plain,
-    ):
-
-        def give(piece: bytes) -> None:
-            if stop.is_set():
-                raise _Aborted
-            tally.add(piece)
-            try:
-                plain.write(piece)
-            except OSError as error:  # pyrage would make its own of it
-                failed.append(error)
-                raise
-
-        writer = _Writer(give)
-        try:
-            pyrage.decrypt_io(cipher, writer, identities)
-            writer.finish()
-        except (pyrage.DecryptError, OSError) as error:
-            if failed:
-                raise failed[0] from None
-            if "No matching keys" in str(error):
-                cause = "the backup was encrypted for other keys than the one that is configured here"
-                raise Permanent(SYSTEM, "key", cause, "Configure the identity of one of its recipients") from None
-            remedy = "Don't use it; restore another backup, and find out who can write to the repository"
-            raise Permanent(SYSTEM, "tampered", "what is stored can't be decrypted: it was changed", remedy) from None
-    return tally.digest()
 
 
 async def ended(task: asyncio.Task[Any]) -> None:
     """Cancels a task and waits for it; its own error is no matter any more."""
     task.cancel()
-    await _over(task)
+    await over(task)
 
 
-async def _over(future: asyncio.Future[Any]) -> None:
+async def over(future: asyncio.Future[Any]) -> None:
     """Waits for it. Its error is no matter any more; asyncio wants it looked at."""
     await asyncio.wait({future})
     if not future.cancelled():

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -102,7 +102,7 @@ class Objects:
         size = await self.size(key)
         return None if size is None else b"".join([piece async for piece in self.pieces(key, min(size, limit))])
 
-    async def pieces(self, key: str, size: int) -> AsyncIterator[bytes]:
+    async def pieces(self, key: str, size: int) -> AsyncGenerator[bytes, None]:
         """The first `size` bytes, each request a bounded range: one long answer could not be bounded in time. The next range is on its
         way while one is worked on."""
         following: asyncio.Task[bytes] | None = None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
+import hashlib
 import secrets
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from integrations.backups import manifests
 from integrations.backups.address import SYSTEM, RepositoryAddress
-from integrations.backups.encryption import Sealing, Tally, ended, parsed_recipients, read_identities, unseal
+from integrations.backups.decryption import unseal
+from integrations.backups.encryption import Sealing, Tally, ended, parsed_recipients, read_identities
 from integrations.backups.manifests import Signer, backup_place, wal_place
 from integrations.backups.objects import Objects, checked_key
 from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile, WalSegment
@@ -25,6 +27,8 @@ _THREADS: Final = 32
 _PROBE_TIMEOUT_S: Final = 45.0
 _ABANDON_TIMEOUT_S: Final = 20.0
 _UNFINISHED_S: Final = 86_400.0
+_PROBES: Final = "probe"
+_PROBE_TRIES: Final = 3
 
 
 class Repository:
@@ -38,6 +42,7 @@ class Repository:
         self._address = address.checked()
         self._signer = signer
         self._objects = Objects(address)
+        self._probing = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, "backups")  # a stream keeps its thread until its end
 
     @property
@@ -82,24 +87,21 @@ class Repository:
         return StoredFile(key, sealing.plain.digest(), sealing.cipher.digest())
 
     async def fetch(self, place: str, file: StoredFile, into: Path) -> None:
-        """Downloads, checks size and hash of what is stored, decrypts all of it, checks the plain bytes, and only then makes `into` (0600).
+        """Downloads, hashes, decrypts and hashes in one pass; makes `into` (0600) only when sizes and both hashes are the manifest's.
 
-        It needs room for both in the folder of `into`. After an error nothing is left. Raises Permanent("backups.tampered"),
-        Permanent("backups.missing"), Permanent("backups.key") and Temporary.
+        Until then what comes out lies beside it under a hidden name, that nobody is told. After an error nothing is left. Raises
+        Permanent("backups.tampered"), Permanent("backups.missing"), Permanent("backups.key") and Temporary.
         """
         identities = await asyncio.to_thread(read_identities, self._address.identity_file)
-        cipher, plain = (into.with_name(f".{into.name}-{secrets.token_hex(4)}.{kind}") for kind in ("age", "plain"))
+        hidden = into.with_name(f".{into.name}-{secrets.token_hex(4)}.plain")
         try:
-            _same(file, file.cipher, await self._download(place, file, cipher), "what is stored")
-            digest = await unseal(cipher, plain, identities, self._threads)
-            _same(file, file.plain, digest, "what was decrypted")
-            plain.replace(into)
+            _same(file, file.plain, await self._decrypted(place, file, hidden, identities), "what was decrypted")
+            hidden.replace(into)
         except OSError as error:
             cause = f"{into.parent} can't take what is restored: {error.strerror}"
             raise Temporary(SYSTEM, "scratch", cause, "Make room in the scratch folder") from None
         finally:
-            for path in (cipher, plain):
-                path.unlink(missing_ok=True)
+            hidden.unlink(missing_ok=True)
 
     async def discard(self, place: str, keys: Iterable[str] | None = None) -> None:
         """Removes these files of a place (`StoredFile.key`), None: all of it. What is not there is fine."""
@@ -204,19 +206,17 @@ class Repository:
                         found.append(name)
         return tuple(found)
 
-    async def _download(self, place: str, file: StoredFile, into: Path) -> Digest:
-        """Never more than a byte beyond what there should be."""
-        tally = Tally()
+    async def _decrypted(self, place: str, file: StoredFile, into: Path, identities: Sequence[Any]) -> Digest:
+        """What came out. Never reads more than there should be."""
         size = await self._size(place, file)
-        with os.fdopen(os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-
-            def take(piece: bytes) -> None:
-                tally.add(piece)
-                target.write(piece)
-
-            async for piece in self._objects.pieces(f"{place}/{file.key}", size):
-                await asyncio.get_running_loop().run_in_executor(self._threads, take, piece)
-        return tally.digest()
+        async with contextlib.aclosing(self._objects.pieces(f"{place}/{file.key}", size)) as pieces:
+            return await unseal(
+                pieces,
+                into,
+                identities,
+                self._threads,
+                lambda digest: _same(file, file.cipher, digest, "what is stored"),
+            )
 
     async def _stored_digest(self, place: str, file: StoredFile) -> Digest:
         tally = Tally()
@@ -246,12 +246,23 @@ class Repository:
             await ended(uploading)
 
     async def _probe(self) -> None:
-        content = secrets.token_bytes(32)
-        key = f"probe/{secrets.token_hex(8)}"
+        """Removes first what probes of this installation left when forge died: `forge doctor` may do so to a probe of the bot's."""
+        mine = f"{_PROBES}/{hashlib.sha256(self._signer.key.encode()).hexdigest()[:12]}-"
+        async with self._probing:
+            await self._objects.remove([key for key in await self._objects.keys(_PROBES) if key.startswith(mine)])
+            for _ in range(_PROBE_TRIES):
+                content = secrets.token_bytes(32)
+                found = await self._written_and_read(f"{mine}{secrets.token_hex(8)}", content)
+                if found == content:
+                    return
+                if found is not None:
+                    break
+        raise Permanent(SYSTEM, "storage", "the destination gave back other bytes than it was given")
+
+    async def _written_and_read(self, key: str, content: bytes) -> bytes | None:
         await self._objects.create(key, content)
         try:
-            if await self._objects.read(key, len(content)) != content:
-                raise Permanent(SYSTEM, "storage", "the destination gave back other bytes than it was given")
+            return await self._objects.read(key, len(content))
         finally:
             await self._objects.remove((key,))
 
