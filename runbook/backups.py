@@ -15,6 +15,8 @@ from functools import cache
 
 from pydantic import TypeAdapter
 
+from runbook.source_facts import CHECKSUM_ROWS, Catalogue, SequenceFacts, SourceFacts
+
 
 class BackupKind(StrEnum):
     """LOGICAL: `pg_dump -Fc` of one database. BASE: `pg_basebackup` of the whole server, onto which WAL can be replayed."""
@@ -71,10 +73,31 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreChecks:
+    """Post-restore checks of a service's database. Runbook: Restore Procedure 5.
+
+    schema_version: SQL that gives one value. tables: critical tables, `schema.table`. smoke: SQL statements that must each give a row whose
+    first value is true. minimum_rows: table -> fewest rows. checksum_rows: of tables with at most so many rows a checksum is taken, too.
+    """
+
+    schema_version: str = ""
+    tables: tuple[str, ...] = ()
+    smoke: tuple[str, ...] = ()
+    minimum_rows: Mapping[str, int] = field(default_factory=dict)
+    checksum_rows: int = CHECKSUM_ROWS
+
+    @property
+    def critical(self) -> tuple[str, ...]:
+        """Those with a minimum too."""
+        return tuple(dict.fromkeys((*self.tables, *self.minimum_rows)))
+
+
+@dataclass(frozen=True, slots=True)
 class BackupOrder:
     """One backup that is to be made. id: `shop-prod-20260302T020000Z-1f3a`, never used twice; names everything of it in the repository.
 
-    operator: `Actor.id` of who asked, or forge. run: the run that makes it.
+    operator: `Actor.id` of who asked, or forge. run: the run that makes it. checks: what a restored one is looked at for, so that the source
+    is looked at for it as well.
     """
 
     id: str
@@ -83,6 +106,7 @@ class BackupOrder:
     environment: str
     run: str
     operator: str
+    checks: RestoreChecks = field(default_factory=RestoreChecks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +147,7 @@ class Made:
     """What making a backup gave: nothing of it is published yet. entries: lines of `pg_restore --list`, or files of a base backup.
 
     decoded: a PostgreSQL program read all of it without an error. lsn_start, lsn_end: of a base backup its WAL range; of a dump the
-    position before and after.
+    position before and after. source: what the source had; None: nobody looked.
     """
 
     server: ServerFacts
@@ -138,6 +162,7 @@ class Made:
     timeline: int
     recipients: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
+    source: SourceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +170,7 @@ class Manifest:
     """What a backup says of itself: the runbook's metadata (timestamp, size, checksum, operator) and more.
 
     recipients: age public keys that can decrypt it. settings: what a server needs to start on a base backup (`max_connections`, …).
+    source: what the source had; None in manifests from before that was recorded, whose text has no word of it.
     """
 
     id: str
@@ -168,6 +194,7 @@ class Manifest:
     recipients: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
     format: int = 1
+    source: SourceFacts | None = None
 
     @property
     def major(self) -> int:
@@ -190,7 +217,7 @@ def manifest_of(order: BackupOrder, database: str, made: Made) -> Manifest:
         server_version_num=made.server.version_num, server_version=made.server.version, client_version=made.client,
         timeline=made.timeline, lsn_start=made.lsn_start, lsn_end=made.lsn_end, started_at=made.started_at,
         finished_at=made.finished_at, entries=made.entries, files=made.files, recipients=made.recipients,
-        settings=dict(made.settings),
+        settings=dict(made.settings), source=made.source,
     )  # fmt: skip
 
 
@@ -201,9 +228,10 @@ def _adapter() -> TypeAdapter[Manifest]:
 
 def manifest_text(manifest: Manifest) -> str:
     """Canonical JSON: sorted keys, no spaces. What is signed."""
-    return json.dumps(
-        _adapter().dump_python(manifest, mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    words = _adapter().dump_python(manifest, mode="json")
+    if manifest.source is None:
+        del words["source"]  # older manifests have their old text still
+    return json.dumps(words, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def manifest_from(text: str) -> Manifest:
@@ -258,7 +286,7 @@ class DrillRecord:
     """One restore drill. backup: what was restored. until: the moment that was recovered to, of a point-in-time drill.
 
     passed: every post-restore check did. seconds: from the beginning to the last check (the recovery time, RTO). major: of the server.
-    signed_off_by: the Database Owner who looked at it, or empty.
+    signed_off_by: the Database Owner who looked at it, or empty. compared: what of it was held against its source, in words.
     """
 
     run: str
@@ -275,6 +303,7 @@ class DrillRecord:
     until: datetime | None = None
     signed_off_by: str = ""
     signed_off_at: datetime | None = None
+    compared: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,23 +336,10 @@ class RecoveryWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreChecks:
-    """Post-restore checks of a service's database. Runbook: Restore Procedure 5.
-
-    schema_version: SQL that gives one value. tables: critical tables, `schema.table`. smoke: SQL statements that must each give a row whose
-    first value is true. minimum_rows: table -> fewest rows.
-    """
-
-    schema_version: str = ""
-    tables: tuple[str, ...] = ()
-    smoke: tuple[str, ...] = ()
-    minimum_rows: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class RestoredFacts:
     """What was found in a restored database. rows: critical table -> rows; None: it isn't there. invalid: constraints and indexes that are
     not valid. behind: sequences whose next value is taken already. smoke: statement -> whether it gave true; errors are told as text.
+    checksums: critical table -> checksum, where one was taken. sequences, catalogue: as of `SourceFacts`.
     """
 
     schema_version: str
@@ -333,6 +349,9 @@ class RestoredFacts:
     smoke: Mapping[str, bool | str]
     database_bytes: int
     version_num: int
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    sequences: Mapping[str, SequenceFacts] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
 
 
 @dataclass(frozen=True, slots=True)

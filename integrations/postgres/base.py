@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from typing import Any, Final
 import psycopg
 
 from integrations.backups import Repository, backup_place
-from integrations.postgres.connection import SYSTEM, PostgresConnection, connection_files, made_private
+from integrations.postgres.connection import SYSTEM, PostgresConnection, connection_files, folder_of_ours
 from integrations.postgres.folder_tar import packed, tree_size
 from integrations.postgres.look import connect, look, translated
 from integrations.postgres.programs import Program, ProgramFinder
 from integrations.postgres.server_programs import run_tool
+from integrations.postgres.source_reading import source_of_base
 from runbook.backups import BackupOrder, Made, Progress
 from runbook.database_ports import Tell
 from runbook.errors import ForgeError, Permanent, Temporary
@@ -119,7 +119,7 @@ async def base_backup(
         wal = read_range(data / "backup_manifest")
         watch.phase("pg_verifybackup", 0)
         await _verify(program, data)
-        after = await look(connection)
+        after, source = await look(connection), await source_of_base(connection, order.checks)
         files, size = await asyncio.to_thread(tree_size, data)
         watch.phase("storing", size)
         stored = await repository.store(
@@ -128,7 +128,7 @@ async def base_backup(
     return Made(
         server=before, client=str(program.version), files=(stored,), started_at=before.at, finished_at=after.at, entries=files,
         decoded=True, lsn_start=wal.start, lsn_end=wal.end, timeline=wal.timeline, recipients=repository.recipients,
-        settings={**asked["settings"], SUPERUSER: asked["superuser"]},
+        settings={**asked["settings"], SUPERUSER: asked["superuser"]}, source=source,
     )  # fmt: skip
 
 
@@ -218,12 +218,13 @@ async def _checked(data: Path) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def _folder(scratch: Path) -> AsyncIterator[Path]:
-    """A folder of its own (0700), wiped in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="base-", dir=made_private(scratch)))
+    """A folder of its own, wiped in the end, or by the next one and at the next start where forge dies."""
+    stack = contextlib.ExitStack()
+    folder = await asyncio.to_thread(stack.enter_context, folder_of_ours(scratch, "base-"))
     try:
         yield folder
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        await asyncio.shield(asyncio.to_thread(stack.close))
 
 
 def _room(folder: Path, needed: int) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +25,12 @@ from integrations.postgres.connection import (
 )
 from integrations.postgres.look import look, needs_a_person
 from integrations.postgres.programs import Program, ProgramFinder
+from integrations.postgres.source_reading import PATIENCE, Patience, SourceReading, reading_source
 from integrations.postgres.streams import Reader, Stream, moving, reading, streaming
-from runbook.backups import BackupOrder, Made, Progress, ServerFacts
+from runbook.backups import BackupOrder, Made, Progress, ServerFacts, StoredFile
 from runbook.database_ports import Tell
 from runbook.errors import ForgeError, Permanent, Temporary
+from runbook.source_facts import SourceFacts
 
 _TOLD_EVERY_S: Final = 1.0
 
@@ -35,10 +38,11 @@ _TOLD_EVERY_S: Final = 1.0
 @dataclass(frozen=True, slots=True)
 class Limits:
     """idle_s: without a byte for this long a dump is given up; the schema of a very large database takes a minute. lock_wait_s: how long
-    it waits for a table that somebody else has locked."""
+    it waits for a table that somebody else has locked. source: for what is read of the source beside it."""
 
     idle_s: float = 600.0
     lock_wait_s: int = 60
+    source: Patience = PATIENCE
 
 
 LIMITS: Final = Limits()
@@ -59,16 +63,13 @@ async def dump(
     before = await look(connection)
     program = await programs.at_least("pg_dump", before.major, tls=connection.encrypted)
     place = await _cleared(repository, order)
-    work = _Dump(connection, program, limits)
-    telling = asyncio.create_task(_tell(work, tell))
+    copy = partial(_copied, connection, program, repository, scratch, place, order, tell, limits, before.database_bytes)
     try:
-        with connection_files(connection, scratch) as files:
-            stored = await repository.store(
-                place, "dump", work.chunks(files), expected_bytes=before.database_bytes, stored=work.note_stored
-            )
-    finally:
-        telling.cancel()
-        await asyncio.wait({telling})
+        stored, work = await copy("")
+    except Temporary as error:
+        if error.code != f"{SYSTEM}.snapshot":
+            raise
+        stored, work = await copy("the dump could not share a snapshot with other sessions")
     tell(work.progress())
     return Made(
         server=before,
@@ -82,7 +83,35 @@ async def dump(
         lsn_end=work.after.lsn if work.after is not None else before.lsn,
         timeline=before.timeline,
         recipients=repository.recipients,
+        source=work.source,
     )
+
+
+async def _copied(
+    connection: PostgresConnection,
+    program: Program,
+    repository: Repository,
+    scratch: Path,
+    place: str,
+    order: BackupOrder,
+    tell: Tell,
+    limits: Limits,
+    expected_bytes: int,
+    alone: str,
+) -> tuple[StoredFile, _Dump]:
+    """alone: why nothing is read of the source beside it; empty: it is."""
+    async with reading_source(connection, order.checks, limits.source, alone=alone) as reading:
+        work = _Dump(connection, program, limits, reading)
+        telling = asyncio.create_task(_tell(work, tell))
+        try:
+            with connection_files(connection, scratch) as files:
+                stored = await repository.store(
+                    place, "dump", work.chunks(files), expected_bytes=expected_bytes, stored=work.note_stored
+                )
+        finally:
+            telling.cancel()
+            await asyncio.wait({telling})
+    return stored, work
 
 
 async def _cleared(repository: Repository, order: BackupOrder) -> str:
@@ -96,15 +125,17 @@ async def _cleared(repository: Repository, order: BackupOrder) -> str:
 
 @dataclass(slots=True)
 class _Dump:
-    """One dump while it runs. after: the server as it was at the end."""
+    """One dump while it runs. after: the server as it was at the end. source: what was read of it meanwhile."""
 
     connection: PostgresConnection
     program: Program
     limits: Limits
+    reading: SourceReading
     done: int = 0
     stored: int = 0
     entries: int = 0
     after: ServerFacts | None = None
+    source: SourceFacts | None = None
     began: float = field(default_factory=time.monotonic)
 
     def note_stored(self, _plain: int, cipher: int) -> None:
@@ -122,6 +153,7 @@ class _Dump:
             "--no-password",
             f"--lock-wait-timeout={self.limits.lock_wait_s * 1000}",
             f"--dbname={files.target}",
+            *([f"--snapshot={self.reading.snapshot}"] if self.reading.snapshot else []),
         )
         restore = str(self.program.beside("pg_restore"))
         plain = {**plain_environment(), "TMPDIR": str(files.folder)}
@@ -144,6 +176,7 @@ class _Dump:
                 piece = await source.read()
             if not piece:
                 return
+            self.reading.imported()
             self.done += len(piece)
             async with moving("decoding the dump", self.limits.idle_s):
                 for reader in readers:
@@ -156,6 +189,8 @@ class _Dump:
             code, said = await source.ended()
             if code != 0:
                 raise _broken(self.connection, code, said, self.limits)
+        self.source = await self.reading.over()
+        async with moving("the end of the dump", self.limits.idle_s):
             for reader in readers:
                 await reader.end()
             self.entries = await listing
@@ -190,6 +225,8 @@ def _broken(connection: PostgresConnection, code: int, said: str, limits: Limits
     if "lock timeout" in said or "statement timeout" in said:
         cause = f"a table of {connection.where} was locked for {limits.lock_wait_s} s: {said}"
         return Temporary(SYSTEM, "locked", cause, "Wait until the migration or the VACUUM FULL is over")
+    if "snapshot" in said:  # of another server than the one that was asked first, as behind a list of hosts
+        return Temporary(SYSTEM, "snapshot", f"pg_dump could not use the snapshot that was made for it: {said}")
     return needs_a_person(said, connection) or Temporary(SYSTEM, "broken_off", f"pg_dump broke off: {said}")
 
 

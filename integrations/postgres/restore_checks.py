@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -10,23 +9,26 @@ import psycopg
 from psycopg import sql
 
 from integrations.postgres.connection import SYSTEM
+from integrations.postgres.facts import (
+    UNCHECKED,
+    Session,
+    asked,
+    catalogue,
+    checksum,
+    first_value,
+    sequence_facts,
+    told,
+)
 from integrations.postgres.instances import connect
+from integrations.postgres.source_reading import schema_version_of
 from runbook.backups import Instance, RestoreChecks, RestoredFacts
 from runbook.errors import Temporary
-from runbook.redaction import redacted
 
 STATEMENT_S: Final = 300
 _OPTIONS: Final = (
     f"-c statement_timeout={STATEMENT_S}s -c lock_timeout=10s -c default_transaction_read_only=on"
     " -c idle_in_transaction_session_timeout=60s"
 )
-
-_INVALID: Final = """
-SELECT format('constraint %I of %s', conname, conrelid::regclass) FROM pg_constraint WHERE NOT convalidated
-UNION ALL
-SELECT format('index %s', indexrelid::regclass) FROM pg_index WHERE NOT (indisvalid AND indisready AND indislive)
-ORDER BY 1
-"""
 
 _SEQUENCES: Final = """
 SELECT sequence.oid::regclass::text, owner.oid::regclass::text, attname, seqincrement > 0
@@ -49,48 +51,47 @@ ORDER BY 1, 2
 """
 """Sequences with the columns that they fill: those that a column owns, and those that a column's default asks."""
 
-Session = psycopg.AsyncConnection[Any]
-
 
 async def restored_facts(instance: Instance, checks: RestoreChecks) -> RestoredFacts:
     """A statement that fails is told in its place: as None rows, or as text. Raises Temporary("postgres.unreachable")."""
     try:
         async with await connect(Path(instance.service_file), instance.database, _OPTIONS) as session:
+            rows = {table: await _rows(session, table) for table in checks.critical}
+            small = [table for table, count in rows.items() if count is not None and count <= checks.checksum_rows]
             return RestoredFacts(
-                schema_version=await _schema_version(session, checks.schema_version),
-                rows={table: await _rows(session, table) for table in checks.tables},
-                invalid=tuple([str(row[0]) for row in await _answer(session, sql.SQL(_INVALID))]),
+                schema_version=(await schema_version_of(session, checks.schema_version))[0],
+                rows=rows,
+                invalid=tuple([str(row[0]) for row in await asked(session, sql.SQL(UNCHECKED))]),
                 behind=await _behind(session),
                 smoke={statement: await _smoke(session, statement) for statement in checks.smoke},
                 database_bytes=int(await _one(session, "SELECT pg_database_size(current_database())")),
                 version_num=int(await _one(session, "SELECT current_setting('server_version_num')::int")),
+                checksums={table: text for table in small if (text := await _checksum(session, table))},
+                sequences=(await sequence_facts(session))[0],
+                catalogue=await catalogue(session),
             )
     except psycopg.Error as error:
-        raise Temporary(SYSTEM, "unreachable", f"the restored database can't be asked: {_told(error)}") from None
-
-
-async def _answer(session: Session, statement: sql.SQL | sql.Composed) -> Sequence[tuple[Any, ...]]:
-    rows: Sequence[tuple[Any, ...]] = await (await session.execute(statement)).fetchall()
-    return rows
+        raise Temporary(SYSTEM, "unreachable", f"the restored database can't be asked: {told(error)}") from None
 
 
 async def _one(session: Session, statement: LiteralString) -> Any:
-    return (await _answer(session, sql.SQL(statement)))[0][0]
+    return (await asked(session, sql.SQL(statement)))[0][0]
 
 
-async def _schema_version(session: Session, statement: str) -> str:
-    """Empty: none was asked for, there is none, or the statement failed."""
+async def _checksum(session: Session, table: str) -> str:
+    """Empty: none can be taken, or it takes too long."""
     try:
-        found = await _first(session, statement) if statement else None
+        return await checksum(session, table)
     except psycopg.Error:
+        if session.closed:
+            raise
         return ""
-    return "" if found is None else str(found)
 
 
 async def _rows(session: Session, table: str) -> int | None:
     """Counted, not estimated: nothing was analysed yet. None: there is no such table."""
     try:
-        rows = await _answer(session, sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".", 1))))
+        rows = await asked(session, sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".", 1))))
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return None
     return int(rows[0][0])
@@ -98,9 +99,9 @@ async def _rows(session: Session, table: str) -> int | None:
 
 async def _behind(session: Session) -> tuple[str, ...]:
     behind = []
-    for sequence, table, column, rising in await _answer(session, sql.SQL(_SEQUENCES)):
+    for sequence, table, column, rising in await asked(session, sql.SQL(_SEQUENCES)):
         # Names come from regclass::text: quoted by the server where they need it.
-        asked = sql.SQL(
+        question = sql.SQL(
             "SELECT (SELECT {far}({column}) FROM {table}) {beyond} (SELECT CASE WHEN is_called THEN last_value"
             " ELSE last_value {back} END FROM {sequence})"
         ).format(
@@ -112,7 +113,7 @@ async def _behind(session: Session) -> tuple[str, ...]:
             sequence=sql.SQL(sequence),
         )
         try:
-            taken = (await _answer(session, asked))[0][0]
+            taken = (await asked(session, question))[0][0]
         except psycopg.errors.UndefinedFunction:
             continue  # the column is no number: its default does more with the sequence than to take it
         if taken:
@@ -123,21 +124,9 @@ async def _behind(session: Session) -> tuple[str, ...]:
 async def _smoke(session: Session, statement: str) -> bool | str:
     """Whether it gave a row whose first value is true; what came instead of a truth value, or what went wrong, as text."""
     try:
-        found = await _first(session, statement)
+        found = await first_value(session, statement)
     except psycopg.Error as error:
-        return _told(error)
+        return told(error)
     if isinstance(found, bool):
         return found
     return "gave nothing" if found is None else f"gave {str(found)[:80]!r}, which is no truth value"
-
-
-async def _first(session: Session, statement: str) -> object:
-    """The first value of the first row; None without one. The statement is the configuration's own."""
-    async with session.transaction():
-        row = await (await session.execute(statement.encode())).fetchone()
-    return row[0] if row else None
-
-
-def _told(error: psycopg.Error) -> str:
-    lines = str(error).strip().splitlines()
-    return redacted(lines[0].strip())[:200] if lines else "no reason given"
