@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
-from sandbox.github import limits
+from sandbox.github import limits, releases
 from sandbox.github.contents import contents
-from sandbox.github.paging import page_of
-from sandbox.github.repository import Release, Repository, Status, UnknownRef
+from sandbox.github.events import Events
+from sandbox.github.gate import given_token
+from sandbox.github.paging import page_at, page_of, paged
+from sandbox.github.repository import Repository, Status, UnknownRef
 from sandbox.github.scanning import NOT_ACCESSIBLE, NOT_ENABLED, Seen
 from sandbox.github.scanning import endpoints as scanning_endpoints
 from sandbox.github.views import Json, Views, user
@@ -20,6 +22,9 @@ from sandbox.github.views import Json, Views, user
 Endpoint = Callable[[web.Request, Repository, Views], web.Response]
 Served = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATES = ("error", "failure", "pending", "success")
+MOST_STATUSES = 1000
+MOST_COMPARED = 250
+"""Commits of a comparison that nobody asked for page by page."""
 
 
 class Account(Protocol):
@@ -30,7 +35,9 @@ class Account(Protocol):
     renamed: dict[str, str]
     rate: limits.RateLimit
     now: Callable[[], datetime]
+    token: str
     contents_token: str
+    events: Events
 
     def set_status(
         self, repo: str, sha: str, context: str, state: str, description: str = "", url: str = ""
@@ -64,10 +71,7 @@ class Api:
             ("/pulls", _pulls),
             ("/pulls/{number:\\d+}", _pull),
             ("/pulls/{number:\\d+}/reviews", _reviews),
-            ("/releases", _releases),
-            ("/releases/latest", _latest_release),
-            ("/releases/tags/{tag:.+}", _release_by_tag),
-            ("/releases/{id:\\d+}", _release),
+            *releases.endpoints(),
         ]
         found = [web.get(repo + path, self._served(endpoint)) for path, endpoint in endpoints]
         found += [web.get(repo + path, self._scanned(endpoint)) for path, endpoint in scanning_endpoints()]
@@ -94,7 +98,7 @@ class Api:
             raise _moved(request, name, self.account.renamed[name])
         if repository is None:
             raise web.HTTPNotFound
-        return repository, Views(repository, self.account.url)
+        return repository, Views(repository, self.account.url, writer=given_token(request) == self.account.token)
 
     def _served(self, endpoint: Endpoint) -> Served:
         async def serve(request: web.Request) -> web.StreamResponse:
@@ -123,35 +127,25 @@ class Api:
         if sha not in repository.commits:
             return limits.error(422, f"No commit found for SHA: {sha}")
         if body.get("state") not in STATES:
-            return _invalid("Status", "state", "invalid")
+            return limits.invalid("Status", "state", "invalid")
         context, description = str(body.get("context", "default")), str(body.get("description") or "")
         if len(description) > 140:
             return limits.error(
                 422, "Validation Failed", errors=["description is too long (maximum is 140 characters)"]
             )
+        if sum((each.sha, each.context) == (sha, context) for each in repository.statuses) >= MOST_STATUSES:
+            return limits.error(422, "This SHA and context has reached the maximum number of statuses.")
         target = str(body.get("target_url") or "")
         made = self.account.set_status(repository.full_name, sha, context, body["state"], description, target)
         return web.json_response(views.status(made), status=201)
 
     async def _post_release(self, request: web.Request) -> web.Response:
         repository, views = self._open(request)
-        body = await _body(request)
-        tag = str(body.get("tag_name") or "")
-        if not tag:
-            return _invalid("Release", "tag_name", "missing_field")
-        if any(release.tag_name == tag and not release.draft for release in repository.releases):
-            return _invalid("Release", "tag_name", "already_exists")
-        target = str(body.get("target_commitish") or repository.default_branch)
-        made = Release(next(repository.ids), tag, target, tag, "", False, False, self.account.now())
-        _change(made, body)
-        repository.releases.append(made)
-        return web.json_response(views.release(made), status=201)
+        return releases.create(repository, views, await _body(request), self.account.events, self.account.now())
 
     async def _patch_release(self, request: web.Request) -> web.Response:
         repository, views = self._open(request)
-        release = _release_of(request, repository)
-        _change(release, await _body(request))
-        return web.json_response(views.release(release))
+        return releases.rewrite(request, repository, views, await _body(request), self.account.events)
 
 
 def _moved(request: web.Request, name: str, new: str) -> web.HTTPMovedPermanently:
@@ -168,22 +162,6 @@ async def _body(request: web.Request) -> Json:
     if not isinstance(body, dict):
         raise web.HTTPBadRequest
     return body
-
-
-def _invalid(resource: str, field: str, code: str) -> web.Response:
-    wrong = {"resource": resource, "field": field, "code": code}
-    return limits.error(422, "Validation Failed", errors=[wrong])
-
-
-def _change(release: Release, body: Json) -> None:
-    for name in ("tag_name", "target_commitish", "name", "body", "draft", "prerelease"):
-        if body.get(name) is not None:
-            setattr(release, name, body[name])
-
-
-def _paged(request: web.Request, items: list[Any], view: Callable[[Any], Json]) -> web.Response:
-    page, headers = page_of(request, items)
-    return web.json_response([view(each) for each in page], headers=headers)
 
 
 def _repo(_: web.Request, __: Repository, views: Views) -> web.Response:
@@ -203,7 +181,7 @@ def _matching_refs(request: web.Request, repository: Repository, views: Views) -
     if not repository.commits:
         raise web.HTTPConflict
     prefix = f"refs/{request.match_info['ref']}"
-    return _paged(request, sorted(ref for ref in repository.refs if ref.startswith(prefix)), views.ref)
+    return paged(request, sorted(ref for ref in repository.refs if ref.startswith(prefix)), views.ref)
 
 
 def _tag(request: web.Request, repository: Repository, views: Views) -> web.Response:
@@ -222,12 +200,12 @@ def _git_commit(request: web.Request, repository: Repository, views: Views) -> w
 
 def _tags(request: web.Request, repository: Repository, views: Views) -> web.Response:
     names = [ref.removeprefix("refs/tags/") for ref in repository.refs if ref.startswith("refs/tags/")]
-    return _paged(request, sorted(names, reverse=True), views.listed_tag)
+    return paged(request, sorted(names, reverse=True), views.listed_tag)
 
 
 def _branches(request: web.Request, repository: Repository, views: Views) -> web.Response:
     names = sorted(ref.removeprefix("refs/heads/") for ref in repository.refs if ref.startswith("refs/heads/"))
-    return _paged(request, names, lambda name: views.branch(name, whole=False))
+    return paged(request, names, lambda name: views.branch(name, whole=False))
 
 
 def _branch(request: web.Request, repository: Repository, views: Views) -> web.Response:
@@ -240,8 +218,11 @@ def _branch(request: web.Request, repository: Repository, views: Views) -> web.R
 def _commits(request: web.Request, repository: Repository, views: Views) -> web.Response:
     if not repository.commits:
         raise web.HTTPConflict
-    history = repository.history(repository.resolve(request.query.get("sha", repository.default_branch)))
-    return _paged(request, history, lambda sha: views.commit(repository.commits[sha]))
+    try:
+        history = repository.history(repository.resolve(request.query.get("sha", repository.default_branch)))
+    except UnknownRef as unknown:
+        raise web.HTTPNotFound from unknown
+    return paged(request, history, lambda sha: views.commit(repository.commits[sha]))
 
 
 def _commit(request: web.Request, repository: Repository, views: Views) -> web.Response:
@@ -269,7 +250,7 @@ def _check_runs(request: web.Request, repository: Repository, views: Views) -> w
 
 def _statuses(request: web.Request, repository: Repository, views: Views) -> web.Response:
     sha = repository.resolve(request.match_info["ref"])
-    return _paged(request, [each for each in reversed(repository.statuses) if each.sha == sha], views.status)
+    return paged(request, [each for each in reversed(repository.statuses) if each.sha == sha], views.status)
 
 
 def _combined_status(request: web.Request, repository: Repository, views: Views) -> web.Response:
@@ -281,15 +262,17 @@ def _combined_status(request: web.Request, repository: Repository, views: Views)
 
 def _pulls_of_commit(request: web.Request, repository: Repository, views: Views) -> web.Response:
     sha = repository.resolve(request.match_info["ref"])
-    return _paged(request, [pull for pull in repository.pulls if sha in pull.shas], views.pull)
+    return paged(request, [pull for pull in repository.pulls if sha in pull.shas], views.pull)
 
 
 def _pulls(request: web.Request, repository: Repository, views: Views) -> web.Response:
     state = request.query.get("state", "open")
     found = [
-        pull for pull in reversed(repository.pulls) if state == "all" or (state == "closed") == bool(pull.merged_at)
+        pull
+        for pull in reversed(repository.pulls)
+        if state == "all" or (state == "closed") == bool(pull.merged_at or pull.closed_at)
     ]
-    return _paged(request, found, views.pull)
+    return paged(request, found, views.pull)
 
 
 def _pull(request: web.Request, repository: Repository, views: Views) -> web.Response:
@@ -305,15 +288,18 @@ def _reviews(request: web.Request, repository: Repository, views: Views) -> web.
     pull = next((pull for pull in repository.pulls if pull.number == number), None)
     if pull is None:
         raise web.HTTPNotFound
-    return _paged(request, list(pull.approved_by), lambda who: views.review(pull, who))
+    return paged(request, list(pull.approved_by), lambda who: views.review(pull, who))
 
 
 def _compare(request: web.Request, repository: Repository, views: Views) -> web.Response:
     base, dots, head = request.match_info["spec"].partition("...")
     if not dots:
         raise web.HTTPNotFound
+    paged = {"page", "per_page"} & request.query.keys()
     try:
-        return web.json_response(views.compare(repository.resolve(base), repository.resolve(head)))
+        before, after = repository.resolve(base), repository.resolve(head)
+        page, headers = page_at(request, repository.ahead(before, after)) if paged else ((1, MOST_COMPARED), {})
+        return web.json_response(views.compare(before, after, page), headers=headers)
     except UnknownRef as unknown:
         raise web.HTTPNotFound from unknown
     except StopIteration:
@@ -330,34 +316,3 @@ def _workflow_runs(request: web.Request, repository: Repository, views: Views) -
     page, headers = page_of(request, runs)
     view = {"total_count": len(runs), "workflow_runs": [views.run(run) for run in page]}
     return web.json_response(view, headers=headers)
-
-
-def _releases(request: web.Request, repository: Repository, views: Views) -> web.Response:
-    return _paged(request, list(reversed(repository.releases)), views.release)
-
-
-def _latest_release(_: web.Request, repository: Repository, views: Views) -> web.Response:
-    whole = [each for each in repository.releases if not each.draft and not each.prerelease]
-    if not whole:
-        raise web.HTTPNotFound
-    return web.json_response(views.release(whole[-1]))
-
-
-def _release_by_tag(request: web.Request, repository: Repository, views: Views) -> web.Response:
-    tag = request.match_info["tag"]
-    found = [each for each in repository.releases if each.tag_name == tag and not each.draft]
-    if not found:
-        raise web.HTTPNotFound
-    return web.json_response(views.release(found[-1]))
-
-
-def _release(request: web.Request, repository: Repository, views: Views) -> web.Response:
-    return web.json_response(views.release(_release_of(request, repository)))
-
-
-def _release_of(request: web.Request, repository: Repository) -> Release:
-    number = int(request.match_info["id"])
-    found = next((release for release in repository.releases if release.id == number), None)
-    if found is None:
-        raise web.HTTPNotFound
-    return found

@@ -51,6 +51,10 @@ def error(status: int, message: str = "", **more: Any) -> web.Response:
     return web.json_response(body | {"status": str(status)}, status=status)
 
 
+def invalid(resource: str, field: str, code: str) -> web.Response:
+    return error(422, "Validation Failed", errors=[{"resource": resource, "field": field, "code": code}])
+
+
 def limited(retry_after_s: int | None, status: int = 403) -> web.Response:
     """Both limits answer 403 or 429: the secondary one with `Retry-After`, the primary one (None) without."""
     where = f"{DOCS}/using-the-rest-api/rate-limits-for-the-rest-api"

@@ -39,6 +39,19 @@ class CheckRun:
     conclusion: str | None
     started_at: datetime
     superseded: bool = False
+    suite_id: int = 0
+    completed_at: datetime | None = None
+
+
+@dataclass
+class CheckSuite:
+    """The check runs of one commit that belong together. before: what the branch named until then; empty for its first commit."""
+
+    id: int
+    head_sha: str
+    head_branch: str
+    before: str
+    at: datetime
 
 
 @dataclass
@@ -62,11 +75,13 @@ class WorkflowRun:
     status: str
     conclusion: str | None
     at: datetime
+    workflow_id: int = 7001
+    suite_id: int = 0
 
 
 @dataclass
 class PullRequest:
-    """shas: the commits that belong to it, its merge commit included."""
+    """shas: the commits that belong to it, the oldest first, its merge commit included."""
 
     number: int
     title: str
@@ -77,6 +92,8 @@ class PullRequest:
     body: str = ""
     base: str = "main"
     head: str = "topic"
+    closed_at: datetime | None = None
+    merge_sha: str = ""
 
 
 @dataclass
@@ -102,6 +119,7 @@ class Repository:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     checks: list[CheckRun] = field(default_factory=list)
+    suites: dict[tuple[str, str], CheckSuite] = field(default_factory=dict)
     statuses: list[Status] = field(default_factory=list)
     runs: list[WorkflowRun] = field(default_factory=list)
     pulls: list[PullRequest] = field(default_factory=list)
@@ -162,6 +180,11 @@ class Repository:
                 waiting.extend(self.commits[each].parents)
         order = {each: place for place, each in enumerate(self.commits)}
         return sorted(seen, key=lambda each: -order[each])
+
+    def ahead(self, base: str, head: str) -> int:
+        """How many commits head has that base has not."""
+        known = set(self.history(base))
+        return sum(sha not in known for sha in self.history(head))
 
     def latest_statuses(self, sha: str) -> list[Status]:
         """The newest status of each context, newest first."""

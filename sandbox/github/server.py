@@ -6,31 +6,26 @@ world says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.faults import Fault
-from sandbox.github import limits
+from sandbox.github import limits, merging
 from sandbox.github.api import Api
+from sandbox.github.ci import Ci
+from sandbox.github.events import Events
+from sandbox.github.gate import gate
+from sandbox.github.hooks import EVENTS, Delivery, Hook, Hooks
 from sandbox.github.objects import PGP_BEGIN, Person, Tag
-from sandbox.github.repository import (
-    CheckRun,
-    PullRequest,
-    Release,
-    Repository,
-    Status,
-    UnknownRef,
-    Verification,
-    WorkflowRun,
-)
-from sandbox.serving import Handler, Stand
+from sandbox.github.repository import PullRequest, Release, Repository, Status, UnknownRef, Verification, WorkflowRun
+from sandbox.github.views import login
+from sandbox.serving import Stand
 from sandbox.signing import SshSignature, SshSigner, key_blob
 
 AUTHOR = Person("Ada Lovelace", "ada@example.test")
-RUNNING = {"pending": "in_progress", "in_progress": "in_progress", "queued": "queued"}
 
 
 class LocalGitHub(Stand):
@@ -57,7 +52,9 @@ class LocalGitHub(Stand):
         self.renamed: dict[str, str] = {}
         self.rate = limits.RateLimit()
         self.signing_keys: set[bytes] = set()
-        self._asked = 0
+        self.hooks = Hooks(lambda: self.now())
+        self.events = Events(self.hooks, lambda: self.url)
+        self._ci = Ci(self.events, lambda: self.now())
 
     # What a test or the world does to GitHub
 
@@ -103,8 +100,24 @@ class LocalGitHub(Stand):
         who = Person.of(author)
         sha = repository.add_commit(message, who, at or self.now(), tree, ((tip,) if tip else ()) + parents)
         if branch:
-            repository.refs[f"refs/heads/{branch}"] = sha
+            self._point(repository, f"refs/heads/{branch}", sha, login(who))
         return sha
+
+    def push(self, repo: str, branch: str, sha: str, by: str = "ada") -> None:
+        """Let the branch name a commit that is there: forwards, backwards (a forced push), or a new branch."""
+        self._point(self.repository(repo), f"refs/heads/{branch}", sha, by)
+
+    def delete_branch(self, repo: str, branch: str) -> None:
+        """Raises KeyError when there is none."""
+        self._drop(self.repository(repo), f"refs/heads/{branch}")
+
+    def _point(self, repository: Repository, ref: str, sha: str, by: str) -> None:
+        before = repository.refs.get(ref)
+        repository.refs[ref] = sha
+        self.events.moved(repository, ref, before, sha, by)
+
+    def _drop(self, repository: Repository, ref: str) -> None:
+        self.events.moved(repository, ref, repository.refs.pop(ref), None, "ada")
 
     def tag(
         self,
@@ -131,7 +144,7 @@ class LocalGitHub(Stand):
         if sha not in repository.objects:
             raise UnknownRef(sha)
         if not annotated:
-            repository.refs[ref] = sha
+            self._point(repository, ref, sha, "ada")
             return sha
 
         def sign(payload: str) -> str | None:
@@ -140,7 +153,7 @@ class LocalGitHub(Stand):
         who = Person.of(tagger) if tagger else Person(signer.principal, signer.principal) if signer else AUTHOR
         tag = repository.add_tag(name, sha, who, at or self.now(), message or f"Release {name}", sign)
         repository.verifications[tag.sha] = self._judge(tag)
-        repository.refs[ref] = tag.sha
+        self._point(repository, ref, tag.sha, login(who))
         return tag.sha
 
     def move_tag(self, repo: str, name: str, sha: str, **more: Any) -> str:
@@ -150,18 +163,28 @@ class LocalGitHub(Stand):
 
     def delete_tag(self, repo: str, name: str) -> None:
         """Raises KeyError when there is none."""
-        del self.repository(repo).refs[f"refs/tags/{name}"]
+        self._drop(self.repository(repo), f"refs/tags/{name}")
 
-    def set_checks(self, repo: str, sha: str, checks: Mapping[str, str]) -> None:
+    def set_checks(self, repo: str, sha: str, checks: Mapping[str, str], *, branch: str = "main") -> None:
         """The check runs of a commit, name -> conclusion, or `queued`, `in_progress`, `pending`; set again, a name reruns."""
-        repository = self.repository(repo)
-        for name, outcome in checks.items():
-            for old in repository.checks:
-                old.superseded = old.superseded or (old.head_sha, old.name) == (sha, name)
-            status = RUNNING.get(outcome, "completed")
-            conclusion = outcome if status == "completed" else None
-            run = CheckRun(next(repository.ids), name, sha, status, conclusion, self.now())
-            repository.checks.append(run)
+        self._ci.set_checks(self.repository(repo), sha, checks, branch)
+
+    def begin_ci(
+        self,
+        repo: str,
+        sha: str,
+        checks: Iterable[str] = ("build", "test"),
+        *,
+        workflow: str = "ci",
+        branch: str = "main",
+        event: str = "push",
+    ) -> WorkflowRun:
+        """A workflow runs for this commit: its checks are in progress until `conclude_ci`."""
+        return self._ci.begin(self.repository(repo), sha, checks, workflow, branch, event)
+
+    def conclude_ci(self, repo: str, run: WorkflowRun, outcomes: Mapping[str, str] | str = "success") -> WorkflowRun:
+        """outcomes: conclusions by check's name, or one for all; with the last one the suite and the workflow run are completed."""
+        return self._ci.conclude(self.repository(repo), run, outcomes)
 
     def set_status(self, repo: str, sha: str, context: str, state: str, description: str = "", url: str = "") -> Status:
         """state: `error`, `failure`, `pending` or `success`."""
@@ -216,17 +239,21 @@ class LocalGitHub(Stand):
         target = repository.default_branch
         made = Release(next(repository.ids), tag, target, name or tag, notes, draft, False, self.now())
         repository.releases.append(made)
+        self.events.released(repository, made, "created", *(() if draft else ("published", "released")))
         return made
+
+    def publish_release(self, repo: str, tag: str) -> Release:
+        """A person publishes the draft of this tag. Raises StopIteration where there is none."""
+        repository = self.repository(repo)
+        draft = next(each for each in repository.releases if each.tag_name == tag and each.draft)
+        draft.draft = False
+        self.events.released(repository, draft, "published", "released")
+        return draft
 
     def workflow_run(
         self, repo: str, name: str, sha: str, outcome: str = "success", *, branch: str = "main", event: str = "push"
     ) -> WorkflowRun:
-        repository = self.repository(repo)
-        status = RUNNING.get(outcome, "completed")
-        conclusion = outcome if status == "completed" else None
-        run = WorkflowRun(next(repository.ids), name, sha, branch, event, status, conclusion, self.now())
-        repository.runs.append(run)
-        return run
+        return self._ci.run(self.repository(repo), name, sha, outcome, branch, event)
 
     def pull_request(
         self,
@@ -238,13 +265,43 @@ class LocalGitHub(Stand):
         merged: bool = True,
         approved_by: tuple[str, ...] = (),
         body: str = "",
+        head: str = "topic",
+        base: str = "main",
     ) -> PullRequest:
+        """shas: its commits, the oldest first; of a merged one the last is what came onto the base."""
         repository = self.repository(repo)
         merged_at = self.now() if merged else None
         number = len(repository.pulls) + 1
-        pull = PullRequest(number, title, author, tuple(shas), merged_at, approved_by, body)
+        pull = PullRequest(number, title, author, tuple(shas), merged_at, approved_by, body, base, head, merged_at)
         repository.pulls.append(pull)
         return pull
+
+    def merge(self, repo: str, number: int, *, by: str | Person = AUTHOR, squash: bool = False) -> str:
+        """Merge an open pull request: a merge commit (or one commit of all) on its base, which moves there; returns its SHA.
+
+        Raises Unmergeable where GitHub would refuse, KeyError for a number that is none.
+        """
+        repository = self.repository(repo)
+        pull = next((each for each in repository.pulls if each.number == number), None)
+        if pull is None:
+            raise KeyError(number)
+        changes = merging.merged_changes(repository, pull)
+        message = merging.message(repository, pull, squash=squash)
+        parents = () if squash else (pull.shas[-1],)
+        pull.merged_at = pull.closed_at = self.now()
+        sha = self.commit(repo, message, by, files=changes, parents=parents, branch=pull.base)
+        pull.shas, pull.merge_sha = (*pull.shas, sha), sha
+        return sha
+
+    def add_hook(self, repo: str, url: str, secret: str = "", events: tuple[str, ...] = EVENTS) -> Hook:
+        """A webhook of the repository; GitHub pings it at once. Raises ValueError for an address of another machine."""
+        hook = self.hooks.add(repo, url, secret, events)
+        self.events.ping(self.repository(repo), hook, self.now())
+        return hook
+
+    def redeliver(self, guid: str) -> Delivery:
+        """What a person does in the hook's settings: the same delivery once more, with the same GUID. Raises KeyError."""
+        return self.hooks.redeliver(guid)
 
     def secondary_limit(self, *, retry_after_s: int = 60, times: int = 1, path: str = "") -> Fault:
         """The next requests are refused by the secondary rate limit."""
@@ -279,43 +336,13 @@ class LocalGitHub(Stand):
         return response
 
     def middlewares(self) -> list[Any]:
-        @web.middleware
-        async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path.startswith("/_control/"):
-                return await handler(request)
-            self._asked += 1
-            response: web.StreamResponse | None = self._refusal(request)
-            if response is None:
-                try:
-                    response = limits.conditional(request, await handler(request))
-                except web.HTTPMovedPermanently as moved:
-                    where = {"Location": moved.headers["Location"], "Content-Type": "application/json; charset=utf-8"}
-                    response = web.Response(status=301, headers=where, body=moved.text)
-                except web.HTTPException as error:
-                    response = self.dress(request, error.status)
-                if response.status != 304 and request.path != "/rate_limit":
-                    self.rate.used += 1
-            response.headers.update(self.rate.headers())
-            response.headers["X-GitHub-Request-Id"] = f"F0:{self._asked:06X}"
-            response.headers["X-GitHub-Media-Type"] = "github.v3; format=json"
-            return response
+        return [gate(self)]
 
-        return [gate]
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        url = await super().start(host, port)
+        self.hooks.open()
+        return url
 
-    def _refusal(self, request: web.Request) -> web.Response | None:
-        self.rate.roll()
-        if "User-Agent" not in request.headers:
-            text = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
-            return web.Response(status=403, text=text)
-        sent = request.headers.get("Authorization", "").split()
-        given = sent[1] if len(sent) == 2 and sent[0].lower() in ("bearer", "token") else ""
-        if sent and given not in (self.token, self.read_only_token, self.contents_token):
-            return limits.error(401)
-        if not sent and request.path != "/rate_limit":
-            # a private repository doesn't exist for strangers
-            return limits.error(404) if request.path != "/user" else limits.error(401, "Requires authentication")
-        if self.rate.used >= self.rate.limit and request.path != "/rate_limit":
-            return limits.limited(None)
-        if given in (self.read_only_token, self.contents_token) and request.method not in ("GET", "HEAD"):
-            return limits.error(403)
-        return None
+    async def stop(self) -> None:
+        await self.hooks.close()
+        await super().stop()

@@ -6,14 +6,24 @@ Only the fields that clients read are there; none has another meaning than GitHu
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sandbox.github.objects import Commit, Person, Tag
-from sandbox.github.repository import CheckRun, PullRequest, Release, Repository, Status, Verification, WorkflowRun
+from sandbox.github.repository import (
+    CheckRun,
+    CheckSuite,
+    PullRequest,
+    Release,
+    Repository,
+    Status,
+    Verification,
+    WorkflowRun,
+)
 
 Json = dict[str, Any]
+APP = {"id": 15368, "slug": "github-actions", "name": "GitHub Actions"}
 UNSIGNED = Verification(False, "unsigned")
 
 
@@ -22,10 +32,11 @@ def stamp(at: datetime | None) -> str | None:
 
 
 class Views:
-    """The views of one repository; `api` is the address of the API, `web` that of the pages."""
+    """The views of one repository; `api` is the address of the API, `web` that of the pages. writer: who looks may write, and sees drafts."""
 
-    def __init__(self, repository: Repository, api: str) -> None:
+    def __init__(self, repository: Repository, api: str, *, writer: bool = False) -> None:
         self.repository = repository
+        self.writer = writer
         self.base = f"{api}/repos/{repository.full_name}"
         self.web = f"{api}/{repository.full_name}"
 
@@ -125,14 +136,35 @@ class Views:
             "status": run.status,
             "conclusion": run.conclusion,
             "started_at": stamp(run.started_at),
-            "completed_at": stamp(run.started_at) if run.conclusion else None,
+            "completed_at": stamp(run.completed_at or run.started_at) if run.conclusion else None,
             "url": f"{self.base}/check-runs/{run.id}",
             "html_url": f"{self.web}/runs/{run.id}",
             "details_url": f"{self.web}/runs/{run.id}",
             "output": {"title": None, "summary": None, "text": None, "annotations_count": 0},
-            "app": {"id": 15368, "slug": "github-actions", "name": "GitHub Actions"},
-            "check_suite": {"id": 5},
+            "app": APP,
+            "check_suite": {"id": run.suite_id},
             "pull_requests": [],
+        }
+
+    def check_suite(self, suite: CheckSuite, runs: Sequence[CheckRun]) -> Json:
+        """runs: those of the suite, without the superseded ones."""
+        conclusion = concluded([run.conclusion for run in runs])
+        here = f"{self.base}/check-suites/{suite.id}"
+        return {
+            "id": suite.id,
+            "head_branch": suite.head_branch,
+            "head_sha": suite.head_sha,
+            "status": "completed" if conclusion else "in_progress",
+            "conclusion": conclusion,
+            "url": here,
+            "before": suite.before or "0" * 40,
+            "after": suite.head_sha,
+            "pull_requests": [],
+            "app": APP,
+            "created_at": stamp(suite.at),
+            "updated_at": stamp(max((run.completed_at or run.started_at for run in runs), default=suite.at)),
+            "latest_check_runs_count": len(runs),
+            "check_runs_url": f"{here}/check-runs",
         }
 
     def status(self, status: Status) -> Json:
@@ -167,6 +199,11 @@ class Views:
             "event": run.event,
             "status": run.status,
             "conclusion": run.conclusion,
+            "display_title": self.repository.commits[run.head_sha].message.partition("\n")[0],
+            "path": f".github/workflows/{run.name}.yml",
+            "workflow_id": run.workflow_id,
+            "check_suite_id": run.suite_id,
+            "pull_requests": [],
             "run_number": run.id - 1000,
             "run_attempt": 1,
             "url": f"{self.base}/actions/runs/{run.id}",
@@ -180,14 +217,18 @@ class Views:
             "number": pull.number,
             "title": pull.title,
             "body": pull.body or None,
-            "state": "closed" if pull.merged_at else "open",
+            "state": "closed" if pull.merged_at or pull.closed_at else "open",
             "html_url": f"{self.web}/pull/{pull.number}",
             "url": f"{self.base}/pulls/{pull.number}",
             "user": user(pull.author),
             "merged_at": stamp(pull.merged_at),
-            "merge_commit_sha": pull.shas[-1] if pull.shas else None,
+            "closed_at": stamp(pull.closed_at or pull.merged_at),
+            "merge_commit_sha": pull.merge_sha or (pull.shas[-1] if pull.shas else None),
             "base": {"ref": pull.base},
-            "head": {"ref": pull.head, "sha": pull.shas[-1] if pull.shas else None},
+            "head": {
+                "ref": pull.head,
+                "sha": next((sha for sha in reversed(pull.shas) if sha != pull.merge_sha), None),
+            },
             "labels": [],
         }
 
@@ -205,6 +246,7 @@ class Views:
         return {
             "id": release.id,
             "url": f"{self.base}/releases/{release.id}",
+            "assets_url": f"{self.base}/releases/{release.id}/assets",
             "html_url": f"{self.web}/releases/tag/{release.tag_name}",
             "tag_name": release.tag_name,
             "target_commitish": release.target_commitish,
@@ -232,23 +274,28 @@ class Views:
             view |= {"size": len(body), "encoding": "base64", "content": base64.encodebytes(body).decode()}
         return view
 
-    def compare(self, base: str, head: str) -> Json:
-        """Three dots: from the merge base of the two to `head`."""
+    def compare(self, base: str, head: str, page: tuple[int, int]) -> Json:
+        """Three dots: from the merge base of the two to `head`. page: its number and size; the changed files are on the first alone."""
         repository = self.repository
         before, after = repository.history(base), repository.history(head)
-        merge_base = next(sha for sha in after if sha in set(before))
-        ahead = [sha for sha in after if sha not in set(before)]
-        behind = [sha for sha in before if sha not in set(after)]
+        known, reached = set(before), set(after)
+        merge_base = next(sha for sha in after if sha in known)
+        ahead = [sha for sha in after if sha not in known]
+        behind = [sha for sha in before if sha not in reached]
+        number, size = page
+        shown = list(reversed(ahead))[(number - 1) * size : number * size]
+        files = changed_files(repository.files[merge_base], repository.files[head]) if number == 1 else None
         return {
             "url": f"{self.base}/compare/{base}...{head}",
+            "html_url": f"{self.web}/compare/{base}...{head}",
             "status": _relation(len(ahead), len(behind)),
             "ahead_by": len(ahead),
             "behind_by": len(behind),
             "total_commits": len(ahead),
             "base_commit": self.commit(repository.commits[base]),
             "merge_base_commit": self.commit(repository.commits[merge_base]),
-            "commits": [self.commit(repository.commits[sha]) for sha in reversed(ahead)],
-            "files": changed_files(repository.files[merge_base], repository.files[head]),
+            "commits": [self.commit(repository.commits[sha]) for sha in shown],
+            **({} if files is None else {"files": files[:300]}),
         }
 
 
@@ -277,6 +324,16 @@ def changed_files(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> li
                 }
             )
     return found
+
+
+def concluded(conclusions: Sequence[str | None]) -> str | None:
+    """What a suite comes to: None while one of its runs has no end."""
+    if not conclusions or None in conclusions:
+        return None
+    for worse in ("failure", "timed_out", "startup_failure", "action_required", "cancelled", "stale", "success"):
+        if worse in conclusions:
+            return worse
+    return conclusions[0]
 
 
 def combined_state(statuses: list[Status]) -> str:
