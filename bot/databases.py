@@ -91,6 +91,13 @@ class DatabaseAdapters:
         assert self.backups is not None  # noqa: S101 - nothing is backed up without a destination
         return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit))))
 
+    def sweep(self) -> None:
+        """Removes what a process that died left half done in scratch: copies of databases, files with passwords. Blocks."""
+        if self.backups is not None and self.backups.scratch.is_dir():
+            from integrations.postgres.connection import sweep
+
+            sweep(self.backups.scratch)
+
     def restore_host(self, segments: Segments) -> RestoreHost | None:
         """segments: the ledger's record of archived WAL. None where nothing is backed up, or no private key is; one and the same otherwise."""
         if (

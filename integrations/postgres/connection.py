@@ -142,17 +142,25 @@ def connection_files(
 
     extra: more of libpq's keywords.
     """
-    _sweep(made_private(scratch))
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=scratch))
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        stack.enter_context(_held(folder))
+        folder = stack.enter_context(folder_of_ours(scratch, _PREFIX))
         lines = [f"{word}={value}" for word, value in {**connection.parameters(), **(extra or {})}.items()]
         service = _written(folder / "service.conf", "\n".join((f"[{_SERVICE}]", *lines, "")))
         # A database's name isn't named in it: pg_basebackup asks for "replication".
         secret = connection.password.replace("\\", "\\\\").replace(":", "\\:")
         passwords = _written(folder / "passwords", f"*:*:*:*:{secret}\n" if secret else "")
         yield ConnectionFiles(folder, service, passwords)
+
+
+@contextlib.contextmanager
+def folder_of_ours(scratch: Path, prefix: str) -> Iterator[Path]:
+    """A new folder below scratch (0700), wiped at the end, and after a crash by whoever makes the next one of this prefix."""
+    sweep(made_private(scratch), prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.enter_context(_held(folder))
+        yield folder
 
 
 @contextlib.contextmanager
@@ -167,9 +175,9 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _sweep(scratch: Path) -> None:
-    """Removes folders of connections whose process is gone."""
-    for lock in scratch.glob(f"{_PREFIX}*/{_LOCK}"):
+def sweep(scratch: Path, prefix: str = "") -> None:
+    """Removes folders of `folder_of_ours` whose process is gone."""
+    for lock in scratch.glob(f"{prefix}*/{_LOCK}"):
         with contextlib.suppress(OSError):  # it is held, or was just removed
             handle = os.open(lock, os.O_RDWR)
             try:

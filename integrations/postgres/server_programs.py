@@ -1,4 +1,4 @@
-"""PostgreSQL's server programs as children of forge: bounded in time, in a process group of their own, never as root.
+"""PostgreSQL's server programs as children of forge, ended with it: bounded in time, in a process group of their own, never as root.
 
 PostgreSQL refuses to run as root; where forge does, they run as `nobody`.
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from integrations.children import NOT_RUN, ending_with_us
 from integrations.postgres.connection import SYSTEM, plain_environment
 from runbook.errors import Permanent, Temporary
 from runbook.redaction import redacted
@@ -41,7 +42,7 @@ async def run_tool(
     name = Path(arguments[0]).name
     try:
         process = await asyncio.create_subprocess_exec(
-            *arguments,
+            *ending_with_us(arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -51,10 +52,7 @@ async def run_tool(
             **(server_user() if as_server else {}),
         )
     except OSError as error:
-        cause = f"{name} can't be run: {error.strerror}"
-        raise Permanent(
-            SYSTEM, "no_program", cause, "Install PostgreSQL where the user that servers run as may read it"
-        ) from None
+        raise _not_run(name, error.strerror or "") from None
     last = b""
     try:
         if started is not None:
@@ -72,8 +70,15 @@ async def run_tool(
         await end_group(process)
     if code < 0:
         raise Temporary(SYSTEM, "killed", f"{name} was ended by signal {-code}")
+    if code in (126, 127) and NOT_RUN in last:
+        raise _not_run(name, last_words(last).rpartition(": ")[2])
     if code != 0:
         raise Permanent(SYSTEM, "failed", f"{name} failed: {last_words(last)}")
+
+
+def _not_run(name: str, why: str) -> Permanent:
+    remedy = "Install PostgreSQL where the user that servers run as may read it"
+    return Permanent(SYSTEM, "no_program", f"{name} can't be run: {why}", remedy)
 
 
 async def end_group(process: asyncio.subprocess.Process, grace_s: float = 0) -> None:

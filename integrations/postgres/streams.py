@@ -1,4 +1,4 @@
-"""Client programs that read or write a stream: in pieces, never whole. No child outlives its block."""
+"""Client programs that read or write a stream: in pieces, never whole. No child outlives its block, or forge."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from integrations.children import ending_with_us
 from integrations.postgres.connection import SYSTEM
 from integrations.postgres.server_programs import KEPT_BYTES, end_group, last_words
 from runbook.errors import Permanent, Temporary
@@ -84,7 +85,7 @@ async def streaming(
     name = Path(arguments[0]).name
     try:
         process = await asyncio.create_subprocess_exec(
-            *arguments,
+            *ending_with_us(arguments),
             stdin=asyncio.subprocess.PIPE if reads else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE if writes else asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
