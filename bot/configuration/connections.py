@@ -86,6 +86,25 @@ class ClusterConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What a workload of dev may use. max_cpu: cores of one pod. max_memory: bytes of one pod."""
+
+    max_replicas: int
+    max_cpu: float
+    max_memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class DevBounds:
+    """What dev must keep to; `forge doctor` looks. shared_secrets: may be named by dev and production. production_hosts: beside the
+    configured databases of production."""
+
+    profile: Profile | None = None
+    shared_secrets: tuple[str, ...] = ()
+    production_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PrometheusConnection:
     url: str
     token: Secret | None = None
@@ -285,6 +304,7 @@ class Connections:
     scan_folder: Path | None = None
     pagerduty: PagerdutyConnection | None = None
     postgres: PostgresConnections = field(default_factory=PostgresConnections)
+    dev: DevBounds = field(default_factory=DevBounds)
 
     @property
     def socket_path(self) -> Path:

@@ -11,6 +11,7 @@ from bot.configuration import schema
 from bot.configuration.policy_schema import Policy as PolicySection
 from bot.configuration.postgres_schema import BackupsSection, DatabaseSection, RestoreServerSection, RestoresSection
 from bot.configuration.secret_schema import SecretReference
+from integrations.kubernetes.quantities import quantity
 from runbook.commands import DEFAULT_COMMAND_ROLES
 from runbook.criteria import DEFAULT_CRITERIA, Criterion
 from runbook.jobs import Performance, PerformanceTarget, Suite
@@ -72,6 +73,7 @@ def policy_of(section: PolicySection) -> Policy:
             traffic_wait_s=staging.traffic_wait,
             ci_wait_s=staging.ci_wait,
         ),
+        dev=section.dev.policy(),
         prod=section.prod.policy(),
         health=HealthPolicy(health.success_ratio, health.window, health.p95, health.interval, health.timeout),
         waiting=WaitingPolicy(waiting.approval_expires, waiting.hold_remind, waiting.hold_escalate),
@@ -114,6 +116,9 @@ def _service(name: str, section: schema.ServiceSection) -> Service:
         health=HealthPaths(section.health.live, section.health.ready, section.health.startup),
         smoke=tuple(_smoke(request) for request in section.smoke),
         required_checks=tuple(section.required_checks),
+        branch=section.branch,
+        image_tag=section.image_tag,
+        dev_suites=tuple(section.dev_suites),
         release_file=section.release_file,
         migrations=tuple(migration.migration() for migration in section.migrations),
         verification=None if section.verification is None else section.verification.template(),
@@ -244,6 +249,22 @@ class Connecting:
             scan_folder=self._path(file.integrations.scans.folder),
             pagerduty=self._pagerduty(),
             postgres=self._postgres(data_dir),
+            dev=self._dev(),
+        )
+
+    def _dev(self) -> inside.DevBounds:
+        section = self._file.environments.get(Environment.DEV)
+        if section is None:
+            return inside.DevBounds()
+        shared, profile = section.isolation, section.profile
+        return inside.DevBounds(
+            profile=None
+            if profile is None
+            else inside.Profile(
+                profile.max_replicas, quantity(profile.max_cpu) or 0.0, quantity(profile.max_memory) or 0.0
+            ),
+            shared_secrets=tuple(shared.shared_secrets),
+            production_hosts=tuple(shared.production_hosts),
         )
 
     def _pagerduty(self) -> inside.PagerdutyConnection | None:

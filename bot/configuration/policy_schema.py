@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from bot.configuration.backups_schema import Backups
+from bot.configuration.dev_schema import Dev
 from bot.configuration.prod_schema import Prod
 from bot.configuration.units import Ratio, parse_byte_rate, parse_ratio
 from runbook import series
@@ -285,6 +286,7 @@ class Policy(Part):
         description="Who may run what changes something. A command that is named here gets exactly these roles; an empty list allows nobody.",
         json_schema_extra={"propertyNames": {"enum": list(_SETTABLE)}},
     )
+    dev: Dev = Field(default=Dev(), description="Development deployment, by itself or by hand, and its gate.")
     staging: Staging = Field(default=Staging(), description="Staging deployment and its gate.")
     prod: Prod = Field(default=Prod(), description="Production deployment, its gates, and what rolls it back.")
     health: Health = Field(default=Health(), description="Health check acceptance.")

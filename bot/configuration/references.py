@@ -15,7 +15,7 @@ from runbook.documents.problems import Problem, suggest
 from runbook.documents.tree import Path, Tree
 from runbook.durations import duration_text
 from runbook.jobs import SuiteKind
-from runbook.policy import HealthPolicy, ProdPolicy, StagingPolicy
+from runbook.policy import DevPolicy, HealthPolicy, ProdPolicy, StagingPolicy
 from runbook.values import Environment, Role
 
 
@@ -28,6 +28,10 @@ def contradictions(file: File, tree: Tree) -> Iterator[Problem]:
             path = ("environments", env.value, "prometheus")
             remedy = "Add `prometheus: {url: …}` here or beneath `integrations`"
             yield tree.problem(path, "no Prometheus is named for this environment", remedy)
+        for key in ("profile", "isolation"):
+            if env is not Environment.DEV and key in environment.model_fields_set:
+                cause = f"`{key}` is dev's: nothing looks at it in {env}"
+                yield tree.problem(("environments", env.value, key), cause, "Remove it", key=True)
 
 
 def _service(file: File, tree: Tree, path: Path, service: ServiceSection) -> Iterator[Problem]:
@@ -84,6 +88,10 @@ def _service_jobs(tree: Tree, path: Path, service: ServiceSection) -> Iterator[P
         if suite.name in seen:
             yield tree.problem((*path, "suites", index, "name"), f"the suite {suite.name} is named twice", "Rename one")
         seen.add(suite.name)
+    for index, name in enumerate(service.dev_suites):
+        if name not in seen:
+            remedy = suggest(name, seen) if seen else "Add it beneath `suites`"
+            yield tree.problem((*path, "dev_suites", index), f"the service has no suite named {name}", remedy)
     performance = service.performance
     if performance is not None and performance.job.timeout <= performance.duration:
         cause = "the Job is ended before its load is over"
@@ -124,6 +132,7 @@ def doubts(file: File, tree: Tree) -> Iterator[Problem]:
         cause = "no folder takes signed checkpoints, so that a rewritten audit log can't be told from the true one"
         yield tree.problem(("audit", "checkpoints"), cause, "Name a folder, best on a write-once volume")
     if not file.notice:  # shortened on purpose, and every run says so
+        yield from _weaker_dev(file, tree)
         yield from _weaker(file, tree)
         yield from _weaker_production(file, tree)
 
@@ -191,6 +200,17 @@ def _weaker(file: File, tree: Tree) -> Iterator[Problem]:
     for section, key, is_weaker, runbook_text in limits:
         if is_weaker:
             yield _weak(tree, ("policy", section, key), runbook_text)
+
+
+def _weaker_dev(file: File, tree: Tree) -> Iterator[Problem]:
+    dev, book = policy_of(file.policy).dev, DevPolicy()
+    if dev.observation_s < book.observation_s:
+        yield _weak(tree, ("policy", "dev", "observation"), duration_text(book.observation_s))
+    if dev.max_error_ratio > book.max_error_ratio:
+        yield _weak(tree, ("policy", "dev", "max_error_ratio"), ratio_text(book.max_error_ratio))
+    if not dev.log_patterns:
+        remedy = "Remove the line, or say in `notice` why: every run shows it"
+        yield tree.problem(("policy", "dev", "log_patterns"), "without patterns no line of a log is verified", remedy)
 
 
 def _weak(tree: Tree, path: Path, runbook_text: str) -> Problem:

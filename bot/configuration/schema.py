@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from bot.configuration.dev_schema import Isolation, Profile
 from bot.configuration.policy_schema import Policy
 from bot.configuration.postgres_schema import Postgres
 from bot.configuration.restore_schema import RestoreChecksSection
@@ -47,6 +48,17 @@ RepositoryPath = Annotated[
         r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
         "a path in the repository, without a slash before it",
         ".forge/release.yaml",
+    ),
+]
+Branch = Annotated[
+    str, form(r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$", "a branch's name, without refs/heads/ before it", "main")
+]
+ImageTag = Annotated[
+    str,
+    form(
+        r"^([A-Za-z0-9_.-]*\{(commit|short)\}[A-Za-z0-9_.-]*)$",
+        "a tag with {commit} or {short} in it",
+        "sha-{commit}",
     ),
 ]
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -196,6 +208,16 @@ class ServiceSection(Section):
     required_checks: list[Text] = Field(
         default_factory=list, description="Names of CI checks that must be green; empty: all that ran, at least one."
     )
+    branch: Branch = Field(default="main", description="What dev runs commits of.")
+    image_tag: ImageTag = Field(
+        default="{commit}",
+        description="The tag that CI gives a commit's images: `{commit}` is its full SHA, `{short}` its first seven digits.",
+    )
+    dev_suites: list[Name] = Field(
+        default_factory=list,
+        description="Names of the `suites` that run in dev too; all of them where `policy.criteria.suites.to_staging` is required.",
+        json_schema_extra={"uniqueItems": True},
+    )
     secrets: dict[Name, SecretReference] = Field(
         default_factory=dict, description="Tokens of the smoke requests, by name."
     )
@@ -270,6 +292,13 @@ class PrometheusSection(Section):
 class EnvironmentSection(Section):
     kubernetes: EnvironmentCluster = Field(description="Where the services run.")
     prometheus: PrometheusSection | None = Field(default=None, description="Default: `integrations.prometheus`.")
+    profile: Profile | None = Field(
+        default=None, description="Of dev alone: what its workloads may use at most. `forge doctor` looks."
+    )
+    isolation: Isolation = Field(
+        default=Isolation(),
+        description="Of dev alone: that nothing of production is reached from there. `forge doctor` looks.",
+    )
 
 
 class KubernetesIntegration(Section):
