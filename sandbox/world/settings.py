@@ -63,7 +63,7 @@ def _service(shop: Shop, registry: str, environments: tuple[str, ...], tempo: Te
             for workload in shop.everything
         ],
         "database": tempo.database,
-        "urls": {env: shop.endpoint_url(env, front) for env in environments},
+        "urls": {env: shop.endpoint_url(env, front) for env in environments if env != "dev" or tempo.dev},
         "required_checks": list(CHECKS),
         "secrets": {"customer": {"env": "SHOP_CUSTOMER_TOKEN"}},
         "smoke": [

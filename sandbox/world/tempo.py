@@ -28,7 +28,7 @@ class Tempo:
     load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
     things, fewer. beside: windows of the rules that production reads besides: fast, short, long. database: whether the shop is said to have
     one, without a backup of which nobody may release it. backups: whether it can be backed up and restored; the shop's orders are then
-    written into it, too.
+    written into it, too. dev: whether the bot knows of dev, deploys what is green there, and asks for it before staging.
     """
 
     window: str
@@ -44,6 +44,7 @@ class Tempo:
     beside: tuple[str, str, str] = ("30s", "5m", "1h")
     database: bool = True
     backups: bool = False
+    dev: bool = False
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
