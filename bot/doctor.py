@@ -12,6 +12,9 @@ from bot.adapters import Adapters
 from bot.checks import (
     backups,
     databases,
+    dev,
+    dev_isolation,
+    dev_profile,
     machine,
     people,
     programs,
@@ -89,6 +92,9 @@ def checks_of(configuration: Configuration, adapters: Adapters, painter: Painter
         checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]
         checks[f"{env}.prometheus"] = lambda env=env: series.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]
     checks |= _database_checks(configuration, adapters)
+    if dev.has_dev(connections, setting):
+        checks[dev_profile.NAME] = lambda: dev.check_profile(adapters, connections, setting)
+        checks[dev_isolation.NAME] = lambda: dev.check_isolation(adapters, connections, setting)
     if windows.has_production(setting):
         checks[windows.NAME] = lambda: windows.check_windows(setting, datetime.now(UTC))
     return checks

@@ -2,9 +2,10 @@
 
 from integrations.kubernetes.cluster import KubernetesCluster
 from integrations.kubernetes.credentials import Credentials, Direct, InCluster, Kubeconfig
-from integrations.kubernetes.rights import PRODUCTION_RIGHTS, RESTORE_RIGHTS, RIGHTS
+from integrations.kubernetes.rights import DEV_RIGHTS, PRODUCTION_RIGHTS, RESTORE_RIGHTS, RIGHTS
 
 __all__ = [
+    "DEV_RIGHTS",
     "PRODUCTION_RIGHTS",
     "RESTORE_RIGHTS",
     "RIGHTS",

@@ -100,6 +100,10 @@ class KubernetesCalls:
             raise self._garbage()
         return items
 
+    async def address(self) -> str:
+        """Of the API server, in lower case and without a slash at its end. Raises Permanent("kubernetes.credentials")."""
+        return str((await self._open()).configuration.host).rstrip("/").lower()
+
     async def aclose(self) -> None:
         if self._client is not None:
             await self._client.close()

@@ -33,6 +33,7 @@ from integrations.kubernetes.reading import (
 )
 from integrations.kubernetes.replicas import ReplicaTraffic
 from integrations.kubernetes.rights import RIGHTS, review
+from integrations.kubernetes.templates import ConfigMaps, PodTemplate, template_of
 from integrations.kubernetes.traffic import KubernetesTraffic
 from integrations.kubernetes.troubles import is_suspect
 from runbook.errors import Conflict, Permanent
@@ -72,6 +73,7 @@ class KubernetesCluster:
         self._calls = KubernetesCalls(credentials, limits or Limits())
         self._pods = Pods(self._calls, namespace, now)
         self._logs = KubernetesPodLogs(self._calls, namespace, now)
+        self._config_maps = ConfigMaps(self._calls, namespace)
         self._rights = tuple(rights)
         self._jobs = KubernetesJobs(self._calls, self._pods, namespace, self.kubectl)
         self._deployments = Deployments(self._calls, namespace)
@@ -146,6 +148,21 @@ class KubernetesCluster:
 
         allowed = await asyncio.gather(*(is_allowed(right) for right in self._rights))
         return tuple(right for right, yes in zip(self._rights, allowed, strict=True) if not yes)
+
+    # --- for the doctor ---------------------------------------------------------------------------------------------
+
+    async def place(self) -> tuple[str, str]:
+        """(the API server's address, the namespace)."""
+        return await self._calls.address(), self._namespace
+
+    async def template(self, workload: str) -> PodTemplate | None:
+        """None when there is no such Deployment. Raises Temporary and Permanent."""
+        found = await self._deployments.read(workload)
+        return None if found is None else shaped(lambda: template_of(found))
+
+    async def config_map(self, name: str) -> Mapping[str, str] | None:
+        """Its texts by key; None when there is none. Raises Temporary, and Permanent("forbidden") without `deploy/dev.yaml`."""
+        return await self._config_maps.read(name)
 
     # --- Jobs -------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ PRODUCTION_RIGHTS = (
 """Beside those, where canaries are made and traffic is moved; `deploy/production.yaml` grants exactly these. Replicas are set by the right to
 patch Deployments."""
 
+DEV_RIGHTS = ("get configmaps",)
+"""Beside those, where the doctor looks into dev's ConfigMaps for production's addresses; `deploy/dev.yaml` grants exactly these."""
 
 RESTORE_RIGHTS = (
     "create secrets",

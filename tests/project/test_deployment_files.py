@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
-from integrations.kubernetes.rights import PRODUCTION_RIGHTS, RESTORE_RIGHTS, RIGHTS
+from integrations.kubernetes.rights import DEV_RIGHTS, PRODUCTION_RIGHTS, RESTORE_RIGHTS, RIGHTS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -22,7 +22,7 @@ def one(name: str, kind: str) -> dict[str, Any]:
     return next(document for document in documents(name) if document["kind"] == kind)
 
 
-@pytest.mark.parametrize("name", ["forge.yaml", "environment.yaml", "production.yaml", "restores.yaml"])
+@pytest.mark.parametrize("name", ["forge.yaml", "environment.yaml", "production.yaml", "restores.yaml", "dev.yaml"])
 def test_the_manifests_are_valid(name: str) -> None:
     for document in documents(name):
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
@@ -30,7 +30,12 @@ def test_the_manifests_are_valid(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rights"),
-    [("environment.yaml", RIGHTS), ("production.yaml", PRODUCTION_RIGHTS), ("restores.yaml", RESTORE_RIGHTS)],
+    [
+        ("environment.yaml", RIGHTS),
+        ("production.yaml", PRODUCTION_RIGHTS),
+        ("restores.yaml", RESTORE_RIGHTS),
+        ("dev.yaml", DEV_RIGHTS),
+    ],
 )
 def test_the_role_grants_exactly_what_the_integration_asks_for(name: str, rights: tuple[str, ...]) -> None:
     granted = set()
@@ -42,7 +47,7 @@ def test_the_role_grants_exactly_what_the_integration_asks_for(name: str, rights
     assert granted == set(rights)
 
 
-@pytest.mark.parametrize("name", ["environment.yaml", "production.yaml", "restores.yaml"])
+@pytest.mark.parametrize("name", ["environment.yaml", "production.yaml", "restores.yaml", "dev.yaml"])
 def test_the_role_is_bound_to_the_bots_account(name: str) -> None:
     binding, account = one(name, "RoleBinding"), one("forge.yaml", "ServiceAccount")
     subject = binding["subjects"][0]
