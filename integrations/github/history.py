@@ -27,6 +27,7 @@ _SHA_ALONE = "application/vnd.github.sha"
 _ABBREVIATED = re.compile(r"[0-9a-fA-F]{7,40}")
 _FULL = re.compile(r"[0-9a-f]{40}")
 _NOT_THERE = ("github.not_found", "github.empty", "github.invalid")
+_STRANGERS = "github.no_common_ancestor"
 _RELATIONS = ("ahead", "identical", "behind", "diverged")
 
 
@@ -65,7 +66,12 @@ class History:
         head = await self._head(repository, branch)
         if head == checked_sha(commit):
             return True
-        found = None if head is None else await self._compared(repository, head, commit, "per_page=1")
+        try:
+            found = None if head is None else await self._compared(repository, head, commit, "per_page=1")
+        except Permanent as error:
+            if error.code == _STRANGERS:
+                return False
+            raise
         if found is None:
             await self._calls.require_repository(repository)
             return False
