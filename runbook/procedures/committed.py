@@ -91,7 +91,7 @@ async def _commit(version: str, service: Service, source: Source | None) -> tupl
         reason = f"dev runs commits of {service.branch}; {shortened(version, 60)} is no commit"
         remedy = f"Name a commit by at least seven of its digits, or none for the newest on {service.branch}"
         return None, Verdict.failed(GATE, "commit.not_a_commit", reason, remedy=remedy)
-    found = await source.commit(service.repository, version)
+    found = await source.commit(service.repository, version.lower())
     if found is None:
         reason = f"{service.repository} has no commit {version}, or more than one that begins so"
         return None, Verdict.failed(GATE, "commit.unknown", reason, remedy=await _nearest(service, source))

@@ -22,8 +22,6 @@ from runbook.values import Environment, Release
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import listing
 
-DEV_GATE = "dev promotion gate"
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -58,7 +56,7 @@ async def look_at_candidate(
     if release is None:
         return None, verdicts
     candidate, declared = await _look_at_jobs(ports, service, release, setting.policy)
-    verdicts += (*declared, *_without_dev(service, ports))
+    verdicts += declared
     if candidate is None or any(v.outcome != Outcome.PASS and v.binding for v in verdicts):
         return None, verdicts
     return candidate, verdicts
@@ -73,20 +71,12 @@ async def _look_at_jobs(
     verdicts += _check_verification(service, migrations, policy)
     digests, images = await look_at_job_images(ports, jobs_of(service, migrations), release.version)
     changes_url = await _changes_url(service, release, ports)
-    candidate = Candidate(service, release, migrations, digests, changes_url, has_dev(service, ports))
-    return candidate, (*verdicts, *images)
+    return Candidate(service, release, migrations, digests, changes_url), (*verdicts, *images)
 
 
 def has_dev(service: Service, ports: Ports) -> bool:
     """Whether dev is configured for the service: only then something is asked of it before staging."""
     return bool(service.urls.get(Environment.DEV)) and Environment.DEV in ports.clusters
-
-
-def _without_dev(service: Service, ports: Ports) -> tuple[Verdict, ...]:
-    """Nothing is left out silently."""
-    if has_dev(service, ports):
-        return ()
-    return (Verdict.passed(DEV_GATE, nothing_of_dev(service.name), code="dev.not_configured"),)
 
 
 def nothing_of_dev(service: str) -> str:

@@ -7,6 +7,7 @@ The one declared deviation: expand migrations run before the new code, so that i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from runbook import series
@@ -17,7 +18,7 @@ from runbook.policy import Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
 from runbook.procedures.jobs import load_step, migration_step, suite_step, verification_step
-from runbook.procedures.preparing import Candidate, look_at_candidate
+from runbook.procedures.preparing import Candidate, has_dev, look_at_candidate, nothing_of_dev
 from runbook.series import Windows
 from runbook.steps import (
     Announce,
@@ -44,6 +45,7 @@ from runbook.steps import (
 from runbook.steps.gates import AnyCheck
 from runbook.steps.requests import health_requests
 from runbook.values import Environment
+from runbook.verdicts import Verdict
 
 NAME = "staging"
 RETURN = "return_to_previous"
@@ -56,8 +58,13 @@ async def staging(request: Request, setting: Setting, ports: Ports) -> Prepared:
     Raises `runbook.errors` when an outside system gave no answer: that is no refusal.
     """
     candidate, verdicts = await look_at_candidate(request, setting, ports)
-    plan = None if candidate is None else staging_plan(candidate, setting.policy)
-    return Prepared(plan, verdicts)
+    if candidate is None:
+        return Prepared(None, verdicts)
+    if has_dev(candidate.service, ports):
+        return Prepared(staging_plan(replace(candidate, after_dev=True), setting.policy), verdicts)
+    reason = nothing_of_dev(candidate.service.name)  # nothing is left out silently
+    told = Verdict.passed("dev promotion gate", reason, code="dev.not_configured")
+    return Prepared(staging_plan(candidate, setting.policy), (*verdicts, told))
 
 
 def staging_plan(candidate: Candidate, policy: Policy) -> Plan:

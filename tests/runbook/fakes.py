@@ -158,8 +158,10 @@ class FakeRegistry:
         default_factory=lambda: {**{i.repository: i.digest for i in RELEASE.images}, **TOOLS}
     )
     error: ForgeError | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def digest(self, repository: str, tag: str) -> str | None:
+        self.asked.append((repository, tag))
         if self.error is not None:
             raise self.error
         return self.digests.get(repository)
