@@ -13,6 +13,7 @@ import structlog
 
 from bot import metrics
 from bot.adapters import Adapters
+from bot.adopting import adopt_at_start
 from bot.configuration.loading import Configuration
 from bot.leftovers import drop_leftovers
 from bot.server import OwnServer
@@ -175,6 +176,7 @@ class Bot:
             self._soon(postgres.measuring.run())
         if postgres.repository is not None:
             self._soon(asyncio.to_thread(postgres.sweep))
+            self._soon(adopt_at_start(postgres.repository, self.backups, frozenset(postgres.databases)))
         host = postgres.restore_host(self.backups.segments)
         if host is not None:
             self._soon(drop_leftovers(host, self.store))

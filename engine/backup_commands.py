@@ -1,14 +1,16 @@
-"""`/forge backup list`, `hold` and `release`, and what `backup` and `restore` ask of their procedures.
+"""`/forge backup list`, `adopt`, `hold` and `release`, and what `backup` and `restore` ask of their procedures.
 
 Beginning a run of them is `engine.planned`'s business. Nothing here deletes or reads a backup's bytes.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime
 
 from engine.answers import Answer, done, info, refused
+from engine.backup_adoption import Adopted, adopt_published
 from engine.backup_views import backups_view, restore_choices
 from engine.intents import Intent
 from engine.journal import Turn
@@ -18,12 +20,18 @@ from engine.naming import service_named
 from engine.records import BackupRow
 from runbook.backups import BackupKind
 from runbook.commands import BY_NAME
-from runbook.moments import Unclear, parse_past
+from runbook.errors import ForgeError
+from runbook.moments import Unclear, parse_past, told
+from runbook.plan import Plan
 from runbook.policy import Service
 from runbook.ports import Ports
 from runbook.values import Actor, Environment
+from runbook.wording import listing
 
-HOLD, RELEASE, LIST = "hold", "release", "list"
+HOLD, RELEASE, LIST, ADOPT = "hold", "release", "list", "adopt"
+LONGEST_S = 20.0
+"""Somebody waits for the answer; the command line gives up after 30 seconds."""
+MOST_TOLD = 5
 _DRILLS = ("drill", "verify")
 
 
@@ -41,7 +49,10 @@ def procedure_of(intent: Intent) -> str:
 
 def options_of(intent: Intent, now: datetime) -> dict[str, str] | Answer:
     """`procedures.base.Request.options` from what was typed."""
-    found = {name: intent.options[name] for name in ("backup", "from") if intent.options.get(name)}
+    found = {name: intent.options[name] for name in ("backup", "from", "kind") if intent.options.get(name)}
+    if "kind" in found and {"backup", "at"} & intent.options.keys():
+        return refused("backup.one_of", "A drill is of the newest backup of a kind, or of what --backup or --at names.",
+                       "Leave --kind out, or the other.")  # fmt: skip
     if intent.options.get("at"):
         moment = parse_past(intent.options["at"], now)
         if isinstance(moment, Unclear):
@@ -76,6 +87,53 @@ async def look_up_backups(asking: Asking) -> Finish:
     view = await asking.store.read(lambda ledger: backups_view(ledger, now, service, environment))
     text = f"{view.total or 'No'} backups of {service} on {environment.value} are on record."
     return saying(info("backup.list", text if view.total != 1 else text.replace("backups", "backup", 1), view=view))
+
+
+async def adopt_backups(asking: Asking) -> Finish:
+    """`/forge backup adopt <env>`: what the repository has and the record doesn't know. What was cut off is gone on with when asked again."""
+    place, ports = _place(asking.intent, service_named(asking.setting, asking.intent.service)), asking.ports
+    if isinstance(place, Answer):
+        return saying(place)
+    if (no := not_there(*place, ports)) is not None:
+        return saying(no)
+    if ports.repository is None or ports.backup_ledger is None:
+        return saying(refused("backup.not_configured", "No destination of backups is configured.",
+                              "Add integrations.postgres.backups to forge.yaml."))  # fmt: skip
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            found = await adopt_published(ports.repository, ports.backup_ledger, {place}, operator=asking.actor.id)
+    except ForgeError as error:
+        return saying(refused(error.code, f"The repository can't be read: {error.cause}.", error.remedy or _AGAIN))
+    except TimeoutError:
+        text = f"The repository didn't give all answers within {LONGEST_S:g} s; what was found is on record."
+        return saying(refused("backup.repository_slow", text, _AGAIN))
+    return saying(_adopted(found, *place))
+
+
+_AGAIN = "Ask again: what is on record isn't looked at twice."
+
+
+def _adopted(found: Adopted, service: str, environment: Environment) -> Answer:
+    where = f"{service} on {environment.value}"
+    told = [f"{name} was left alone: {why}." for name, why in found.left[:MOST_TOLD]]
+    if len(found.left) > MOST_TOLD:
+        told.append(f"{len(found.left) - MOST_TOLD} more were left alone; forge's log names them at its next start.")
+    if found.more:
+        told.append(f"{found.more} older ones weren't looked at: ask again.")
+    if not found.taken:
+        return info("backup.nothing_to_adopt", " ".join([f"Nothing of {where} was taken on record.", *told]))
+    names = listing(
+        (*found.taken[:MOST_TOLD], *([f"{len(found.taken) - MOST_TOLD} more"] if len(found.taken) > MOST_TOLD else ()))
+    )
+    return done("backup.adopted", " ".join([f"On record now, as read back whole: {names}.", *told]))
+
+
+def what_is_restored(plan: Plan) -> str:
+    """Of a drill or a restore, for its answer: which backup, and to which moment. Empty where the plan doesn't say."""
+    name, until = plan.about.get("backup", ""), plan.about.get("until", "")
+    if not name:
+        return ""
+    return f", of {name}{f', recovered to {told(datetime.fromisoformat(until))}' if until else ''}"
 
 
 def restore_choices_of(turn: Turn, intent: Intent, ports: Ports) -> Answer:

@@ -109,6 +109,26 @@ class LedgerBackups:
         evidence = {"bytes": manifest.stored_bytes, "server": manifest.server_version, "database": manifest.database}
         await self._change(manifest.id, "backup.published", publish, evidence=evidence)
 
+    async def adopted(self, manifest: Manifest, operator: str) -> None:
+        """See the port. Its run may be of another installation, where another one has this name: that is told in the audit log alone."""
+        text = manifest_text(manifest)
+        row = BackupRow(
+            id=manifest.id, kind=manifest.kind.value, service=manifest.service, environment=manifest.environment,
+            state=BackupState.DECODED.value, run="", operator=manifest.operator, started_at=manifest.started_at,
+            finished_at=manifest.finished_at, proven_at=manifest.finished_at, plain_bytes=manifest.plain_bytes,
+            stored_bytes=manifest.stored_bytes, sha256=manifest.files[0].cipher.sha256 if manifest.files else "",
+            server_version_num=manifest.server_version_num, system_identifier=manifest.system_identifier,
+            timeline=manifest.timeline, lsn_start=manifest.lsn_start, lsn_end=manifest.lsn_end, manifest=text,
+        )  # fmt: skip
+
+        def adopt(ledger: Ledger) -> None:
+            if ledger.get(BackupRow, row.id) is None:
+                ledger.save(row)
+                evidence = {"made_by": manifest.run, "bytes": row.stored_bytes, "sha256": row.sha256}
+                self._audit(ledger, "backup.adopted", row, evidence=evidence, actor=operator)
+
+        await self._store.write(adopt)
+
     async def failed(self, backup_id: str, reason: str) -> None:
         def fail(row: BackupRow) -> BackupRow | None:
             if row.state in _OVER:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from engine import approvals, checklists, choices, controls, overrides, present
 from engine.answers import Answer, AnswerKind, info, refused
-from engine.backup_commands import LIST, hold_or_release, look_up_backups, restore_choices_of
+from engine.backup_commands import ADOPT, LIST, adopt_backups, hold_or_release, look_up_backups, restore_choices_of
 from engine.candidates import candidate_choices, look_up_candidates, wants_candidate
 from engine.changes import look_up_changes
 from engine.freezes import CARRIERS as FREEZES
@@ -58,8 +58,13 @@ ON_RUN: Mapping[str, Callable[[Turn, Intent, Actor, Run], Answer]] = {
 }
 """Commands and buttons that concern a run, by name."""
 
-LOOKUPS: Mapping[str, Lookup] = {**SIMPLE_LOOKUPS, "report": report, f"backup {LIST}": look_up_backups}
-"""Commands that ask the world first, by name, with the verb of those where only one verb does."""
+LOOKUPS: Mapping[str, Lookup] = {
+    **SIMPLE_LOOKUPS,
+    "report": report,
+    f"backup {LIST}": look_up_backups,
+    f"backup {ADOPT}": adopt_backups,
+}
+"""Commands that ask the world first, by name, with the verb of those where only some verbs do."""
 
 AUTHORITY = {"extend": "rollback", "continue": "rollback", "tick": "approve"}
 """Buttons that are no commands, with the command whose roles may press them; a step's own roles are checked where it is carried out."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import controls, present
 from engine.answers import Answer, done, info, refused
-from engine.backup_commands import not_there, options_of, procedure_of
+from engine.backup_commands import not_there, options_of, procedure_of, what_is_restored
 from engine.candidates import wants_candidate
 from engine.changes import changes_view, keep_changes
 from engine.freezes import freezes_for
@@ -176,7 +176,8 @@ def begin(
     lock, ahead = lock_for(turn, run), ahead_of(turn, run)
     if lock is not None or ahead is not None:
         return done("run.queued", f"{run.id} is queued. {present.why_waiting(turn, run)[1]}", run=run.id)
-    return done("run.started", f"{run.id} has started: {_what(run, request)}.", run=run.id)
+    of = what_is_restored(plan) if is_of_database(run.procedure) else ""
+    return done("run.started", f"{run.id} has started: {_what(run, request)}{of}.", run=run.id)
 
 
 def _version(request: Request, plan: Plan) -> str:

@@ -52,6 +52,8 @@ _OTHER_BACKUP_VERBS = {
     "pin": "hold",
     "unhold": "release",
     "unpin": "release",
+    "import": "adopt",
+    "scan": "adopt",
 }
 
 Reader = Callable[[str, Line, Command], None]

@@ -138,9 +138,10 @@ _BACKUP_TAKES = {
     "run": {"kind"},
     "list": set[str](),
     "verify": {"backup", "at"},
-    "drill": {"backup", "at"},
+    "drill": {"backup", "at", "kind"},
     "hold": {"backup"},
     "release": {"backup"},
+    "adopt": set[str](),
 }
 
 

@@ -19,16 +19,17 @@ class Argument(StrEnum):
     GATE = "gate"
     VERB = "open|update|resolve|list"
     INCIDENT = "env|incident"
-    BACKUP_VERB = "run|list|verify|drill|hold|release"
+    BACKUP_VERB = "run|list|verify|drill|hold|release|adopt"
 
 
 BACKUP_VERBS: Mapping[str, str] = {
     "run": "make one now",
     "list": "show what is on record, with the recovery window",
     "verify": "restore one apart from everything and check it: a drill of that backup",
-    "drill": "restore the newest one apart from everything, check it, and take the time",
+    "drill": "restore the newest one apart from everything, check it, and take the time; --kind base: with all its WAL",
     "hold": "keep one from being deleted; takes --backup and --reason",
     "release": "let the retention have it again; takes --backup",
+    "adopt": "take on record what is published in the repository and isn't: after an older copy of forge's database was put back",
 }
 """What stands behind `backup`. In `Intent.options`: `verb`, and of the command's own options those that were given."""
 
@@ -119,7 +120,7 @@ _COMMANDS: tuple[Command, ...] = (
 )  # fmt: skip
 
 DATABASE_COMMANDS: tuple[Command, ...] = (
-    Command("backup", "Make, list, verify, drill, hold or release backups of a database", (Argument.BACKUP_VERB, _E), takes_reason=True,
+    Command("backup", "Make, list, verify, drill, hold, release or adopt backups of a database", (Argument.BACKUP_VERB, _E), takes_reason=True,
             takes_service=True, options=("kind", "backup", "at"), reading_verbs=("list",), example="backup run prod"),
     Command("restore", "Restore a database beside the one that runs, check it, and lead the traffic there after the sign-off", (_E,),
             takes_reason=True, takes_service=True, options=("backup", "at", "from"),

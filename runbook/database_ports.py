@@ -86,7 +86,10 @@ class BackupRepository(Protocol):
         """Its manifest first, then its files; what is not there any more is fine."""
 
     async def published(self) -> tuple[str, ...]:
-        """Ids of what has a manifest."""
+        """Ids of what has a manifest, whatever it says."""
+
+    async def complete(self, manifest: Manifest) -> bool:
+        """Whether every file is there in the size that the manifest says; no byte is read."""
 
     async def remove_segments(self, segments: Sequence[WalSegment]) -> None:
         """The stored bytes of archived WAL that no kept base backup needs; what is not there any more is fine."""
@@ -145,6 +148,9 @@ class BackupLedger(Protocol):
         """STORED, or DECODED where it was."""
 
     async def published(self, manifest: Manifest) -> None: ...
+
+    async def adopted(self, manifest: Manifest, operator: str) -> None:
+        """On record as DECODED: it is published with a good signature, and wasn't on record. What is, stays as it is. operator: who asked."""
 
     async def failed(self, backup_id: str, reason: str) -> None: ...
 

@@ -27,6 +27,7 @@ _THREADS: Final = 32
 _PROBE_TIMEOUT_S: Final = 45.0
 _ABANDON_TIMEOUT_S: Final = 20.0
 _UNFINISHED_S: Final = 86_400.0
+_ASKED_AT_ONCE: Final = 16
 _PROBES: Final = "probe"
 _PROBE_TRIES: Final = 3
 
@@ -195,16 +196,26 @@ class Repository:
 
     async def published(self) -> tuple[str, ...]:
         """What lies under the name of a backup and has a manifest, whatever it says."""
-        found: list[str] = []
+        named: list[str] = []
         for service in await self._objects.folders():
             for environment in await self._objects.folders(service):
                 for folder in await self._objects.folders(environment):
                     name = folder.rpartition("/")[2]
-                    if not manifests.is_backup_id(name) or backup_place(name) != folder:
-                        continue
-                    if await self._objects.size(f"{folder}/{manifests.NAME}") is not None:
-                        found.append(name)
+                    if manifests.is_backup_id(name) and backup_place(name) == folder:
+                        named.append(name)
+        found: list[str] = []
+        for start in range(0, len(named), _ASKED_AT_ONCE):
+            several = named[start : start + _ASKED_AT_ONCE]
+            sizes = await asyncio.gather(*(self._objects.size(f"{backup_place(n)}/{manifests.NAME}") for n in several))
+            found += [name for name, size in zip(several, sizes, strict=True) if size is not None]
         return tuple(found)
+
+    async def complete(self, manifest: Manifest) -> bool:
+        place = backup_place(manifest.id)
+        for file in manifest.files:
+            if await self._objects.size(checked_key(f"{place}/{file.key}")) != file.cipher.bytes:
+                return False
+        return True
 
     async def _decrypted(self, place: str, file: StoredFile, into: Path, identities: Sequence[Any]) -> Digest:
         """What came out. Never reads more than there should be."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from runbook.backups import BackupKind, RestoreChecks
+from runbook.backups import BackupKind, BackupRecord, RestoreChecks, WalSegment
 from runbook.moments import told
 from runbook.plan import Step
 from runbook.ports import Ports
 from runbook.procedures.base import Request
 from runbook.rules.restores import Chosen, choose_backup, recoverable
+from runbook.rules.wal import newest_base
 from runbook.steps import CheckRecoverable, FetchBackup, PostRestoreChecks, ProvisionInstance, RestoreBackup
 from runbook.values import Environment
 from runbook.verdicts import Verdict
@@ -46,17 +47,28 @@ async def look_at_backup(request: Request, source: Environment, ports: Ports) ->
     if at and (moment is None or moment.tzinfo is None):
         reason = f"“{at}” is no moment with a time zone"
         return None, Verdict.failed(GATE, "restore.bad_moment", reason, remedy="Write it as 2026-12-27T17:55Z")
-    chosen = choose_backup(
-        await ledger.records(request.service, source),
-        await ledger.segments(request.service, source),
-        await ledger.window(request.service, source),
-        ports.clock.now(),
-        wanted=request.options.get("backup", ""),
-        at=moment,
-    )
+    records = await ledger.records(request.service, source)
+    segments = await ledger.segments(request.service, source)
+    window = await ledger.window(request.service, source)
+    wanted, now = request.options.get("backup", ""), ports.clock.now()
+    kind = "" if wanted or moment is not None else request.options.get("kind", "")
+    if kind == BackupKind.BASE.value:
+        chosen = _newest_base(records, segments, now)
+    else:
+        mine = [record for record in records if not kind or record.kind.value == kind]
+        chosen = choose_backup(mine, segments, window, now, wanted=wanted, at=moment)
     if isinstance(chosen, Verdict):
         return None, chosen
     return _restorable(chosen, source), recoverable(chosen)
+
+
+def _newest_base(records: Sequence[BackupRecord], segments: Sequence[WalSegment], now: datetime) -> Chosen | Verdict:
+    """With all the WAL that is archived behind it."""
+    found = newest_base(records, segments, now)
+    if found is not None:
+        return Chosen(*found)
+    reason = "no base backup on record was ever read back whole: there is nothing that WAL could be replayed onto"
+    return Verdict.failed(GATE, "restore.no_base", reason, remedy="Make one: `backup run <env> --kind base`")
 
 
 def _restorable(chosen: Chosen, source: Environment) -> Restorable:

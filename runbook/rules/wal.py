@@ -149,6 +149,22 @@ def base_for(
     return max(reaching, key=lambda record: (record.finished_at or record.started_at, record.id), default=None)
 
 
+def newest_base(
+    bases: Iterable[BackupRecord], segments: Iterable[WalSegment], now: datetime
+) -> tuple[BackupRecord, datetime | None] | None:
+    """The newest restorable base backup, and up to which moment the WAL behind it is whole (never one to come; None: none is archived). None:
+    there is no such backup."""
+    usable = [
+        base for base in bases if base.kind is BackupKind.BASE and base.restorable and base.finished_at is not None
+    ]
+    over = [base for base in usable if base.finished_at is not None and base.finished_at <= now]
+    newest = max(over or usable, key=lambda base: (base.finished_at or base.started_at, base.id), default=None)
+    if newest is None:
+        return None
+    window = base_window(newest, _by_system(segments).get(newest.system_identifier, ()))
+    return newest, min(window.until, now) if window is not None else None
+
+
 def first_needed(base: BackupRecord, size: int = SEGMENT_BYTES) -> str:
     """The first segment that a base backup needs: older ones of its timeline may go once no older base backup is kept."""
     return segment_name(base.timeline, lsn_number(base.lsn_start) // size, size)

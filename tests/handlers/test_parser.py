@@ -330,7 +330,7 @@ def test_the_verbs_of_backups_and_their_options() -> None:
 @pytest.mark.parametrize(
     ("text", "code", "remedy"),
     [
-        ("backup", "parse.missing", "One of run, list, verify, drill, hold, release"),
+        ("backup", "parse.missing", "One of run, list, verify, drill, hold, release, adopt"),
         ("backup make prod", "parse.unknown_verb", "Did you mean run?"),
         ("backup run", "parse.missing", "Environments are"),
         ("backup run prod --kind weekly", "parse.bad_kind", "Usage"),

@@ -123,6 +123,10 @@ class FakeRepository(Faulty):
         self._called("published")
         return tuple(self.manifests)
 
+    async def complete(self, manifest: Manifest) -> bool:
+        self._called("complete")
+        return manifest.id not in self.spoilt
+
     async def remove_segments(self, segments: Sequence[WalSegment]) -> None:
         self._called("remove_segments")
         self.segments_removed += [segment.name for segment in segments]
@@ -289,6 +293,11 @@ class FakeLedger(Faulty):
             server_version_num=manifest.server_version_num, system_identifier=manifest.system_identifier,
             timeline=manifest.timeline, lsn_start=manifest.lsn_start, lsn_end=manifest.lsn_end, sha256=manifest.files[0].cipher.sha256,
         )  # fmt: skip
+
+    async def adopted(self, manifest: Manifest, operator: str) -> None:
+        self._called("adopted")
+        if manifest.id not in self.by_id:
+            self.add(record(manifest.id, manifest=manifest_text(manifest), state=BackupState.DECODED))
 
     async def failed(self, backup_id: str, reason: str) -> None:
         self._called("failed")
