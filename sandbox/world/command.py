@@ -40,7 +40,7 @@ def _command(product: Product) -> click.Command:
     @click.option("--no-bot", is_flag=True, help="Leave the bot to you, or to the button on the page.")
     def sandbox(port: int, runbook_durations: bool, data_dir: Path | None, no_bot: bool) -> int:
         """Start a Slack, a cluster, GitHub, a registry, Prometheus, a PostgreSQL and a shop on this machine, and the bot among them."""
-        tempo = RUNBOOK if runbook_durations else short(wal_switch=WAL_SWITCH)
+        tempo = RUNBOOK if runbook_durations else short(wal_switch=WAL_SWITCH, dev="recommended")
         try:
             return asyncio.run(_run(World(product, tempo=tempo, folder=data_dir, port=port, with_bot=not no_bot)))
         except TROUBLES as trouble:

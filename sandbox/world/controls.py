@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.prometheus.process import ProcessFailed
 from sandbox.world.backups import Backups
 from sandbox.world.bot_process import BotEnded
+from sandbox.world.development import Development, development_panel
 from sandbox.world.production import DATABASE_STATES, GATEWAY_STATES
 from sandbox.world.releases import CONCLUSIONS
 from sandbox.world.tags import CANDIDATES, FINALS
@@ -39,6 +40,8 @@ class Controls:
             "shrink": self._shrink,
             "drop": self._drop_orders,
             "count": self._count_orders,
+            "merge": self._merge,
+            "tag": self._tag,
             "ci": self._set_ci,
             "move": self._move_tag,
             "prometheus": self._set_prometheus,
@@ -76,9 +79,11 @@ class Controls:
         self._world.slack.set_notice(crashed if bot.crashed else tempo.notice)
         production = [self._production()] if PRODUCTION in self._world.environments else []
         databases = [self._databases(self._world.backups)] if self._world.backups is not None else []
+        development = [development_panel(self._world.development)] if self._world.development is not None else []
         self._world.slack.set_panel(
             [
                 self._bot(),
+                *development,
                 self._versions(),
                 *production,
                 *databases,
@@ -231,6 +236,20 @@ class Controls:
         count = await asyncio.to_thread(self._world.database.orders, env)
         when = f"at {datetime.now(UTC):%H:%M:%S} UTC"
         return f"{env} has no table of orders" if count is None else f"{env} has {count} orders, {when}"
+
+    def _developers(self) -> Development:
+        if self._world.development is None:
+            raise ValueError("there is no dev here")
+        return self._world.development
+
+    async def _merge(self, ci: str, _: Any) -> str:
+        number, title = self._developers().waiting
+        sha = self._developers().merge(ci)
+        return f"#{number} is merged as {sha[:7]}: {title}. Its CI begins"
+
+    async def _tag(self, kind: str, _: Any) -> str:
+        development = self._developers()
+        return f"{development.tag_candidate() if kind == 'candidate' else development.tag_final()} is signed"
 
     async def _set_ci(self, version: str, state: Any) -> str:
         if state not in CONCLUSIONS:

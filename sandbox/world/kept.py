@@ -34,7 +34,8 @@ def signer(principal: str, pem: str) -> SshSigner:
 class Kept:
     """Stored in `sandbox.json`, readable by its owner alone. manifests: Deployments and HTTPRoutes as they were asked for last.
 
-    migrations: environment -> names of the migrations that its database has had. backup_identity: an age private key.
+    migrations: environment -> names of the migrations that its database has had. backup_identity: an age private key. development: what
+    developers did, see `Development`.
     """
 
     began: str
@@ -45,6 +46,8 @@ class Kept:
     manifests: list[dict[str, Any]] = field(default_factory=list)
     migrations: dict[str, list[str]] = field(default_factory=dict)
     ci_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    hook_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    development: list[dict[str, Any]] = field(default_factory=list)
     backup_identity: str = field(default_factory=lambda: str(x25519.Identity.generate()))
 
     @property

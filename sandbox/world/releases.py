@@ -56,7 +56,31 @@ class Releases:
         else:
             self.set_ci(tag.version, tag.ci)
         for workload in self._shop.everything:
-            self._shop.know(tag.version, self._push(workload, tag))
+            digest = self._push(workload, tag)
+            self._shop.know(tag.version, digest)
+            self._registry.move_tag(f"acme/{workload}", sha, digest)
+
+    def build(self, sha: str) -> str:
+        """CI builds the images of a commit, under its SHA; returns by what they are known, its first twelve digits. Again is no error."""
+        name = sha[:12]
+        files = self._github.repository(REPOSITORY).files[sha]
+        self._unpack(name, {path: content.decode() for path, content in files.items()})
+        self.commits[name] = sha
+        config = {"Labels": {"org.opencontainers.image.revision": sha}}
+        for workload in self._shop.everything:
+            self._shop.know(name, self._registry.push(f"acme/{workload}", sha, config=config))
+        return name
+
+    def tag(self, version: str, sha: str, at: datetime) -> None:
+        """Somebody signs a tag on a commit that was built, and CI gives its images the tag."""
+        self._github.tag(REPOSITORY, version, sha, signer=self._signer, at=at)
+        self.commits[version] = sha
+        self.ci[version] = "green"
+        self._built[version] = sha[:12]
+        for workload in self._shop.everything:
+            digest = self._registry.digest(f"acme/{workload}", sha) or ""
+            self._registry.move_tag(f"acme/{workload}", version, digest)
+            self._shop.know(version, digest)
 
     def _commit(self, tag: Tagged, at: datetime) -> str:
         files = tag.files()

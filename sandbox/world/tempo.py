@@ -28,7 +28,8 @@ class Tempo:
     load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
     things, fewer. beside: windows of the rules that production reads besides: fast, short, long. database: whether the shop is said to have
     one, without a backup of which nobody may release it. backups: whether it can be backed up and restored; the shop's orders are then
-    written into it, too. dev: whether the bot knows of dev, deploys what is green there, and asks for it before staging.
+    written into it, too. dev: whether the bot knows of dev, deploys what is green there, and asks for it before staging. ci_s: how long
+    developers' CI takes, in seconds.
     """
 
     window: str
@@ -45,6 +46,7 @@ class Tempo:
     database: bool = True
     backups: bool = False
     dev: bool = False
+    ci_s: float = 2.0
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -52,13 +54,14 @@ def short(
     observation: str = "10s", guards_for: str = "5s", *, suite_timeout: str = "60s", start_within: str = "30s",
     validates: Sequence[str] = EVERYTHING, production_per_s: float = 40.0, phase: str = "8s", watch: str = "12s",
     phase_max: str = "60s", database: bool = True, triggers: Mapping[str, Any] = NO_TRIGGERS,
-    weights: Sequence[int] = WEIGHTS, wal_switch: str = "",
+    weights: Sequence[int] = WEIGHTS, wal_switch: str = "", dev: str = "",
 ) -> Tempo:  # fmt: skip
     """observation: how long staging is observed. guards_for: how long a critical threshold must be exceeded.
 
     production_per_s: customers' requests in prod; who looks at staging alone may spare them. phase, watch: of production's roll-out.
     phase_max: how long a phase waits for its sample. weights: of its phases, in percent.
     wal_switch: with backups of the databases, whose WAL is archived at least so often while something is written.
+    dev: how much staging wants of dev: `required` or `recommended`; empty: there is no dev.
     triggers: what `policy.prod.triggers` says beside the sandbox's own.
     """
     has = {"suites": set(SUITES) <= set(validates), "performance": "load" in validates}
@@ -76,7 +79,9 @@ def short(
         beside=BESIDE,
         database=database,
         backups=bool(wal_switch),
+        dev=bool(dev),
         policy={
+            "dev": _DEV,
             "backups": {"full": "", "base": "", "drill": "", "wal_switch": wal_switch or "5m", "sign_off": "1h"},
             "staging": {
                 "observation": observation,
@@ -93,7 +98,8 @@ def short(
             "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
             "prod": _production(phase, watch, phase_max, triggers) | {"weights": list(weights)},
             "scans": {"wait": "5s"},
-            "criteria": {name: optional for name, there in has.items() if not there},
+            "criteria": {name: optional for name, there in has.items() if not there}
+            | ({"smoke": {"to_staging": dev}} if dev == "recommended" else {}),
             "critical": [
                 {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},
                 {"name": "API p95 latency", "metric": "latency_p95_seconds", "above": "1s", "for": guards_for},
@@ -101,6 +107,20 @@ def short(
             ],
         },
     )
+
+
+_DEV: Mapping[str, Any] = {
+    "settle": "500ms",
+    "poll": "10s",
+    "ci_wait": "30s",
+    "observation": "6s",
+    "min_requests": 5,
+    "smoke_every": "1s",
+    "rollout_timeout": "60s",
+    "trouble_within": "15s",
+    "traffic_wait": "20s",
+}
+"""The quarter of an hour in dev in some seconds."""
 
 
 def _production(phase: str, watch: str, phase_max: str, triggers: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,5 +162,8 @@ RUNBOOK = Tempo(
     suite_timeout="10m",
     start_within="2m",
     backups=True,
+    dev=True,
+    ci_s=20.0,
+    policy={"criteria": {"smoke": {"to_staging": "recommended"}}},
 )
 """The runbook's own durations: an observation takes half an hour."""

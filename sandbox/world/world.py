@@ -30,6 +30,7 @@ from sandbox.world.backups import Backups
 from sandbox.world.bot_process import BotEnded, BotProcess
 from sandbox.world.ci import Ci
 from sandbox.world.database import ShopDatabase, secret
+from sandbox.world.development import Development
 from sandbox.world.orders import OrderBook
 from sandbox.world.product import Product
 from sandbox.world.production import Production
@@ -90,6 +91,7 @@ class World:
         images = self.folder / "images"
         self.releases = Releases(self.github, self.registry, self.shop, self.signer, stranger, images)
         self.ci = Ci(lambda: self.bot.address(), self.kept.ci_token)
+        self.development = self._developers() if self.tempo.dev else None
         self.prometheus_state = "up"
         self.kubernetes_state = "fine"
         self.traffic: dict[str, Traffic] = {}
@@ -100,6 +102,12 @@ class World:
         self.bot = BotProcess(
             self.product.serve, self.bot_environment(), self.folder / "bot.log", lambda: self._bot_changed()
         )
+
+    def _developers(self) -> Development:
+        def scan(version: str) -> None:
+            self.ci.scan(self._images_of(version), "clean")
+
+        return Development(self.github, self.releases, scan, self.kept.development, pace_s=self.tempo.ci_s)
 
     def _make_database(self) -> None:
         """backups, orders: None where the databases are not backed up."""
@@ -160,6 +168,9 @@ class World:
         self._open.push_async_callback(self.registry.stop)
         await self._start_shop()
         self.releases.publish(self.kept.began_at)
+        if self.development is not None:
+            self.development.begin(self.kept.began_at)
+            self._open.push_async_callback(self.development.stop)
         await remember("kubernetes", lambda port: self.cluster.start(port=port))
         self._open.push_async_callback(self.cluster.stop)
         await asyncio.shield(database)
@@ -266,6 +277,7 @@ class World:
                 "SLACK_APP_TOKEN": self.slack.app_token,
                 "GITHUB_TOKEN": self.github.token,
                 "FORGE_CI_TOKEN": self.kept.ci_token,
+                "GITHUB_WEBHOOK_SECRET": self.kept.hook_secret,
                 "SHOP_CUSTOMER_TOKEN": self.shop.token,
             }
         )
@@ -295,6 +307,15 @@ class World:
                     self.bot.wanted = False
                     raise BotEnded(f"the bot ended: {self.bot.last_lines()}")
                 await asyncio.sleep(0.05)
+            await self._lead_hook()
+
+    async def _lead_hook(self) -> None:
+        """GitHub's webhook follows the bot to its new port."""
+        while self.development is not None:
+            if (address := self.bot.address()) is not None:
+                self.development.lead(address, self.kept.hook_secret)
+                return
+            await asyncio.sleep(0.05)
 
     async def restart_bot(self) -> None:
         await self.bot.stop()

@@ -38,11 +38,11 @@ class Stage:
 
     def __init__(
         self, *, in_process: bool = False, tempo: Tempo | None = None, folder: Path | None = None, with_bot: bool = True,
-        product: Product = PRODUCT,
+        product: Product = PRODUCT, environments: tuple[str, ...] = ENVIRONMENTS,
     ) -> None:  # fmt: skip
         tempo = tempo or short(observation="5s", guards_for="2s", validates=())
         starts_itself = with_bot and not in_process
-        self.world = World(product, tempo=tempo, folder=folder, with_bot=starts_itself, environments=ENVIRONMENTS)
+        self.world = World(product, tempo=tempo, folder=folder, with_bot=starts_itself, environments=environments)
         self.actors = Actors(self.world.slack)
         self.bot: Bot | None = None
         self._in_process = in_process and with_bot
