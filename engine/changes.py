@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.journal import Turn
+from engine.notes import Note, Tone
 from engine.records import RunChanges
 from engine.views import ChangesView, CommitLine, PullLine
 from runbook.errors import ForgeError
@@ -22,6 +23,9 @@ from runbook.values import Environment
 
 LONGEST_S = 5.0
 """Somebody waits for the run to begin; the list is worth no more than this."""
+
+MOST_TOLD = 10
+"""Commits and pull requests in a thread."""
 
 RELEASING = (Environment.DEV.value, Environment.STAGING.value, Environment.PROD.value)
 """Procedures that bring a release, each named as its environment."""
@@ -75,8 +79,21 @@ async def what_runs(ports: Ports, service: str, environment: Environment) -> Bas
 
 def keep_changes(turn: Turn, run_id: str, found: Mapping[str, Any] | None) -> None:
     """With the run, in the transaction that opens it; nothing where nothing can be told. The first answer stays."""
-    if found is not None and turn.ledger.get(RunChanges, run_id) is None:
-        turn.ledger.add(RunChanges(run=run_id, found=dict(found), at=turn.now))
+    if found is None or turn.ledger.get(RunChanges, run_id) is not None:
+        return
+    turn.ledger.add(RunChanges(run=run_id, found=dict(found), at=turn.now))
+    run, view = turn.run(run_id), changes_view(found)
+    if run is not None and run.procedure == Environment.DEV and view is not None and view.commits:
+        turn.note(run, "changes", _note(view))  # nobody approves it: there is no card that would tell
+
+
+def _note(view: ChangesView) -> Note:
+    lines = [f"• #{each.number} {each.title} – {each.author}" for each in view.pull_requests[:MOST_TOLD]]
+    lines += [f"• {each.sha[:7]} {each.title} – {each.author}" for each in view.commits[:MOST_TOLD]]
+    left = view.total - min(len(view.commits), MOST_TOLD)
+    more = [f"… and {left:,} more commits"] if left > 0 else []
+    title = f"{view.total:,} commit{'' if view.total == 1 else 's'} since {view.base_version}"
+    return Note(tone=Tone.INFO, title=title, text="\n".join([*lines, *more]))
 
 
 def changes_of(turn: Turn, run_id: str) -> ChangesView | None:
