@@ -10,7 +10,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any, ClassVar
@@ -233,16 +233,38 @@ def from_json(kind: Any, data: Any) -> Any:
     return adapter(kind).validate_python(data)
 
 
-LATER = ("text", "record", "action", "mitigate_s", "trigger", "optional", "any_of", "canary_url", "unanswered")
+LATER = (
+    "text",
+    "record",
+    "action",
+    "mitigate_s",
+    "trigger",
+    "optional",
+    "any_of",
+    "canary_url",
+    "unanswered",
+    "checks",
+)
 """Fields that came later: left out of the canonical text while they have their default, so that an upgrade voids no approval."""
+
+LATER_WITHIN = ("checksum_rows",)
+"""The same, of what a step's fields hold."""
 
 
 def _trimmed(value: Any) -> dict[str, Any]:
     data: dict[str, Any] = to_json(value)
+    _trim(data, value, LATER)
     for each in dataclass_fields(value):
-        if each.name in LATER and getattr(value, each.name) == each.default:
-            del data[each.name]
+        found = getattr(value, each.name)
+        if is_dataclass(found) and isinstance(data.get(each.name), dict):
+            _trim(data[each.name], found, LATER_WITHIN)
     return data
+
+
+def _trim(data: dict[str, Any], value: Any, later: tuple[str, ...]) -> None:
+    for each in dataclass_fields(value):
+        if each.name in later and getattr(value, each.name) == each.default:
+            del data[each.name]
 
 
 def step_to_json(step: Step) -> dict[str, Any]:

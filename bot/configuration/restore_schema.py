@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from runbook.backups import RestoreChecks
 from runbook.documents.forms import Section, form
+from runbook.source_facts import CHECKSUM_ROWS
 
 Sql = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Table = Annotated[str, form(r"^[^\s.\"]{1,63}\.[^\s.\"]{1,63}$", "a table with its schema", "public.orders")]
@@ -28,7 +29,15 @@ class RestoreChecksSection(Section):
         default_factory=list, description="SQL statements whose one row has to begin with a true value."
     )
 
+    checksum_rows: Annotated[int, Field(ge=0)] = Field(
+        default=CHECKSUM_ROWS,
+        description="Of critical tables with at most so many rows a backup records a checksum too, which a restored one is held against; larger "
+        "ones are counted alone. 0: none has one.",
+    )
+
     def checks(self) -> RestoreChecks:
         """Tables with a minimum are critical ones, too."""
         tables = dict.fromkeys((*self.tables, *self.minimum_rows))
-        return RestoreChecks(self.schema_version or "", tuple(tables), tuple(self.smoke), dict(self.minimum_rows))
+        return RestoreChecks(
+            self.schema_version or "", tuple(tables), tuple(self.smoke), dict(self.minimum_rows), self.checksum_rows
+        )

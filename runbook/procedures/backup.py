@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runbook.backups import BackupKind
+from runbook.backups import BackupKind, RestoreChecks
 from runbook.plan import CONTINUE, Plan, procedure
 from runbook.policy import RETENTION_S, Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
 from runbook.steps import ApplyRetention, CheckDestination, ConfirmBackup, DiscardBackup, MakeBackup, PublishBackup
+from runbook.steps.backups import NO_CHECKS
 from runbook.values import Environment
 from runbook.verdicts import Evidence, Verdict
 
@@ -43,7 +44,8 @@ def _prepared(request: Request, setting: Setting, ports: Ports, kind: BackupKind
     verdict = configured(request.service, request.environment, ports)
     if verdict is not None:
         return Prepared(None, (verdict,))
-    plan = backup_plan(request.service, request.environment, kind, setting.policy)
+    checks = setting.services[request.service].restore_checks
+    plan = backup_plan(request.service, request.environment, kind, setting.policy, checks)
     passed = Verdict.passed(GATE, f"the database of {request.service} on {request.environment.value} is configured")
     return Prepared(plan, (passed,))
 
@@ -64,8 +66,10 @@ def configured(service: str, environment: Environment, ports: Ports) -> Verdict 
     return Verdict.failed(GATE, "backups.not_configured", f"{what} is configured", evidence, remedy=remedy)
 
 
-def backup_plan(service: str, environment: Environment, kind: BackupKind, policy: Policy) -> Plan:
-    """The runbook's order. Pure: equal arguments give equal plans."""
+def backup_plan(
+    service: str, environment: Environment, kind: BackupKind, policy: Policy, checks: RestoreChecks = NO_CHECKS
+) -> Plan:
+    """The runbook's order. Pure: equal arguments give equal plans. checks: of what is restored of it later."""
     is_base = kind is BackupKind.BASE
     keep_s = policy.backups.retention_s.get(environment, RETENTION_S[environment])
     return Plan(
@@ -81,6 +85,7 @@ def backup_plan(service: str, environment: Environment, kind: BackupKind, policy
                 title="Make the physical base backup" if is_base else "Make the full logical backup",
                 service=service,
                 backup=kind,
+                checks=checks,
                 on_fail=_BACK,
             ),
             ConfirmBackup(title="Validate the stored backup's integrity", service=service, on_fail=_BACK),

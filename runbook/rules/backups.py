@@ -11,7 +11,7 @@ from runbook.database_ports import Destination
 from runbook.ports import Backup
 from runbook.rules.drills import check_drill, drill_age, drill_warnings
 from runbook.verdicts import Evidence, Outcome, Verdict
-from runbook.wording import duration, size
+from runbook.wording import duration, listing, size
 
 BACKUP_GATE = "backup"
 RESTORABLE = ("decoded", "restored", "verified")
@@ -68,6 +68,7 @@ def recoverable_minutes(backup: Backup | None, now: datetime) -> float | None:
 
 DESTINATION_GATE = "backup destination"
 MADE_GATE = "backup integrity"
+SOURCE_GATE = "what the source has"
 
 ROOM = 1.2
 """How many times the newest backup of its kind must have room."""
@@ -159,3 +160,26 @@ def _changes(made: Made, plain: int, previous: BackupRecord | None) -> tuple[Ver
         evidence = Evidence(name="server", value=made.server.system_identifier, limit=previous.system_identifier)
         found.append(Verdict(MADE_GATE, Outcome.FAIL, "backups.other_server", reason, (evidence,), binding=False))
     return tuple(found)
+
+
+def judge_source(made: Made) -> tuple[Verdict, ...]:
+    """What a restored one can be held against. It is shown and binds nobody: a backup is no worse for what couldn't be counted."""
+    source = made.source
+    if source is None:
+        return ()
+    counted = {table: facts.rows for table, facts in source.tables.items() if facts.rows is not None}
+    evidence = tuple(
+        Evidence(name=table, value=facts.rows, unit="count", source=facts.checksum)
+        for table, facts in source.tables.items()
+    )
+    left = [f"{table}: {facts.why}" for table, facts in source.tables.items() if facts.why]
+    missing = "; ".join((*source.problems, *left))
+    if not source.exact:
+        version = f"the schema version is {source.schema_version}; " if source.schema_version else ""
+        reason = f"{version}rows are not counted, since a base backup is recovered to a moment of its own"
+        return (Verdict.passed(SOURCE_GATE, reason + (f". {missing}" if missing else ""), *evidence),)
+    if source.catalogue is None:
+        return (Verdict(SOURCE_GATE, Outcome.NO_DATA, "backups.no_source", missing, evidence, binding=False),)
+    rows = f", {listing(f'{count:,} rows in {table}' for table, count in counted.items())}" if counted else ""
+    reason = f"in the dump's own snapshot there are {source.catalogue.tables:,} tables{rows}"
+    return (Verdict.passed(SOURCE_GATE, reason + (f". Not known: {missing}" if missing else ""), *evidence),)

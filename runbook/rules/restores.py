@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,17 @@ from runbook.backups import (
     manifest_text,
 )
 from runbook.moments import told
+from runbook.rules.comparing import (
+    judge_checksums,
+    judge_objects,
+    new_invalid,
+    rows_of_source,
+    schema_of_source,
+    sequences_back,
+    some,
+)
 from runbook.rules.wal import base_for
+from runbook.source_facts import SourceFacts
 from runbook.verdicts import Evidence, Outcome, Verdict
 from runbook.wording import listing, size
 
@@ -30,7 +40,7 @@ ROWS_GATE = "row counts on critical tables"
 INTEGRITY_GATE = "integrity constraints"
 SEQUENCES_GATE = "sequences"
 SMOKE_GATE = "application smoke test"
-"""The runbook's post-restore checks, in its words; version and sequences are ours."""
+"""The runbook's post-restore checks, in its words; version and sequences are ours, and so is what `runbook.rules.comparing` adds."""
 
 _LIST = "`backup list <env>` shows what can be restored, and to which moments"
 
@@ -193,18 +203,26 @@ def judge_manifest(manifest: Manifest | None, record: BackupRecord) -> tuple[Ver
 
 
 def judge_restored(
-    found: RestoredFacts, checks: RestoreChecks, *, major: int, expected_schema: str = ""
+    found: RestoredFacts,
+    checks: RestoreChecks,
+    *,
+    major: int,
+    expected_schema: str = "",
+    source: SourceFacts | None = None,
 ) -> tuple[Verdict, ...]:
     """Every check speaks. Runbook: Restore Procedure 5. major: the server's that was backed up. expected_schema: empty where nobody knows it.
+    source: what the backup says that its source had; None: it doesn't say.
 
-    What isn't configured is shown as missing and binds nobody: constraints and sequences are always looked at.
+    What isn't configured or recorded is shown as missing and binds nobody: constraints and sequences are always looked at.
     """
     return (
         _version(found, major),
-        _schema(found, checks, expected_schema),
-        _rows(found, checks),
-        _none_of(INTEGRITY_GATE, "restore.invalid", found.invalid, "not valid", "every constraint and index is valid"),
-        _none_of(SEQUENCES_GATE, "restore.behind", found.behind, "behind its table", "no sequence is behind its table"),
+        _schema(found, checks, expected_schema, source),
+        _rows(found, checks, source),
+        judge_checksums(found, source),
+        judge_objects(found, source),
+        _integrity(found, source),
+        _sequences(found, source),
         _smoke(found, checks),
     )
 
@@ -217,51 +235,90 @@ def _version(found: RestoredFacts, major: int) -> Verdict:
     return Verdict.passed(VERSION_GATE, f"PostgreSQL {major}, as the server that was backed up", evidence)
 
 
-def _schema(found: RestoredFacts, checks: RestoreChecks, expected: str) -> Verdict:
+def _schema(found: RestoredFacts, checks: RestoreChecks, expected: str, source: SourceFacts | None) -> Verdict:
     if not checks.schema_version:
         return _not_configured(SCHEMA_GATE, "schema_version")
+    had = schema_of_source(source)
+    wanted = expected or had
     evidence = Evidence(
-        name="schema version", value=found.schema_version, limit=expected or None, source=checks.schema_version
+        name="schema version", value=found.schema_version, limit=wanted or None, source=checks.schema_version
     )
     if not found.schema_version:
         reason = "the restored database names no schema version"
         return Verdict.failed(SCHEMA_GATE, "restore.no_schema_version", reason, evidence)
-    if expected and found.schema_version != expected:
-        reason = f"the restored database has the schema version {found.schema_version}; {expected} is expected"
+    if wanted and found.schema_version != wanted:
+        who = f"{expected} is expected" if expected else f"its source had {had}"
+        reason = f"the restored database has the schema version {found.schema_version}; {who}"
         return Verdict.failed(SCHEMA_GATE, "restore.other_schema_version", reason, evidence)
-    return Verdict.passed(SCHEMA_GATE, f"the schema version is {found.schema_version}", evidence)
+    told = ", as its source had" if had == found.schema_version else _schema_then(source)
+    return Verdict.passed(SCHEMA_GATE, f"the schema version is {found.schema_version}{told}", evidence)
 
 
-def _rows(found: RestoredFacts, checks: RestoreChecks) -> Verdict:
-    critical = tuple(dict.fromkeys((*checks.tables, *checks.minimum_rows)))
+def _schema_then(source: SourceFacts | None) -> str:
+    if source is None or source.exact or not source.schema_version:
+        return ""
+    return f"; it was {source.schema_version} when the base backup was made"
+
+
+def _rows(found: RestoredFacts, checks: RestoreChecks, source: SourceFacts | None) -> Verdict:
+    critical = tuple(dict.fromkeys((*checks.critical, *(source.tables if source is not None else ()))))
     if not critical:
         return _not_configured(ROWS_GATE, "tables")
+    had = {table: rows_of_source(source, table) for table in critical}
     evidence = tuple(
-        Evidence(name=table, value=found.rows.get(table), limit=checks.minimum_rows.get(table, 0), unit="count")
+        Evidence(name=table, value=found.rows.get(table), limit=_wanted(had[table], checks, table), unit="count")
         for table in critical
     )
-    bad = tuple(_bad_rows(found, checks, critical))
+    bad = tuple(_bad_rows(found, checks, had))
     if bad:
         return Verdict.failed(ROWS_GATE, "restore.rows", listing(bad), *evidence)
+    equal = all(rows is not None for rows in had.values())
+    how = "is there, with as many rows as its source had" if equal else "is there"
     counts = listing(f"{table} has {found.rows[table]:,}" for table in critical)
-    return Verdict.passed(ROWS_GATE, f"every critical table is there: {counts}", *evidence)
+    why = {
+        table: facts.why
+        for table, facts in (source.tables.items() if source is not None else ())
+        if facts.rows is None and facts.why
+    }
+    not_held = f"; the source was not counted: {listing(f'{t} ({w})' for t, w in why.items())}" if why else ""
+    return Verdict.passed(ROWS_GATE, f"every critical table {how}: {counts}{not_held}", *evidence)
 
 
-def _bad_rows(found: RestoredFacts, checks: RestoreChecks, critical: Sequence[str]) -> Iterator[str]:
-    for table in critical:
+def _wanted(had: int | None, checks: RestoreChecks, table: str) -> int:
+    return had if had is not None else checks.minimum_rows.get(table, 0)
+
+
+def _bad_rows(found: RestoredFacts, checks: RestoreChecks, had: Mapping[str, int | None]) -> Iterator[str]:
+    for table, expected in had.items():
         rows, least = found.rows.get(table), checks.minimum_rows.get(table, 0)
         if rows is None:
             yield f"{table} is not there"
+        elif expected is not None and rows != expected:
+            yield f"{table} has {rows:,} rows; its source had {expected:,}"
         elif rows < least:
             yield f"{table} has {rows:,} rows; at least {least:,} are expected"
 
 
-def _none_of(gate: str, code: str, names: Sequence[str], what: str, good: str) -> Verdict:
-    evidence = Evidence(name=gate, value=len(names), limit=0, unit="count")
-    if names:
-        some = [*names[:5], *([f"{len(names) - 5} more"] if len(names) > 5 else [])]
-        return Verdict.failed(gate, code, f"{what}: {listing(some)}", evidence)
-    return Verdict.passed(gate, good, evidence)
+def _integrity(found: RestoredFacts, source: SourceFacts | None) -> Verdict:
+    invalid = new_invalid(found, source)
+    evidence = Evidence(name=INTEGRITY_GATE, value=len(invalid), limit=0, unit="count")
+    if invalid:
+        return Verdict.failed(INTEGRITY_GATE, "restore.invalid", f"not valid: {some(invalid)}", evidence)
+    as_before = f"; as at the source not valid: {some(found.invalid)}" if found.invalid else ""
+    which = "every other" if found.invalid else "every"
+    return Verdict.passed(INTEGRITY_GATE, f"{which} constraint and index is valid{as_before}", evidence)
+
+
+def _sequences(found: RestoredFacts, source: SourceFacts | None) -> Verdict:
+    back = sequences_back(found, source)
+    evidence = Evidence(name=SEQUENCES_GATE, value=len(found.behind) + len(back), limit=0, unit="count")
+    if found.behind:
+        reason = f"behind its table: {some(found.behind)}"
+        return Verdict.failed(SEQUENCES_GATE, "restore.behind", reason, evidence)
+    if back:
+        return Verdict.failed(SEQUENCES_GATE, "restore.sequences_back", some(back), evidence)
+    nor = ", nor behind the source's" if source is not None and source.exact and source.sequences else ""
+    return Verdict.passed(SEQUENCES_GATE, f"no sequence is behind its table{nor}", evidence)
 
 
 def _smoke(found: RestoredFacts, checks: RestoreChecks) -> Verdict:

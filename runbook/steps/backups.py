@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, ClassVar
 
-from runbook.backups import BackupKind, BackupOrder, BackupRecord, BackupState, Made, manifest_of
+from runbook.backups import BackupKind, BackupOrder, BackupRecord, BackupState, Made, RestoreChecks, manifest_of
 from runbook.database_ports import BackupLedger, BackupRepository
 from runbook.errors import Permanent, Temporary
 from runbook.plan import Result, Scene, from_json, to_json
-from runbook.rules.backups import judge_destination, judge_made, needed_room, previous_of
+from runbook.rules.backups import judge_destination, judge_made, judge_source, needed_room, previous_of
 from runbook.rules.retention import Due, Retention, may_go, plan_retention
 from runbook.steps.databases import DatabaseWork, database_of, ledger_of, repository_of, telling
 from runbook.verdicts import Evidence, Verdict
 from runbook.wording import duration, listing, size
+
+NO_CHECKS = RestoreChecks()
 
 BACKUP = "backup"
 """The fact that `MakeBackup` leaves: {order, made}."""
@@ -54,12 +56,14 @@ class _Kept:
 class MakeBackup(DatabaseWork):
     """Copies the database, encrypted, into the repository, and has it decoded on the way. Backup Procedure 2.
 
-    Repeated after a crash it discards the half-made one and begins under a new name. Records the fact `backup`.
+    Repeated after a crash it discards the half-made one and begins under a new name. Records the fact `backup`. checks: what a restored one
+    is looked at for: the source is looked at for it, too.
     """
 
     kind: ClassVar[str] = "make_backup"
     effect: ClassVar[bool] = True
     backup: BackupKind
+    checks: RestoreChecks = NO_CHECKS
 
     async def work(self, scene: Scene) -> Result:
         database = database_of(scene.ports, self.service, scene.environment)
@@ -80,7 +84,7 @@ class MakeBackup(DatabaseWork):
         assert kept.made is not None  # noqa: S101 - just made, or before the restart
         await ledger.made(kept.order, kept.made)
         records = [r for r in await ledger.records(self.service, scene.environment) if r.id != kept.order.id]
-        verdicts = judge_made(kept.made, self.backup, previous_of(records, self.backup))
+        verdicts = (*judge_made(kept.made, self.backup, previous_of(records, self.backup)), *judge_source(kept.made))
         return Result(verdicts, {BACKUP: to_json(kept)})
 
     async def _ordered(self, scene: Scene, ledger: BackupLedger) -> BackupOrder:
@@ -91,7 +95,13 @@ class MakeBackup(DatabaseWork):
             if await ledger.record(name) is None:
                 break
         order = BackupOrder(
-            name, self.backup, self.service, scene.environment.value, scene.run, scene.requester or "forge"
+            name,
+            self.backup,
+            self.service,
+            scene.environment.value,
+            scene.run,
+            scene.requester or "forge",
+            self.checks,
         )
         await scene.save(to_json(_Kept(order)))
         return order

@@ -15,6 +15,7 @@ from runbook.database_ports import RestoreOrder
 from runbook.errors import Permanent
 from runbook.moments import told
 from runbook.plan import Result, Scene, from_json, to_json
+from runbook.rules.comparing import compared_words, looking_for
 from runbook.rules.restores import Chosen, choose_backup, judge_manifest, judge_restored, recoverable
 from runbook.steps.databases import DatabaseWork, host_of, ledger_of, repository_of, telling
 from runbook.values import Environment
@@ -26,7 +27,7 @@ RESTORE = "restore"
 
 BEGAN, INSTANCE, RESTORED, CHECKED = "restore_began_at", "instance", "restored", "restore_checks"
 SANITISED = "sanitised"
-"""Facts: when fetching began (ISO); the `Instance`; {at, recovered_to}; {outcome, at, seconds, found}; the outcome of `Sanitise`."""
+"""Facts: when fetching began (ISO); the `Instance`; {at, recovered_to}; {outcome, at, seconds, found, compared}; the outcome of `Sanitise`."""
 
 SIGN_OFF = "signoff"
 """The purpose of the `Approval` by which the Database Owner signs off what was restored."""
@@ -214,7 +215,8 @@ class RestoreBackup(_Restoring):
 
 @dataclass(frozen=True, kw_only=True)
 class PostRestoreChecks(_Restoring):
-    """Schema version, row counts, constraints, sequences and the smoke test on what was restored. Restore Procedure 5.
+    """Schema version, row counts, constraints, sequences and the smoke test on what was restored, and that it has what its source had.
+    Restore Procedure 5.
 
     expected_schema: the schema version that it must have; empty: nobody knows it.
     """
@@ -234,8 +236,11 @@ class PostRestoreChecks(_Restoring):
         host = host_of(scene.ports)
         instance = await host.provision(order)
         scene.doing("looking at the restored database")
-        found = await host.check(instance, self.checks)
-        verdicts = judge_restored(found, self.checks, major=order.manifest.major, expected_schema=self.expected_schema)
+        source = order.manifest.source
+        found = await host.check(instance, looking_for(self.checks, source))
+        verdicts = judge_restored(
+            found, self.checks, major=order.manifest.major, expected_schema=self.expected_schema, source=source
+        )
         result = Result(verdicts)
         if result.outcome is Outcome.PASS:
             await ledger_of(scene.ports).proven(record.id, checked=True)
@@ -245,6 +250,7 @@ class PostRestoreChecks(_Restoring):
             "at": now.isoformat(),
             "seconds": (now - datetime.fromisoformat(scene.facts[BEGAN])).total_seconds(),
             "found": to_json(found),
+            "compared": compared_words(found, source),
         }
         return Result(verdicts, {CHECKED: fact})
 
@@ -347,12 +353,19 @@ class RecordDrill(DatabaseWork):
             major=int(what.get("major") or 0),
             reason="" if passed else reason or "the post-restore checks have not passed",
             until=datetime.fromisoformat(what["until"]) if what.get("until") else None,
+            compared=str(checked.get("compared") or ""),
         )
 
     def _verdict(self, drill: DrillRecord) -> Verdict:
         rto = Evidence(name="recovery time", value=drill.seconds, unit="s", source=drill.backup, at=drill.finished_at)
         how = "passed" if drill.passed else f"failed: {drill.reason}"
         reason = f"the drill of {drill.backup or 'no backup'} has {how}; it took {duration(drill.seconds)}"
+        if drill.passed:
+            reason += (
+                f"; as the source had it: {drill.compared}"
+                if drill.compared
+                else "; nothing was held against its source"
+            )
         return Verdict.passed(self.title, reason, rto)
 
 

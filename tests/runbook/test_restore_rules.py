@@ -22,6 +22,7 @@ from runbook.backups import (
     manifest_of,
     manifest_text,
 )
+from runbook.rules.comparing import CHECKSUMS_GATE, OBJECTS_GATE
 from runbook.rules.restores import (
     INTEGRITY_GATE,
     ROWS_GATE,
@@ -53,7 +54,16 @@ def found(**changes: Any) -> dict[str, Verdict]:
 
 def test_a_good_restore_passes_every_check_of_the_runbook() -> None:
     verdicts = found()
-    assert list(verdicts) == [VERSION_GATE, SCHEMA_GATE, ROWS_GATE, INTEGRITY_GATE, SEQUENCES_GATE, SMOKE_GATE]
+    assert list(verdicts) == [
+        VERSION_GATE,
+        SCHEMA_GATE,
+        ROWS_GATE,
+        CHECKSUMS_GATE,
+        OBJECTS_GATE,
+        INTEGRITY_GATE,
+        SEQUENCES_GATE,
+        SMOKE_GATE,
+    ]
     assert decided(verdicts.values()) is Outcome.PASS
     assert verdicts[ROWS_GATE].reason == "every critical table is there: public.orders has 1,200"
 
@@ -88,7 +98,13 @@ def test_another_schema_version_than_the_expected_one_fails() -> None:
 
 def test_what_is_not_configured_is_shown_and_decides_nothing() -> None:
     verdicts = judge_restored(facts_found(), RestoreChecks(), major=16)
-    assert [v.gate for v in verdicts if not v.binding] == [SCHEMA_GATE, ROWS_GATE, SMOKE_GATE]
+    assert [v.gate for v in verdicts if not v.binding] == [
+        SCHEMA_GATE,
+        ROWS_GATE,
+        CHECKSUMS_GATE,
+        OBJECTS_GATE,
+        SMOKE_GATE,
+    ]
     assert decided(verdicts) is Outcome.PASS
 
 
