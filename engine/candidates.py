@@ -12,6 +12,7 @@ from engine.changes import view_between
 from engine.intents import Intent
 from engine.lookups import Asking, Finish, saying
 from engine.naming import service_named
+from engine.places import RESULTS
 from engine.ports import Ledger, Store
 from engine.records import Decision, SeenTag
 from engine.views import ChangesView
@@ -261,16 +262,18 @@ async def _commit_of(version: str, service: Service, ports: Ports) -> str:
 
 def _known(ledger: Ledger, service: str) -> _Known:
     told: dict[str, tuple[str, datetime]] = {}
-    for row in _decisions(ledger, service, Environment.STAGING, ["go", "no_go"]):
+    for row in _decisions(ledger, service, Environment.STAGING):
         told.setdefault(row.version, (row.result, row.at))
-    validated: dict[str, datetime] = {}
-    for row in _decisions(ledger, service, Environment.DEV, ["validated"]):
-        validated.setdefault(str((row.release or {}).get("commit", "")), row.at)
+    newest: dict[str, tuple[str, datetime]] = {}
+    for row in _decisions(ledger, service, Environment.DEV):
+        newest.setdefault(str((row.release or {}).get("commit", "")), (row.result, row.at))
+    validated = {commit: at for commit, (result, at) in newest.items() if result == RESULTS[Environment.DEV][0]}
     seen = {row.tag: row.commit for row in ledger.find(SeenTag, service=service)}
     return _Known(told, validated, seen)
 
 
-def _decisions(ledger: Ledger, service: str, environment: Environment, results: list[str]) -> list[Decision]:
+def _decisions(ledger: Ledger, service: str, environment: Environment) -> list[Decision]:
     return ledger.find(
-        Decision, order="-at", limit=_MOST_DECISIONS, service=service, environment=environment.value, result=results
-    )
+        Decision, order="-at", limit=_MOST_DECISIONS, service=service, environment=environment.value,
+        result=list(RESULTS[environment]),
+    )  # fmt: skip

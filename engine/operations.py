@@ -34,6 +34,7 @@ from engine.prompts import BUTTONS as PROMPT_BUTTONS
 from engine.records import Button, Outgoing, Received, Run, RunState, StepRow
 from engine.report import report
 from engine.settings import Settings
+from engine.status_lookup import look_up_status
 from engine.views import HelpView
 from runbook.authority import may_run
 from runbook.commands import BY_NAME, COMMANDS
@@ -386,8 +387,6 @@ class Desk:
         return controls.unlock(turn, intent.environment, intent.service, actor, intent.reason)
 
     def _status(self, turn: Turn, intent: Intent) -> Answer:
-        if not intent.run:
-            return info("status", "", view=present.status(turn, intent.service))
         run = turn.run(intent.run)
         if run is None:
             return no_such_run(turn, intent.run)
@@ -412,6 +411,8 @@ def _concerned(ledger: Ledger, received: Received) -> str:
 def _lookup_of(intent: Intent) -> Lookup | None:
     if wants_candidate(intent):
         return look_up_candidates
+    if intent.name == "status" and not intent.run:
+        return look_up_status
     verb = intent.options.get("verb", "")
     return LOOKUPS.get(intent.name) or (LOOKUPS.get(f"{intent.name} {verb}") if verb else None)
 

@@ -14,6 +14,7 @@ from engine.endings import stop_command
 from engine.journal import RUN_BUTTONS, Turn, plan_of, segment_of
 from engine.lanes import is_beside
 from engine.lifecycle import verdicts_of
+from engine.places import Seen, place_views
 from engine.prompts import open_prompts
 from engine.queue import ANY_SERVICE, ahead_of, lock_for, release_command
 from engine.records import Button, Click, Decision, Lock, Posted, Run, RunState, Sealed, Segment, StepRow, StepState
@@ -29,6 +30,7 @@ from engine.views import (
     StatusView,
     StepView,
 )
+from engine.waits import waits_of
 from runbook.criteria import Criterion, Promotion
 from runbook.describe import what_changed
 from runbook.plan import Plan, Step, from_json
@@ -41,7 +43,7 @@ from runbook.values import FrozenImage, Role
 from runbook.verdicts import Outcome, Verdict
 
 RECENT = 5
-_SHOWN = ["go", "released", "rolled_back"]
+_SHOWN = ["validated", "go", "released", "rolled_back"]
 """Results of which the newest stands in the status: what an environment runs, and why it isn't something newer."""
 
 
@@ -340,7 +342,8 @@ def run_line(turn: Turn, run: Run) -> RunLine:
     )
 
 
-def status(turn: Turn, service: str = "") -> StatusView:
+def status(turn: Turn, service: str = "", seen: Seen | None = None) -> StatusView:
+    """seen: what clusters and GitHub said; None where they weren't asked."""
     conditions: dict[str, Any] = {"service": service} if service else {}
     states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
     active = turn.ledger.find(Run, state=states, order="created_at", **conditions)
@@ -349,8 +352,9 @@ def status(turn: Turn, service: str = "") -> StatusView:
     newest: dict[tuple[str, str], Decision] = {}
     for decision in turn.ledger.find(Decision, order="-at", limit=200, result=_SHOWN, **conditions):
         newest.setdefault((decision.service, decision.environment), decision)
+    lines = tuple(run_line(turn, r) for r in active)
     return StatusView(
-        active=tuple(run_line(turn, r) for r in active),
+        active=lines,
         queued=tuple(run_line(turn, r) for r in queued),
         recent=tuple(run_line(turn, r) for r in ended),
         locks=tuple(turn.ledger.find(Lock)),
@@ -362,6 +366,8 @@ def status(turn: Turn, service: str = "") -> StatusView:
             for row in incidents.open_rows(turn.ledger)
             if service in ("", row.service) or not row.service
         ),
+        places=place_views(turn, service, seen),
+        waiting=waits_of(turn, active, [why_waiting(turn, r)[1] for r in active]),
     )
 
 

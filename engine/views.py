@@ -248,8 +248,48 @@ class FreezeView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceView:
+    """What runs of a service in an environment. version: by the ledger; empty: nothing is on record there. digest: of its first image,
+    shortened. since, by_name, run: when, by whom and by which run it came to run there, or came back. is_back: what followed it was taken back.
+
+    under_way: a run that changes it now. drift: what the cluster says that differs, in words. newer: what could follow, in words, the nearest
+    first. unknown: what could not be asked, and why. is_asked: whether the cluster has confirmed it.
+    """
+
+    service: str
+    environment: str
+    version: str = ""
+    digest: str = ""
+    since: datetime | None = None
+    by_name: str = ""
+    run: str = ""
+    is_back: bool = False
+    under_way: str = ""
+    drift: str = ""
+    newer: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    is_asked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitView:
+    """What waits for somebody: an approval, a hold, a prompt to on-call, an override. text: who must do what. permalink: of its card."""
+
+    run: str
+    service: str
+    environment: str
+    text: str
+    since: datetime | None = None
+    until: datetime | None = None
+    permalink: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatusView:
-    """active: running, waiting, held. queued: in order. recent: ended lately. decisions: the newest recorded result per service and environment."""
+    """active: running, waiting, held. queued: in order. recent: ended lately. decisions: the newest recorded result per service and environment.
+
+    places: what runs where. waiting: what waits for whom.
+    """
 
     active: tuple[RunLine, ...]
     queued: tuple[RunLine, ...]
@@ -259,6 +299,8 @@ class StatusView:
     now: datetime
     freezes: tuple[FreezeView, ...] = ()
     incidents: tuple[IncidentView, ...] = ()
+    places: tuple[PlaceView, ...] = ()
+    waiting: tuple[WaitView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

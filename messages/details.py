@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.views import AuditView, HelpView, PlanView, RunLine, StatusView
-from messages import incidents, words
+from engine.views import AuditView, HelpView, PlanView, RunLine
+from messages import words
 from messages.blocks import (
     Block,
     Markup,
@@ -77,43 +77,6 @@ def plan_blocks(view: PlanView) -> list[Block]:
     if view.waits:
         notes.append(esc("Takes: " + "; ".join(view.waits), 1_000))
     return [*blocks, context(*notes, join("Nothing was changed. Plan", code(view.hash[:12])))]
-
-
-def status_blocks(view: StatusView) -> list[Block]:
-    lines: list[Markup] = []
-    for title, runs in (("Now", view.active), ("Queue", view.queued), ("Ended lately", view.recent)):
-        if runs:
-            lines.append(bold(Markup(title)))
-            lines += [run_line(run, place if title == "Queue" else 0) for place, run in enumerate(runs, start=1)]
-    if view.locks:
-        lines.append(bold(Markup("Locks")))
-        for lock in view.locks:
-            what = "every service" if lock.service == "*" else lock.service
-            undo = f"/forge unlock {lock.environment}" if not lock.run else ""
-            age = words.since(lock.at, view.now)
-            told = f"{lock.environment}, {what}: {lock.owner_name or lock.owner} for {age}"
-            lines.append(join(":lock:", esc(told, 200), "–", esc(lock.run or lock.reason), code(undo)))
-    if view.incidents:
-        lines.append(bold(Markup("Open incidents")))
-        lines += [incidents.incident_line(incident) for incident in view.incidents]
-    if view.freezes:
-        lines.append(bold(Markup("Freezes")))
-        lines += [incidents.freeze_line(freeze) for freeze in view.freezes]
-    if view.decisions:
-        lines.append(bold(Markup("Newest results")))
-        for result in view.decisions:
-            sign = words.result_sign(result.result)
-            lines.append(
-                join(
-                    sign.emoji,
-                    esc(f"{result.environment}, {result.service}:"),
-                    code(result.version),
-                    "–",
-                    esc(sign.word),
-                    moment(result.at),
-                )
-            )
-    return paragraphs(lines or [Markup("Nothing runs and nothing waits.")])
 
 
 def run_line(run: RunLine, place: int = 0) -> Markup:

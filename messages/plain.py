@@ -20,13 +20,14 @@ from engine.views import (
     HelpView,
     IncidentsView,
     IncidentView,
+    PlaceView,
     PlanView,
     RunLine,
     RunView,
     StatusView,
     StepView,
 )
-from messages import backups, candidates, incidents, words
+from messages import backups, candidates, incidents, status, words
 from messages.blocks import plain, plain_line
 from messages.changes import change_texts
 from messages.metrics import metric_tables
@@ -155,6 +156,11 @@ def _print_plan(console: Console, view: PlanView) -> None:
 
 
 def _print_status(console: Console, view: StatusView) -> None:
+    if view.waiting:
+        table = _table(*status.WAIT_COLUMNS, title="Waits for somebody")
+        for wait in view.waiting:
+            _row(table, *status.wait_cells(wait))
+        console.print(table)
     for title, runs in (("Now", view.active), ("Queue", view.queued), ("Ended lately", view.recent)):
         if runs:
             _print_runs(console, title, runs)
@@ -167,15 +173,33 @@ def _print_status(console: Console, view: StatusView) -> None:
         console.print(table)
     _print_incidents(console, view.incidents, title="Open incidents")
     _print_freezes(console, view.freezes)
-    if view.decisions:
+    _print_places(console, view.places)
+    if results := status.other_results(view):
         table = _table("environment", "service", "version", "result", "when", title="Newest results")
-        for result in view.decisions:
+        for result in results:
             word = words.result_sign(result.result).word
             _row(table, result.environment, result.service, result.version, word, _time(result.at))
         console.print(table)
-    told = (view.active, view.queued, view.recent, view.locks, view.decisions, view.incidents, view.freezes)
+    told = (
+        view.active,
+        view.queued,
+        view.recent,
+        view.locks,
+        view.decisions,
+        view.incidents,
+        view.freezes,
+        view.places,
+    )
     if not any(told):
         console.print("Nothing runs and nothing waits.")
+
+
+def _print_places(console: Console, places: Sequence[PlaceView]) -> None:
+    if places:
+        table = _table(*status.PLACE_COLUMNS, title="What runs where")
+        for place in places:
+            _row(table, *status.place_cells(place))
+        console.print(table)
 
 
 def _print_incidents(console: Console, views: Sequence[IncidentView], *, title: str = "") -> None:

@@ -30,6 +30,7 @@ from messages.blocks import Block, bold, context, esc, fit, join, mention, parag
 from messages.candidates import candidates_blocks, proposal_blocks
 from messages.checklists import checklist_lines
 from messages.incidents import freeze_blocks, incidents_blocks
+from messages.status import status_blocks
 from runbook.metric_report import MetricReport
 
 _ANSWER_SIGNS = {
@@ -118,7 +119,7 @@ def _run_blocks(view: RunView) -> list[Block]:
 
 _BLOCKS: Mapping[type, Callable[[Any], list[Block]]] = {
     PlanView: details.plan_blocks,
-    StatusView: details.status_blocks,
+    StatusView: status_blocks,
     AuditView: details.audit_blocks,
     HelpView: details.help_blocks,
     MetricReport: metrics.metrics_blocks,

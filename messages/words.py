@@ -57,6 +57,8 @@ TONE: dict[Tone, Sign] = {
     Tone.ASK: Sign(":point_right:", "→", "your turn"),
 }
 RESULT: dict[str, Sign] = {
+    "validated": Sign(":white_check_mark:", "✔", "dev-validated"),
+    "not_validated": Sign(":x:", "✘", "not validated in dev"),
     "go": Sign(":white_check_mark:", "✔", "go"),
     "no_go": Sign(":x:", "✘", "no go"),
     "released": Sign(":white_check_mark:", "✔", "released"),

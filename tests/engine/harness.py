@@ -31,6 +31,7 @@ from runbook.values import Actor, Environment, Role
 from runbook.verdicts import Verdict
 from state.store import SqlStore, open_store
 from tests.fakes.clock import SimulatedClock
+from tests.runbook.fakes import FakeCodeHost
 
 ADA = Actor("T1:UADA", "Ada", frozenset({Role.RELEASE_ENGINEER}))
 SAM = Actor("T1:USAM", "Sam", frozenset({Role.SERVICE_OWNER}))
@@ -356,7 +357,7 @@ async def bench(
     settings = Settings(setting or setting_for())
     nothing: Any = None
     ports = Ports(
-        clock=clock, clusters={}, metrics={Environment.STAGING: metrics}, code=nothing, images=nothing,
+        clock=clock, clusters={}, metrics={Environment.STAGING: metrics}, code=FakeCodeHost(tags={}), images=nothing,
         signatures=nothing, probes=nothing, memory=LedgerMemory(counted, clock),
     )  # fmt: skip
 
