@@ -15,7 +15,7 @@ from typing import Any
 
 from integrations.github.calls import SYSTEM, GitHubCalls, Shape, checked_ref, checked_sha
 from integrations.github.names import first_line, person
-from integrations.github.pulls import pull_requests
+from integrations.github.pulls import PATIENCE_S, pull_requests
 from integrations.http_calls import garbage
 from runbook.errors import Permanent
 from runbook.source import Changes, CommitInfo
@@ -34,9 +34,11 @@ _RELATIONS = ("ahead", "identical", "behind", "diverged")
 class History:
     """Questions about a repository's commits. What a full SHA names never changes: the list that ends with it is kept."""
 
-    def __init__(self, calls: GitHubCalls, web_url: str) -> None:
+    def __init__(self, calls: GitHubCalls, web_url: str, patience_s: float = PATIENCE_S) -> None:
+        """patience_s: for the pull requests of one comparison together."""
         self._calls = calls
         self._web_url = web_url
+        self._patience_s = patience_s
         self._kept: OrderedDict[tuple[str, str, int], tuple[CommitInfo, ...]] = OrderedDict()
 
     async def commits(self, repository: str, branch: str, most: int) -> tuple[CommitInfo, ...]:
@@ -88,7 +90,7 @@ class History:
             relation, total = self._relation(found), int(found["total_commits"])
             listed = await self._newest(repository, before, after, found, total)
             commits = tuple(_info(each["sha"], each["commit"]) for each in listed)
-        pulls, whole = await pull_requests(self._calls, repository, _line(after, listed))
+        pulls, whole = await pull_requests(self._calls, repository, _line(after, listed), self._patience_s)
         url = f"{self._web_url}/{repository}/compare/{before}...{after}"
         return Changes(base, head, relation, commits, total, pulls, url, pull_requests_whole=whole)
 

@@ -1,7 +1,7 @@
 """The pull requests by which commits came: asked of GitHub for each commit, because a number in a title may be anything.
 
-It asks a bounded number of times, a few at once. What can't be read is left out and said to be missing: it must never keep commits from
-being shown. Source: docs.github.com/rest/commits/commits, "List pull requests associated with a commit".
+It asks a bounded number of times, a few at once, and not for long. What can't be read is left out and said to be missing: it must never
+keep commits from being shown. Source: docs.github.com/rest/commits/commits, "List pull requests associated with a commit".
 """
 
 from __future__ import annotations
@@ -16,32 +16,30 @@ from runbook.errors import ForgeError, Permanent
 from runbook.source import PullRequest
 
 MOST_ASKED = 30
+PATIENCE_S = 2.5
 _AT_ONCE = 4
 
 
 async def pull_requests(
-    calls: GitHubCalls, repository: str, commits: Sequence[str]
+    calls: GitHubCalls, repository: str, commits: Sequence[str], patience_s: float = PATIENCE_S
 ) -> tuple[tuple[PullRequest, ...], bool]:
-    """The merged ones, each once, in the order of the commits; and whether all commits could be asked for."""
-    asked = commits[:MOST_ASKED]
-    turn = asyncio.Semaphore(_AT_ONCE)
-    refused = asyncio.Event()
+    """The merged ones, each once, in the order of the commits; and whether all commits could be asked for within patience_s."""
+    found: dict[str, tuple[PullRequest, ...]] = {}
+    waiting = iter(commits[:MOST_ASKED])
 
-    async def of(commit: str) -> tuple[PullRequest, ...] | None:
-        async with turn:
-            if (
-                refused.is_set()
-            ):  # the next one would be refused as well: a right that is missing, a limit that is used up
-                return None
-            try:
-                return await _merged(calls, repository, commit)
-            except ForgeError:
-                refused.set()
-                return None
+    async def ask() -> None:
+        """One after the other; the first refusal ends it: a right that is missing or a limit that is used up would refuse the next one."""
+        for commit in waiting:
+            found[commit] = await _merged(calls, repository, commit)
 
-    answers = await asyncio.gather(*map(of, asked))
-    found = {pull.number: pull for answer in answers for pull in answer or ()}
-    return tuple(found.values()), len(asked) == len(commits) and None not in answers
+    try:
+        async with asyncio.timeout(patience_s), asyncio.TaskGroup() as asking:
+            for _ in range(_AT_ONCE):
+                asking.create_task(ask())
+    except* (ForgeError, TimeoutError):
+        pass
+    once = {pull.number: pull for commit in commits for pull in found.get(commit, ())}
+    return tuple(once.values()), len(found) == len(set(commits))
 
 
 async def _merged(calls: GitHubCalls, repository: str, commit: str) -> tuple[PullRequest, ...]:

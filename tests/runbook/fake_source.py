@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -44,7 +45,8 @@ class FakeSource:
         """A commit on top of the branch, a minute after the one before. sha: forty digits; made up where empty."""
         history = self.branches.setdefault((repository, branch), [])
         before = history[0].at if history else NOON - timedelta(days=1)
-        made = CommitInfo(sha or f"{len(history) + 1:040x}", title, author, at or before + timedelta(minutes=1))
+        made_up = hashlib.sha1(f"{repository} {branch} {len(history)}".encode(), usedforsecurity=False).hexdigest()
+        made = CommitInfo(sha or made_up, title, author, at or before + timedelta(minutes=1))
         history.insert(0, made)
         if pull is not None:
             self.pulls[made.sha] = pull

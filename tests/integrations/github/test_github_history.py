@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from integrations.github import GitHub
+from integrations.github.calls import GitHubCalls
+from integrations.github.history import History
 from integrations.http_calls import Limits
 from runbook.errors import ForgeError, Permanent, Temporary
 from sandbox.faults import Fault
@@ -261,6 +263,21 @@ async def test_pull_requests_that_cannot_be_read_do_not_hide_the_commits(host: L
     assert len(found.commits) == 12
     assert (found.pull_requests, found.pull_requests_whole) == ((), False)
     assert sum(request.path.endswith("/pulls") for request in host.requests) <= 4
+
+
+async def test_pull_requests_that_take_too_long_are_not_waited_for(host: LocalGitHub) -> None:
+    base = host.commit(REPO, "First")
+    shas = history(host, 6)
+    for sha in shas:
+        host.pull_request(REPO, f"For {sha[:7]}", [sha])
+    calls = GitHubCalls(host.url, lambda: SECRET)
+    host.faults.add(Fault(kind="hang", path=f"{shas[3]}/pulls$", times=-1))
+    found = await History(calls, host.url, patience_s=0.5).changes(REPO, base, shas[0])
+    await calls.aclose()
+    assert found is not None
+    assert [info.sha for info in found.commits] == shas
+    assert [pull.title for pull in found.pull_requests] == [f"For {sha[:7]}" for sha in shas if sha != shas[3]]
+    assert not found.pull_requests_whole
 
 
 async def test_changes_from_or_to_what_is_not_there_are_none(host: LocalGitHub, github: GitHub) -> None:
