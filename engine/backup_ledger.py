@@ -326,7 +326,12 @@ def _is_before(row: BackupRow, state: BackupState) -> bool:
 def _drill_entries(before: DrillRow | None, drill: DrillRow) -> list[Entry]:
     found = []
     if before is None or before.passed != drill.passed or before.reason != drill.reason:
-        evidence = {"backup": drill.backup, "milliseconds": drill.milliseconds, "major": drill.major}
+        evidence = {
+            "backup": drill.backup,
+            "milliseconds": drill.milliseconds,
+            "major": drill.major,
+            "compared": drill.compared,
+        }
         action = "drill.passed" if drill.passed else "drill.failed"
         found.append(
             Entry(

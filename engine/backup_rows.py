@@ -35,7 +35,7 @@ def drill_of(row: DrillRow) -> DrillRecord:
         run=row.run, service=row.service, environment=row.environment, backup=row.backup, kind=BackupKind(row.kind),
         started_at=row.started_at, finished_at=row.finished_at, passed=row.passed, seconds=row.milliseconds / 1000,
         major=row.major, reason=row.reason, until=row.until, signed_off_by=row.signed_off_by,
-        signed_off_at=row.signed_off_at,
+        signed_off_at=row.signed_off_at, compared=row.compared,
     )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def drill_row(drill: DrillRecord) -> DrillRow:
         kind=drill.kind.value, started_at=drill.started_at, finished_at=drill.finished_at, passed=drill.passed,
         milliseconds=round(drill.seconds * 1000), major=drill.major, reason=drill.reason, until=drill.until,
         signed_off_by=drill.signed_off_by, signed_off_at=drill.signed_off_at,
+        compared=drill.compared,
     )  # fmt: skip
 
 

@@ -433,7 +433,8 @@ class BackupRow:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillRow:
-    """One restore drill: see `runbook.backups.DrillRecord`. milliseconds: from its beginning to its last check. until: recovered to."""
+    """One restore drill: see `runbook.backups.DrillRecord`. milliseconds: from its beginning to its last check. until: recovered to.
+    compared: what of it was held against its source."""
 
     key: ClassVar[tuple[str, ...]] = ("run",)
     run: str
@@ -450,6 +451,7 @@ class DrillRow:
     until: datetime | None = None
     signed_off_by: str = ""
     signed_off_at: datetime | None = None
+    compared: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -386,6 +386,7 @@ drills = Table(
     _time("until", null=True),
     _text("signed_off_by"),
     _time("signed_off_at", null=True),
+    _text("compared"),
     Index("drills_by_place", "service", "environment", "finished_at"),
 )
 

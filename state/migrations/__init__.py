@@ -23,6 +23,7 @@ from state.migrations import (
     v0005_backups,
     v0006_webhooks,
     v0007_changes,
+    v0008_compared,
 )
 from state.schema import schema_versions
 
@@ -65,6 +66,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _of(5, v0005_backups),
     _of(6, v0006_webhooks),
     _of(7, v0007_changes),
+    _of(8, v0008_compared),
 )
 
 
