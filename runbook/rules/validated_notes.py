@@ -84,8 +84,8 @@ def _with_line(inside: str, line: str) -> str:
     places = [place for place, each in enumerate(kept) if _sha(each)]
     for place in reversed(places[MOST_COMMITS - 1 :]):
         del kept[place]
-    if not places and kept and not kept[-1].endswith("\n"):
-        kept[-1] += end
+    if not places and (not kept or not kept[-1].endswith("\n")):
+        kept.append(end)
     kept.insert(places[0] if places else len(kept), line + end)
     return "".join(kept)
 
