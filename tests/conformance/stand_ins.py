@@ -124,6 +124,12 @@ async def github(open_: contextlib.AsyncExitStack) -> dict[str, str]:
     local.tag(REPOSITORY, TAG, commit, signer=SshSigner.generate("releases@acme.test"))
     local.set_checks(REPOSITORY, commit, {"build": "success"})
     local.set_code_scanning(REPOSITORY, commit, {"py/sql-injection": "critical", "py/log-injection": "medium"})
+    for number in range(3):
+        topic = local.commit(
+            REPOSITORY, f"Try {number}", parent=commit, branch=f"try-{number}", files={f"{number}": ""}
+        )
+        pull = local.pull_request(REPOSITORY, f"Sell more ({number})", [topic], merged=False, head=f"try-{number}")
+        local.merge(REPOSITORY, pull.number, squash=number == 1)
     return {
         "CONFORMANCE_GITHUB_URL": local.url,
         "CONFORMANCE_GITHUB_TOKEN": local.token,
