@@ -18,7 +18,9 @@ from bot.configuration.loading import Configuration
 from bot.leftovers import drop_leftovers
 from bot.server import OwnServer
 from engine.backup_ledger import LedgerBackups
+from engine.ci_results import LedgerCiResults
 from engine.clock import SteadyClock
+from engine.deliveries import Deliveries, configured_repository
 from engine.engine import Engine
 from engine.journal import Turn
 from engine.memory import LedgerMemory
@@ -27,9 +29,11 @@ from engine.ports import Ledger
 from engine.records import Run
 from engine.scans import LedgerScans
 from engine.settings import Settings
+from handlers.ci_results import result_taker
 from handlers.ci_scans import scan_taker
 from handlers.ci_webhook import ci_routes
 from handlers.consumer import SlackConsumer
+from handlers.github_webhook import github_routes, github_taker
 from handlers.http_mode import slack_routes
 from handlers.local import LocalServer
 from handlers.slack_app import SlackListeners, build_app
@@ -74,6 +78,8 @@ class Bot:
         self.adapters = Adapters(configuration.connections)
         self.chat = SlackChat(self.adapters.slack)
         self.scans = LedgerScans(store)
+        self.ci_results = LedgerCiResults(store)
+        self.deliveries = Deliveries(store)
         self.backups = LedgerBackups(store, self.clock)
         self.directory = self.adapters.directory(lambda: self.settings.current.roles)
         self.painter = Painter()
@@ -113,6 +119,8 @@ class Bot:
             clusters={env: metrics.metered(c, "kubernetes", m) for env, c in ports.clusters.items()},
             metrics={env: metrics.metered(p, "prometheus", m) for env, p in ports.metrics.items()},
             code=metrics.metered(ports.code, "github", m),
+            source=None if ports.source is None else metrics.metered(ports.source, "github", m),
+            ci_results=self.ci_results,
             images=metrics.metered(ports.images, "registry", m),
             signatures=metrics.metered(ports.signatures, "signatures", m),
         )
@@ -141,14 +149,26 @@ class Bot:
             checks={"store": self._store_problem, "slack": self._slack_problem, "engine": self._engine_problem},
             started=lambda: self.engine.started,
             exposition=self._exposition,
-            routes=[*(slack_routes(self.app, slack.signing_secret.reveal()) if http else ()), *self._ci_routes()],
+            routes=[*(slack_routes(self.app, slack.signing_secret.reveal()) if http else ()), *self._webhooks()],
             told=lambda part, is_well: self.meters.health(part, is_well=is_well),
         )
 
-    def _ci_routes(self) -> list[RouteDef]:
-        token = self.configuration.connections.ci_token
-        takers = {"scan": scan_taker(self.scans.keep, self.clock.now)}
-        return ci_routes(None if token is None else token.reveal, takers)
+    def _webhooks(self) -> list[RouteDef]:
+        """Whatever they say, the most that follows is a look at the branch."""
+        connections, ring, now = self.configuration.connections, self.engine.auto_deploys.ring, self.clock.now
+        token, secret = connections.ci_token, connections.github.webhook_secret
+        takers = {
+            "scan": scan_taker(self.scans.keep, now),
+            "result": result_taker(self.ci_results.keep, self._configured, ring, now),
+        }
+        deliveries = github_taker(self.deliveries.take, self._configured, ring)
+        return [
+            *ci_routes(None if token is None else token.reveal, takers),
+            *github_routes(None if secret is None else secret.reveal, deliveries, now),
+        ]
+
+    def _configured(self, repository: str) -> str:
+        return configured_repository(self.settings.current, repository)
 
     # --- life -----------------------------------------------------------------------------------------------------
 

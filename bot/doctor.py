@@ -22,6 +22,7 @@ from bot.checks import (
     scans,
     series,
     surroundings,
+    webhooks,
     windows,
     workspace,
 )
@@ -88,6 +89,8 @@ def checks_of(configuration: Configuration, adapters: Adapters, painter: Painter
         "registry": lambda: surroundings.check_registry(adapters, setting),
         "scans": lambda: scans.check_scans(adapters, connections, setting.policy),
     }
+    if webhooks.is_wanted(connections, setting):
+        checks[webhooks.NAME] = lambda: webhooks.check_webhook(connections, setting)
     for env in connections.clusters:
         checks[f"{env}.kubernetes"] = lambda env=env: surroundings.check_cluster(env, adapters.clusters[env], setting)  # type: ignore[misc]
         checks[f"{env}.prometheus"] = lambda env=env: series.check_series(env, adapters.metrics[env], setting)  # type: ignore[misc]

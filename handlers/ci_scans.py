@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from handlers.ci_webhook import Refused, Taken, Taker
+from handlers.bodies import Refused
+from handlers.ci_webhook import Taken, Taker
 from runbook.ports import ScanReport
 from runbook.redaction import redacted
 from runbook.rules.scans import open_critical

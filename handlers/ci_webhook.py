@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import ContentEncodingError, TransferEncodingError
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from handlers.bodies import Refused, read_body
 from runbook.errors import Permanent, StoreUnavailable
 from runbook.scan_reports import MAX_REPORT_BYTES, Unusable, check_bounds, unreadable
 
@@ -30,14 +30,6 @@ AT_ONCE = 4
 RETRY_AFTER_S = 10
 
 _ENCODINGS = frozenset({"", "identity", "gzip"})
-
-
-class Refused(Exception):
-    """What the sender is told: error and remedy, one sentence each."""
-
-    def __init__(self, status: int, error: str, remedy: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(error)
-        self.status, self.error, self.remedy, self.headers = status, error, remedy, dict(headers or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +113,7 @@ class CiDoor:
             raise _busy("too many bodies arrive at the same time", "Send it again in a moment")
         self._inside += 1
         try:
-            return await self._take(await _body_of(request, self._read_limit_s))
+            return await self._take(await read_body(request, self._read_limit_s, MAX_BODY_BYTES, _too_large()))
         except Unusable as error:
             raise Refused(400, error.cause, error.remedy) from None
         except StoreUnavailable as error:
@@ -139,23 +131,6 @@ class CiDoor:
         return await taker(body)
 
 
-async def _body_of(request: web.Request, limit_s: float) -> bytes:
-    """Read piece by piece, and no further than the bound; aiohttp undoes gzip on the way, piece by piece too."""
-    pieces, size = [], 0
-    try:
-        async with asyncio.timeout(limit_s):
-            async for piece in request.content.iter_chunked(64 * 1024):
-                size += len(piece)
-                if size > MAX_BODY_BYTES:
-                    raise _too_large()
-                pieces.append(piece)
-    except TimeoutError:
-        raise Refused(408, f"the body didn't arrive within {limit_s:g} s", "Send it again") from None
-    except (ContentEncodingError, TransferEncodingError, web.RequestPayloadError):
-        raise Refused(400, "the body is cut off or not encoded as its header says", "Send it again, whole") from None
-    return b"".join(pieces)
-
-
 def _kind_of(body: bytes) -> str:
     """Raises Refused and Unusable."""
     check_bounds(body)
@@ -164,7 +139,9 @@ def _kind_of(body: bytes) -> str:
     except ValidationError as error:
         if error.errors(include_input=False)[0]["type"] == "json_invalid":
             raise unreadable(error) from None
-        raise Refused(400, 'the body is no JSON object with a "kind"', 'Send {"kind": "scan", …}') from None
+        raise Refused(
+            400, 'the body is no JSON object with a "kind"', 'Send {"kind": "scan", …} or {"kind": "result", …}'
+        ) from None
 
 
 def _too_large() -> Refused:

@@ -117,6 +117,7 @@ class GithubConnection:
     api_url: str
     web_url: str = ""
     token: Secret | None = None
+    webhook_secret: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +335,8 @@ class Connections:
                 found[f"environments.{env}.prometheus.token"] = prometheus.token
         if self.github.token is not None:
             found["integrations.github.token"] = self.github.token
+        if self.github.webhook_secret is not None:
+            found["integrations.github.webhook_secret"] = self.github.webhook_secret
         if self.ci_token is not None:
             found["integrations.ci.token"] = self.ci_token
         if self.pagerduty is not None:

@@ -225,6 +225,7 @@ class Connecting:
                 api_url=github.api_url or self._environ.get("GITHUB_API_URL") or GITHUB_API,
                 web_url=github.web_url or "",
                 token=self._optional(github.token, "GITHUB_TOKEN"),
+                webhook_secret=self._optional(github.webhook_secret, "GITHUB_WEBHOOK_SECRET"),
             ),
             registry=inside.RegistryConnection(
                 self._path(registry.docker_config), tuple(registry.insecure_hosts), tuple(registry.trusted_realms)

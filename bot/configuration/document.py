@@ -40,6 +40,7 @@ touching anything, `forge config schema` prints its JSON schema for editors, and
 | `SLACK_BOT_TOKEN`, `SLACK_APP_TOKEN`, `SLACK_SIGNING_SECRET` | of the Slack app: *OAuth & Permissions*, *Basic Information → App-Level Tokens* (`connections:write`), *Basic Information → Signing Secret* (HTTP mode) |
 | `SLACK_API_URL`, `GITHUB_API_URL` | addresses, where the file names none |
 | `GITHUB_TOKEN`, `PROMETHEUS_TOKEN` | used where the file names no token |
+| `GITHUB_WEBHOOK_SECRET` | what GitHub signs its deliveries to `/webhooks/github` with ([webhooks](webhooks.md)); without it nothing is taken there |
 | `FORGE_CI_TOKEN` | what CI shows to `/webhooks/ci`; without it nothing is taken there |
 | `PAGERDUTY_TOKEN` | read-only API key of PagerDuty, where `integrations.pagerduty` names a schedule |
 | `FORGE_BACKUP_RECIPIENTS` | age public keys that can decrypt backups, with commas between them; used where `integrations.postgres.backups` names none |

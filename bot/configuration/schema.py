@@ -314,6 +314,11 @@ class Github(Section):
     token: SecretReference | None = Field(
         default=None, description="Access token; default: `GITHUB_TOKEN` where it is set."
     )
+    webhook_secret: SecretReference | None = Field(
+        default=None,
+        description="What GitHub signs its deliveries to `/webhooks/github` with; default: `GITHUB_WEBHOOK_SECRET` where it is set. "
+        "Without one the address takes nothing, and branches are asked every `policy.dev.poll`.",
+    )
 
 
 class Registry(Section):
