@@ -23,7 +23,8 @@ from integrations.postgres.programs import ProgramFinder
 from integrations.postgres.provided import Mark, ProvidedServer
 from integrations.postgres.restore_checks import restored_facts
 from integrations.postgres.restore_host import LocalRestores
-from integrations.postgres.restoring import MISSING_ROLE, RESTORE_S, ROLES, progress_told, refused
+from integrations.postgres.restoring import RESTORE_S, progress_told, refused
+from integrations.postgres.roles import MOST, missing_role
 from integrations.postgres.server_programs import run_tool
 from runbook.backups import Instance, RestoreChecks, RestoredFacts
 from runbook.database_ports import RestoreOrder, Tell
@@ -175,18 +176,18 @@ class _Filling:
             await self._restore(program, dump, f"--jobs={max(1, min(4, os.cpu_count() or 1))}")
 
     async def _with_roles(self, program: str, dump: Path, options: Mapping[str, sql.Composable]) -> None:
-        for _ in range(ROLES):
+        for _ in range(MOST):
             await self._server.make(self._database, self._mark, options)
             try:
                 await self._restore(program, dump, "--schema-only")
             except Permanent as error:
-                missing = MISSING_ROLE.search(error.cause)
-                if missing is None:
+                missing = missing_role(error.cause)
+                if not missing:
                     raise
-                await self._role(missing[1].replace('""', '"'))
+                await self._role(missing)
                 continue
             return
-        cause = f"the dump needs more than {ROLES} roles that are not there"
+        cause = f"the dump needs more than {MOST} roles that are not there"
         raise Permanent(SYSTEM, "restore", cause, "Make the source's roles at that server first")
 
     async def _role(self, role: str) -> None:

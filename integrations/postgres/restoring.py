@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import pwd
-import re
 import shutil
 import tarfile
 import time
@@ -34,17 +33,17 @@ from integrations.postgres.instances import (
     tool_environment,
 )
 from integrations.postgres.programs import ProgramFinder
+from integrations.postgres.roles import MOST, make_roles, missing_role, named_in
 from integrations.postgres.server_programs import give_tree_to_server, last_words, run_tool
 from integrations.postgres.service_files import write_service_file
 from runbook.backups import Manifest, Progress
 from runbook.database_ports import Tell
 from runbook.errors import Permanent, Temporary
+from runbook.source_facts import Role
 
 RESTORE_S: Final = 12 * 3600.0
 """At most so long for `pg_restore`, and for the replay of WAL."""
 
-MISSING_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
-ROLES: Final = 32
 _TARGET_BEYOND: Final = "recovery ended before configured recovery target was reached"
 _CONFIGURATION: Final = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
 _SIGNALS: Final = ("standby.signal", "postmaster.pid", "postmaster.opts")
@@ -55,32 +54,57 @@ async def restore_dump(
 ) -> None:
     """Makes the database with the encoding and locale that it had, and everything in it.
 
-    Everything belongs to the instance's own user and nothing is granted: the source's roles are of its server and not in a dump. A role that
-    is named anyway, as by a policy, is made without the right to log in. jobs: side by side; None: by the machine.
+    Owners, grants, default privileges and policies come along: the roles that they name are made without the right to log in. Publications
+    and subscriptions don't: they would act. Tablespaces are the source's machine's. jobs: side by side; None: by the machine.
 
     Raises Permanent("postgres.restore") with pg_restore's own words.
     """
     program = await programs.exactly("pg_restore", manifest.major)
-    side_by_side = jobs or max(1, min(4, os.cpu_count() or 1))
+    # Never one alone: rows are in the same transaction as their empty table then, and in no WAL (see `FILLING`).
+    side_by_side = jobs or max(2, min(4, os.cpu_count() or 1))
     arguments = (
-        str(program.path), "--create", "--exit-on-error", "--no-owner", "--no-privileges", "--no-password", "--no-publications",
-        "--no-subscriptions", f"--jobs={side_by_side}", f"--dbname={target(ADMIN_DATABASE)}", str(dump),
+        str(program.path), "--create", "--exit-on-error", "--no-password", "--no-publications", "--no-subscriptions",
+        "--no-tablespaces", f"--jobs={side_by_side}", f"--dbname={target(ADMIN_DATABASE)}", str(dump),
     )  # fmt: skip
+    roles = await _roles(str(program.path), places, manifest, dump)
     async with progress_told(tell, "pg_restore", lambda: _database_bytes(places, manifest.database)):
-        for _ in range(ROLES):
+        for _ in range(MOST):
             await _drop_database(places, manifest.database)
+            await _make_roles(places, roles)
             try:
                 await run_tool(arguments, timeout_s=RESTORE_S, environment=tool_environment(places))
             except Permanent as error:
-                missing = MISSING_ROLE.search(error.cause)
-                if missing is None:
+                missing = missing_role(error.cause)
+                if not missing:
                     raise refused(error) from None
-                await _administer(places, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(missing[1])))
+                roles = (Role(missing, superuser=True),)
                 continue
             return
-    raise Permanent(
-        SYSTEM, "restore", f"the dump needs more than {ROLES} roles that are not there", "Restore it by hand"
-    )
+    cause = f"the dump needs more than {MOST} roles that nobody had foreseen"
+    raise Permanent(SYSTEM, "restore", cause, "Restore it by hand")
+
+
+async def _roles(program: str, places: Places, manifest: Manifest, dump: Path) -> tuple[Role, ...]:
+    """As the backup tells them; where it doesn't, as far as they can be read off the dump."""
+    if manifest.source is not None and manifest.source.roles is not None:
+        return manifest.source.roles
+    schema = places.folder / "schema.sql"
+    try:
+        arguments = (program, "--schema-only", "--create", f"--file={schema}", str(dump))
+        await run_tool(arguments, timeout_s=RESTORE_S, environment=tool_environment(places))
+        return await asyncio.to_thread(named_in, schema)
+    except Permanent as error:
+        raise refused(error) from None
+    finally:
+        await asyncio.to_thread(schema.unlink, missing_ok=True)
+
+
+async def _make_roles(places: Places, roles: tuple[Role, ...]) -> None:
+    try:
+        async with await connect(places.service_file, ADMIN_DATABASE, "-c statement_timeout=120s") as session:
+            await make_roles(session, roles)
+    except psycopg.Error as error:
+        raise _refused_by_server(error) from None
 
 
 async def dump_of(programs: ProgramFinder, places: Places, manifest: Manifest, into: Path) -> None:
@@ -239,7 +263,11 @@ async def _administer(places: Places, statement: sql.Composed) -> None:
         async with await connect(places.service_file, ADMIN_DATABASE, "-c statement_timeout=120s") as session:
             await session.execute(statement)
     except psycopg.Error as error:
-        raise Temporary(SYSTEM, "instance", f"the new server refused: {last_words(str(error).encode(), 200)}") from None
+        raise _refused_by_server(error) from None
+
+
+def _refused_by_server(error: psycopg.Error) -> Temporary:
+    return Temporary(SYSTEM, "instance", f"the new server refused: {last_words(str(error).encode(), 200)}")
 
 
 async def _database_bytes(places: Places, database: str) -> int:

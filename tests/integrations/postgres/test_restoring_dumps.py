@@ -65,7 +65,7 @@ async def test_a_role_that_only_the_source_has_is_made_without_the_right_to_log_
     instance = await host.provision(order)
     await host.restore(order, instance, site.told.append)
     assert await ask(instance, "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'shop_app'") == [(False,)]
-    assert await ask(instance, "SELECT tableowner FROM pg_tables WHERE tablename = 'customers'") == [("forge",)]
+    assert await ask(instance, "SELECT tableowner FROM pg_tables WHERE tablename = 'customers'") == [("shop_app",)]
 
 
 async def test_a_repeat_drops_what_was_half_restored(site: Site) -> None:
