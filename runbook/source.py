@@ -90,8 +90,11 @@ class Source(Protocol):
     async def drafts(self, repository: str) -> tuple[Draft, ...]:
         """Drafts of releases, the newest first, at most 100."""
 
-    async def write_draft(self, repository: str, draft: Draft) -> Draft:
-        """Creates (id 0) or rewrites a draft; the same text again writes nothing. Raises Conflict where it was published meanwhile."""
+    async def write_draft(self, repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
+        """Creates (id 0) or rewrites a draft; the same text again writes nothing. Raises Conflict where it was published meanwhile.
+
+        instead_of: as it was read (id 0: not there yet); then Conflict is raised too where somebody has changed it since.
+        """
 
 
 class CiResults(Protocol):

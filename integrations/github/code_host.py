@@ -144,8 +144,8 @@ class GitHub:
     async def drafts(self, repository: str) -> tuple[Draft, ...]:
         return await self._drafts.drafts(repository)
 
-    async def write_draft(self, repository: str, draft: Draft) -> Draft:
-        return await self._drafts.write(repository, draft)
+    async def write_draft(self, repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
+        return await self._drafts.write(repository, draft, instead_of)
 
     # --- tags -------------------------------------------------------------------------------------------------------
 

@@ -33,16 +33,20 @@ class Drafts:
                 found += [_draft(each) for each in page if each["draft"]]
         return tuple(sorted(found, key=lambda draft: -draft.id)[:MOST_DRAFTS])
 
-    async def write(self, repository: str, draft: Draft) -> Draft:
+    async def write(self, repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
         """See the port. Of several drafts for one tag the oldest is taken, so that two writers come to the same one."""
         checked_ref(draft.tag)
         wanted = replace(draft, body=_lines(draft.body))
 
         async def decide() -> Draft:
             there = await self._there(repository, wanted)
+            if there is not None and there == replace(wanted, id=there.id):  # also what a lost answer was about
+                return there
+            if instead_of is not None and there != (instead_of if instead_of.id else None):
+                raise _conflict(f"somebody has changed the draft of {wanted.tag} in {repository} meanwhile")
             if there is None:
                 return await self._create(repository, wanted)
-            return there if there == replace(wanted, id=there.id) else await self._rewrite(repository, there.id, wanted)
+            return await self._rewrite(repository, there.id, wanted)
 
         async with self._writing.setdefault(repository, asyncio.Lock()):
             return await self._calls.deciding("draft", decide)

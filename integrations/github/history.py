@@ -17,7 +17,7 @@ from integrations.github.calls import SYSTEM, GitHubCalls, Shape, checked_ref, c
 from integrations.github.names import first_line, person
 from integrations.github.pulls import PATIENCE_S, pull_requests
 from integrations.http_calls import garbage
-from runbook.errors import Permanent
+from runbook.errors import Permanent, Temporary
 from runbook.source import Changes, CommitInfo
 
 MOST_LISTED = 100
@@ -142,6 +142,8 @@ class History:
             pages += 1
             if len(line) >= most or pages == _MOST_PAGES:
                 break
+        if not line:  # one of GitHub's servers knows of the push, another not yet
+            raise Temporary(SYSTEM, "inconsistent", f"GitHub lists the commits of {repository} without {head[:12]}")
         with Shape(self._calls.where, "list of commits"):
             return tuple(_info(sha, listed[sha]["commit"]) for sha in line[:most])
 

@@ -96,7 +96,7 @@ class FakeSource:
         self._called("drafts")
         return tuple(each for each in self.drafts_kept.get(repository, ()) if each.id not in self.published)
 
-    async def write_draft(self, repository: str, draft: Draft) -> Draft:
+    async def write_draft(self, repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
         self._called("write_draft")
         kept = self.drafts_kept.setdefault(repository, [])
         if draft.id in self.published or any(each.id in self.published and each.tag == draft.tag for each in kept):
@@ -104,6 +104,11 @@ class FakeSource:
         same = [each for each in kept if draft.id in (0, each.id) and (draft.id or each.tag == draft.tag)]
         if draft.id and not same:
             raise Conflict("github", "conflict", f"the draft of {draft.tag} was deleted meanwhile", "Read it again")
+        there = same[-1] if same else None
+        if there is not None and there == replace(draft, id=there.id):
+            return there
+        if instead_of is not None and there != (instead_of if instead_of.id else None):
+            raise Conflict("github", "conflict", f"somebody has changed the draft of {draft.tag}", "Read it again")
         if same:
             written = replace(draft, id=same[-1].id)
             kept[kept.index(same[-1])] = written

@@ -119,6 +119,14 @@ async def test_a_branch_that_was_set_back_ends_where_it_ends_now(host: LocalGitH
     assert not await github.contains(REPO, "main", new)
 
 
+async def test_a_list_without_the_branchs_newest_commit_is_no_empty_branch(host: LocalGitHub, github: GitHub) -> None:
+    sha = host.commit(REPO, "First")
+    host.faults.add(Fault(status=200, path="/commits$", body="[]"))
+    error = await refusal(github.commits(REPO, "main"))
+    assert (type(error), error.code) == (Temporary, "github.inconsistent")
+    assert [info.sha for info in await github.commits(REPO, "main")] == [sha]
+
+
 # --- one commit -----------------------------------------------------------------------------------------------------
 
 

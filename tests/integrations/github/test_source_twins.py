@@ -120,3 +120,16 @@ async def test_a_tag_has_one_draft_until_it_is_published(twin: Twin) -> None:
     for draft in (written, NEW, replace(NEW, id=987_654)):
         with pytest.raises(Conflict):
             await twin.source.write_draft(REPO, draft)
+
+
+async def test_what_somebody_has_changed_since_it_was_read_is_not_written_over(twin: Twin) -> None:
+    twin.push("One")
+    read = await twin.source.write_draft(REPO, NEW, instead_of=NEW)
+    assert await twin.source.write_draft(REPO, NEW, instead_of=NEW) == read  # the answer to the first was lost
+    edited = await twin.source.write_draft(REPO, replace(read, body="By Ada"), instead_of=read)
+    for draft, before in ((replace(read, body="By forge"), read), (replace(NEW, body="By forge"), NEW)):
+        with pytest.raises(Conflict):
+            await twin.source.write_draft(REPO, draft, instead_of=before)
+    assert await twin.source.drafts(REPO) == (edited,)
+    done = replace(edited, body="By both")
+    assert await twin.source.write_draft(REPO, done, instead_of=edited) == done
