@@ -36,7 +36,7 @@ _CANDIDATE = re.compile(re.escape(NEXT) + r"-rc\.(\d+)")
 class Development:
     """kept: what was done here, in order, to do it again at a second start. pace_s: how long CI takes.
 
-    scan: tells of the scanned images of a version.
+    scan: tells of the scanned images of a commit.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Development:
 
     def _release_images(self, sha: str) -> None:
         self._releases.build(sha)
-        self._scan(sha[:12])
+        self._scan(sha)
 
     # --- tags
 

@@ -104,8 +104,8 @@ class World:
         )
 
     def _developers(self) -> Development:
-        def scan(version: str) -> None:
-            self.ci.scan(self._images_of(version), "clean")
+        def scan(commit: str) -> None:
+            self.ci.scan(self._images_of(commit), "clean")
 
         return Development(self.github, self.releases, scan, self.kept.development, pace_s=self.tempo.ci_s)
 
