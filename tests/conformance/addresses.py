@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bot.configuration.connections import PagerdutyConnection
+    from bot.configuration.connections import DatabaseConnection, PagerdutyConnection
+
+DATABASE = ("CONFORMANCE_DATABASE_HOST", "CONFORMANCE_DATABASE_NAME", "CONFORMANCE_DATABASE_USER")
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "kubernetes": ("CONFORMANCE_NAMESPACE", "CONFORMANCE_DEPLOYMENT", "CONFORMANCE_CONTAINER"),
@@ -26,6 +28,10 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "github": ("CONFORMANCE_GITHUB_REPOSITORY", "CONFORMANCE_GITHUB_TAG"),
     "registry": ("CONFORMANCE_IMAGE", "CONFORMANCE_IMAGE_TAG"),
     "pagerduty": ("CONFORMANCE_PAGERDUTY_TOKEN", "CONFORMANCE_PAGERDUTY_SCHEDULE"),
+    "database": DATABASE,
+    "database_copies": (*DATABASE, "CONFORMANCE_DATABASE_COPY"),
+    "database_wal": (*DATABASE, "CONFORMANCE_DATABASE_WAL"),
+    "storage": ("CONFORMANCE_STORAGE",),
     "slack": ("CONFORMANCE_SLACK_BOT_TOKEN", "CONFORMANCE_SLACK_APP_TOKEN", "CONFORMANCE_SLACK_CHANNEL"),
 }
 """A contract is tested when all of its variables have a value. `changing`: those Kubernetes contracts that change an image and put it back."""
@@ -70,11 +76,27 @@ def _of_configuration(path: Path, environ: Addresses) -> dict[str, str]:
         "CONFORMANCE_IMAGE": workload.image,
         "CONFORMANCE_IMAGE_TAG": environ.get("CONFORMANCE_GITHUB_TAG", ""),
         **_of_pagerduty(connections.pagerduty),
+        **_of_database(connections.postgres.databases.get((service.name, Environment.STAGING))),
         "CONFORMANCE_SLACK_API_URL": connections.slack.api_url,
         "CONFORMANCE_SLACK_BOT_TOKEN": connections.slack.bot_token.reveal(),
         "CONFORMANCE_SLACK_APP_TOKEN": connections.slack.app_token.reveal(),
     }
     return {name: value for name, value in values.items() if value}
+
+
+def _of_database(found: DatabaseConnection | None) -> dict[str, str]:
+    """To be looked at. Whether it is copied, or gets a slot, is never taken from a configuration, and neither is the place of its backups."""
+    if found is None:
+        return {}
+    return {
+        "CONFORMANCE_DATABASE_HOST": found.host,
+        "CONFORMANCE_DATABASE_PORT": str(found.port),
+        "CONFORMANCE_DATABASE_NAME": found.name,
+        "CONFORMANCE_DATABASE_USER": found.user,
+        "CONFORMANCE_DATABASE_PASSWORD": found.password.reveal() if found.password is not None else "",
+        "CONFORMANCE_DATABASE_SSLMODE": found.sslmode,
+        "CONFORMANCE_DATABASE_SSLROOTCERT": str(found.sslrootcert or ""),
+    }
 
 
 def _of_pagerduty(connection: PagerdutyConnection | None) -> dict[str, str]:

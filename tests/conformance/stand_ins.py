@@ -8,15 +8,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import secrets
 import signal
 import sys
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from moto.server import ThreadedMotoServer
+from psycopg import sql
+
 from sandbox.github import LocalGitHub
 from sandbox.kubernetes import LocalKubernetes, ScriptedRuntime
 from sandbox.pagerduty import LocalPagerDuty
+from sandbox.postgres import LocalPostgres
 from sandbox.prometheus import LocalPrometheus
 from sandbox.registry import LocalRegistry
 from sandbox.signing import SshSigner
@@ -175,6 +183,52 @@ async def pagerduty(open_: contextlib.AsyncExitStack) -> dict[str, str]:
     }
 
 
+async def database(open_: contextlib.AsyncExitStack) -> dict[str, str]:
+    """Debian's, with TLS, and with a role as docs/operations.md has it made."""
+    server = LocalPostgres(major=15, tcp=True, tls=True, segment_mib=1, settings=("max_slot_wal_keep_size=1GB",))
+    await asyncio.to_thread(server.start)
+    open_.callback(server.stop)
+    word = secrets.token_urlsafe(12)
+    await asyncio.to_thread(_fill, server, word)
+    return {
+        "CONFORMANCE_DATABASE_HOST": "127.0.0.1",
+        "CONFORMANCE_DATABASE_PORT": str(server.port),
+        "CONFORMANCE_DATABASE_NAME": "shop",
+        "CONFORMANCE_DATABASE_USER": "forge_backup",
+        "CONFORMANCE_DATABASE_PASSWORD": word,
+        "CONFORMANCE_DATABASE_SSLROOTCERT": str(server.authority),
+        "CONFORMANCE_DATABASE_COPY": "yes",
+        "CONFORMANCE_DATABASE_WAL": "yes",
+    }
+
+
+def _fill(server: LocalPostgres, word: str) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as session:
+        session.execute("CREATE ROLE forge_backup LOGIN REPLICATION IN ROLE pg_read_all_data, pg_monitor")
+        session.execute(sql.SQL("ALTER ROLE forge_backup PASSWORD {}").format(sql.Literal(word)))
+        session.execute("CREATE DATABASE shop")
+    with psycopg.connect(server.url("shop"), autocommit=True) as session:
+        session.execute("GRANT EXECUTE ON FUNCTION pg_switch_wal() TO forge_backup")
+        session.execute("CREATE TABLE orders AS SELECT g AS id FROM generate_series(1, 1000) g")
+
+
+async def storage(open_: contextlib.AsyncExitStack) -> dict[str, str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    await asyncio.to_thread(server.start)
+    open_.callback(server.stop)
+    host, port = server.get_host_and_port()
+    bucket = urllib.request.Request(f"http://{host}:{port}/backups", method="PUT")
+    await asyncio.to_thread(lambda: urllib.request.urlopen(bucket).close())
+    return {
+        "CONFORMANCE_STORAGE": "s3://backups/somewhere",
+        "CONFORMANCE_STORAGE_ENDPOINT": f"http://{host}:{port}",
+        "CONFORMANCE_STORAGE_REGION": "us-east-1",
+        "CONFORMANCE_STORAGE_ACCESS_KEY_ID": "AKIACONFORMANCE00000",
+        "CONFORMANCE_STORAGE_SECRET_ACCESS_KEY": "not-for-anybody",
+    }
+
+
 async def main(folder: Path) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
@@ -186,6 +240,8 @@ async def main(folder: Path) -> None:
             **await registry(open_),
             **await slack(open_),
             **await pagerduty(open_),
+            **await database(open_),
+            **await storage(open_),
         }
         sys.stdout.write(json.dumps(addresses) + "\n")
         sys.stdout.flush()

@@ -24,8 +24,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "backups.md"
 
 
 def commands() -> list[str]:
-    """The page's two blocks: the restore, and the check of the signature."""
-    chapter = PAGE.read_text(encoding="utf-8").partition("## By hand, without forge")[2]
+    """The chapter's first two blocks: the restore of a dump, and the check of the signature."""
+    chapter = PAGE.read_text(encoding="utf-8").partition("## By hand, without forge")[2].partition("### Recovery")[0]
     found = re.findall(r"^```sh\n(.*?)^```", chapter, re.MULTILINE | re.DOTALL)
     assert len(found) == 2
     return found
