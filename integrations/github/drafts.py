@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -36,17 +35,16 @@ class Drafts:
     async def write(self, repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
         """See the port. Of several drafts for one tag the oldest is taken, so that two writers come to the same one."""
         checked_ref(draft.tag)
-        wanted = replace(draft, body=_lines(draft.body))
 
         async def decide() -> Draft:
-            there = await self._there(repository, wanted)
-            if there is not None and there == replace(wanted, id=there.id):  # also what a lost answer was about
+            there = await self._there(repository, draft)
+            if there is not None and _said(there) == _said(draft):  # also what a lost answer was about
                 return there
-            if instead_of is not None and there != (instead_of if instead_of.id else None):
-                raise _conflict(f"somebody has changed the draft of {wanted.tag} in {repository} meanwhile")
+            if instead_of is not None and not _unchanged(instead_of, there):
+                raise _conflict(f"somebody has changed the draft of {draft.tag} in {repository} meanwhile")
             if there is None:
-                return await self._create(repository, wanted)
-            return await self._rewrite(repository, there.id, wanted)
+                return await self._create(repository, draft)
+            return await self._rewrite(repository, there.id, draft)
 
         async with self._writing.setdefault(repository, asyncio.Lock()):
             return await self._calls.deciding("draft", decide)
@@ -94,12 +92,18 @@ def _body(draft: Draft) -> dict[str, Any]:
 
 
 def _draft(found: Mapping[str, Any]) -> Draft:
-    return Draft(int(found["id"]), str(found["tag_name"]), str(found["name"] or ""), _lines(str(found["body"] or "")))
+    return Draft(int(found["id"]), str(found["tag_name"]), str(found["name"] or ""), str(found["body"] or ""))
 
 
-def _lines(text: str) -> str:
-    """What people type into GitHub's page comes with CRLF."""
-    return text.replace("\r\n", "\n")
+def _said(draft: Draft) -> tuple[str, str, str]:
+    """What people type into GitHub's page comes with CRLF: that alone is no other text."""
+    return draft.tag, draft.title, draft.body.replace("\r\n", "\n")
+
+
+def _unchanged(read: Draft, there: Draft | None) -> bool:
+    if there is None or not read.id:
+        return there is None and not read.id
+    return read.id == there.id and _said(read) == _said(there)
 
 
 def _published(repository: str, tag: str) -> Conflict:

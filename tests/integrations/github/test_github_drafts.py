@@ -98,9 +98,15 @@ async def test_a_draft_that_a_person_began_is_taken_up(host: LocalGitHub, github
 
 async def test_line_ends_of_githubs_own_page_are_no_other_text(host: LocalGitHub, github: GitHub) -> None:
     host.release(REPO, NEW.tag, NEW.body.replace("\n", "\r\n"), draft=True)
-    written = await github.write_draft(REPO, NEW)
-    assert written.body == NEW.body
+    await github.write_draft(REPO, NEW)
     assert writes(host) == []
+
+
+async def test_what_people_wrote_into_a_draft_stays_byte_for_byte(host: LocalGitHub, github: GitHub) -> None:
+    host.release(REPO, NEW.tag, "By Ada\r\n\r\nTea & <b>cake</b> 🍰\r\n", draft=True)
+    (read,) = await github.drafts(REPO)
+    await github.write_draft(REPO, replace(read, body=read.body + "By forge\n"), instead_of=read)
+    assert kept(host)[0][1] == "By Ada\r\n\r\nTea & <b>cake</b> 🍰\r\nBy forge\n"
 
 
 # --- answers lost, twice, two people --------------------------------------------------------------------------------
