@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from enum import Enum
 from typing import Any
 
 import structlog
@@ -52,11 +51,11 @@ from handlers.payloads import (
     run_named_by,
 )
 from handlers.ports import Dialogs, Directory
+from handlers.troubles import Fate, no_candidates_dialog, no_dialog, no_restore_dialog, not_kept
 from messages.blocks import esc
 from messages.candidates import CANDIDATES, CandidatesMemory, candidates_dialog, loading_dialog
 from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
 from messages.restore_dialog import RESTORE, RestoreMemory, restore_dialog
-from runbook.commands import BY_NAME
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.values import Actor
 
@@ -75,15 +74,6 @@ CHOICES_S = 12.0
 RECENT_VIEWS = 200
 _SLOW_STARTERS = ("deploy", "migrate", "promote", "rollback", "metrics", "restore")
 Json = dict[str, Any]
-
-
-class Fate(Enum):
-    """What became of a payload at the inbox. UNSURE: the commit took too long to wait for; it may yet succeed."""
-
-    KEPT = "kept"
-    KNOWN = "known"
-    LOST = "lost"
-    UNSURE = "unsure"
 
 
 class SlackListeners:
@@ -119,7 +109,7 @@ class SlackListeners:
             return
         fate = await self._keep(COMMAND, body, kept)
         if fate in (Fate.LOST, Fate.UNSURE):
-            await ack(response_type="ephemeral", **self._shown(_not_kept(fate)))
+            await ack(response_type="ephemeral", **self._shown(not_kept(fate)))
         elif fate is Fate.KEPT and (looking := _looking_at(kept)):
             await ack(response_type="ephemeral", text=looking)
         else:
@@ -137,7 +127,7 @@ class SlackListeners:
                 )
             except ForgeError as error:
                 log.warning("could not open a dialog", action="restore", code=error.code)
-                answer = _no_restore_dialog(view, error)
+                answer = no_restore_dialog(view, error)
             else:
                 await ack()
                 return
@@ -152,7 +142,7 @@ class SlackListeners:
                 await ack()
                 return
             log.warning("could not open a dialog", action=CANDIDATES, code=error.code)
-            await ack(response_type="ephemeral", **self._shown(_no_candidates_dialog(error)))
+            await ack(response_type="ephemeral", **self._shown(no_candidates_dialog(error)))
             return
         await ack()
         self._remember(asyncio.ensure_future(self._fill(view_id, kept, intent)))
@@ -170,14 +160,14 @@ class SlackListeners:
         except ForgeError as error:
             if error.code != "slack.not_found":  # closed by the person meanwhile
                 log.warning("could not fill a dialog", action=CANDIDATES, code=error.code)
-                await self._respond(kept.response_url, answer if not answer.ok else _no_candidates_dialog(error))
+                await self._respond(kept.response_url, answer if not answer.ok else no_candidates_dialog(error))
 
     async def on_click(self, ack: AsyncAck, body: Json) -> None:
         kept = from_click(body)
         fate = await self._keep(CLICK, body, kept)
         await ack()
         if fate in (Fate.LOST, Fate.UNSURE):
-            self._respond_soon(kept.response_url, _not_kept(fate))
+            self._respond_soon(kept.response_url, not_kept(fate))
 
     async def on_dialog_click(self, ack: AsyncAck, body: Json) -> None:
         """Opens the dialog before anything else, and acknowledges then: a trigger lives three seconds.
@@ -192,7 +182,7 @@ class SlackListeners:
         except ForgeError as error:
             if error.code != "slack.exchanged_trigger_id":  # a redelivery of a click whose dialog is open
                 log.warning("could not open a dialog", action=kept.action, code=error.code)
-                self._respond_soon(kept.response_url, _no_dialog(kept.action, error))
+                self._respond_soon(kept.response_url, no_dialog(kept.action, error))
         await ack()
 
     async def on_view(self, ack: AsyncAck, body: Json) -> None:
@@ -202,7 +192,7 @@ class SlackListeners:
         answer = None if dedup_key(VIEW, body) in self._recent_views else await self._judge(kept)
         if answer is None:
             fate = await self._keep(VIEW, body, kept)
-            answer = _not_kept(fate) if fate in (Fate.LOST, Fate.UNSURE) else None
+            answer = not_kept(fate) if fate in (Fate.LOST, Fate.UNSURE) else None
         if answer is None:
             self._recent_views.append(dedup_key(VIEW, body))
         if answer is None:
@@ -263,7 +253,7 @@ class SlackListeners:
             slow = StoreUnavailable("slow", "the answer took too long")
             return unknown_person(slow)
         except StoreUnavailable:
-            return _not_kept(Fate.LOST)
+            return not_kept(Fate.LOST)
         except ForgeError as error:
             return unknown_person(error)
 
@@ -372,42 +362,3 @@ def _looking_at(kept: Kept) -> str:
     if isinstance(intent, Answer) or intent.name not in _SLOW_STARTERS:
         return ""
     return f"Looking at {esc(' '.join(filter(None, (intent.name, intent.environment, intent.version))), 100)} …"
-
-
-def _not_kept(fate: Fate) -> Answer:
-    if fate is Fate.UNSURE:
-        return refused(
-            "inbox.slow",
-            "forge is slow at writing its records; it may yet carry this out.",
-            "Look at /forge status before you try again.",
-        )
-    return refused(
-        "inbox.unavailable",
-        "forge can't write its records now, so it takes no commands; nothing was started.",
-        "Try again in a few minutes; whoever runs forge sees why in /health/ready.",
-    )
-
-
-def _no_restore_dialog(choices: RestoreChoices, error: ForgeError) -> Answer:
-    where = f"{choices.environment} --service {choices.service}"
-    return refused(
-        "dialog.failed",
-        f"Slack didn't open the dialog ({error.cause}); nothing was done.",
-        f"Try again, or type /forge restore {where} --backup {choices.lines[0].id}",
-    )
-
-
-def _no_candidates_dialog(error: ForgeError) -> Answer:
-    return refused(
-        "dialog.failed",
-        f"Slack didn't open the dialog ({error.cause}); nothing was done.",
-        "Try again, or type /forge deploy staging vX.Y.Z-rc.N; /forge plan staging shows which there are.",
-    )
-
-
-def _no_dialog(action: str, error: ForgeError) -> Answer:
-    return refused(
-        "dialog.failed",
-        f"Slack didn't open the dialog ({error.cause}); nothing was done.",
-        f'Click again, or type /forge {action} <run> --reason "why".' if action in BY_NAME else "Click again.",
-    )
