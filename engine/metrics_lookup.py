@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from engine.answers import Answer, info, refused
 from engine.journal import Turn, show_picture_to
@@ -16,6 +16,7 @@ from runbook.metric_report import (
     HISTORY_S,
     STEP_S,
     MetricReport,
+    beside,
     make_report,
     read_series,
     report_query,
@@ -23,7 +24,7 @@ from runbook.metric_report import (
     windows_of,
 )
 from runbook.policy import Policy, Service
-from runbook.ports import Ports
+from runbook.ports import Ports, Series
 from runbook.values import Actor, Environment
 
 LONGEST_S = 20.0
@@ -50,27 +51,37 @@ class Looked:
 async def look_up_metrics(
     ports: Ports, policy: Policy, service: Service, environment: Environment | None
 ) -> Looked | Answer:
-    """The answer that says why not: no Prometheus for this environment, no answer, or none in time."""
-    metrics = ports.metrics.get(environment) if environment is not None else None
-    if environment is None or metrics is None:
-        name = environment.value if environment is not None else "no environment"
-        return refused("metrics.not_configured", f"forge knows no Prometheus for {name}.", _known(ports))
+    """The answer that says why not: no Prometheus for this environment, no answer, or none in time. Where forge measured the service's
+    database itself, that is shown all the same."""
+    if environment is None:
+        return refused("metrics.not_configured", "forge knows no Prometheus for no environment.", _known(ports))
     at, windows = ports.clock.now(), windows_of(policy)
-    query = report_query(service, environment, windows)
+    own = ports.database_metrics.recorded(service.name, environment, windows) if ports.database_metrics else ()
+    measured = beside({}, read_series(own, at, windows))
+    answer = await _asked(ports, report_query(service, environment, windows), environment, at)
+    if not isinstance(answer, Answer):
+        sight = beside(read_series(answer, at, windows), measured)
+        report = make_report(sight, at, service, environment, policy)
+    elif measured:
+        sight, trouble = measured, answer.text.rstrip(".")
+        report = make_report(sight, at, service, environment, policy, trouble=trouble, remedy=answer.remedy)
+    else:
+        return answer
+    return Looked(report, metric_chart(sight, report, policy))
+
+
+async def _asked(ports: Ports, query: str, environment: Environment, at: datetime) -> tuple[Series, ...] | Answer:
+    metrics = ports.metrics.get(environment)
+    if metrics is None:
+        return refused("metrics.not_configured", f"forge knows no Prometheus for {environment.value}.", _known(ports))
     try:
         async with asyncio.timeout(LONGEST_S):
-            answer = await metrics.query_range(query, at - timedelta(seconds=HISTORY_S), at, STEP_S)
+            return await metrics.query_range(query, at - timedelta(seconds=HISTORY_S), at, STEP_S)
     except ForgeError as error:
         return refused(error.code, f"The metrics can't be read: {error.cause}.", error.remedy or _REMEDY)
     except TimeoutError:
         text = f"The metrics can't be read: Prometheus gave no answer within {LONGEST_S:g} s."
         return refused("metrics.timeout", text, _REMEDY)
-    own = ports.database_metrics.recorded(service.name, environment, windows) if ports.database_metrics else ()
-    there = {each.labels.get("__name__", "") for each in answer}
-    beside = (each for each in own if each.labels["__name__"] not in there)
-    sight = read_series((*answer, *beside), at, windows)
-    report = make_report(sight, at, service, environment, policy)
-    return Looked(report, metric_chart(sight, report, policy))
 
 
 _REMEDY = "Try again in a moment; `forge doctor` says whether Prometheus can be reached."

@@ -31,6 +31,8 @@ _LEVELS: dict[str, Sign] = {
 _KEPT = {True: words.OUTCOME["pass"]._replace(word="kept"), False: Sign(":x:", "✘", "missed")}
 _UNKNOWN = Sign(":grey_question:", "?", "unknown")
 _FINE, _NONE = Sign(":white_check_mark:", "✔", "ok"), Sign("•", " ", "")
+OWN = "(forge's own)"
+OWN_WORDS = f"{OWN}: measured by forge itself, every 15 s, because Prometheus has no value of now."
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
 
@@ -77,6 +79,11 @@ def value_words(line: MetricLine) -> str:
     return line.trouble if line.value is None else words.quantity(line.value, line.unit)
 
 
+def trouble_words(report: MetricReport) -> str:
+    """Why there is nothing of Prometheus, and what to do about it."""
+    return f"{report.trouble}. Shown is what forge measured itself. {report.remedy}".strip()
+
+
 def missing_names(report: MetricReport) -> list[str]:
     return [recorded_as(name, report.windows) for name in report.missing]
 
@@ -89,9 +96,9 @@ def titles(names: Iterable[str]) -> str:
 
 
 def metrics_blocks(report: MetricReport) -> list[Block]:
-    """Targets first, then every metric, then what is missing."""
+    """Targets first, then every metric, then what is missing. Where Prometheus told nothing: why, and what forge measured."""
     lines = [bold(Markup("Targets")), *(_target_line(target) for target in report.targets)]
-    blocks = paragraphs(lines)
+    blocks = paragraphs([esc(trouble_words(report), 600)] if report.trouble else lines)
     for section, title in SECTIONS.items():
         found = [_metric_line(line) for line in report.lines if line.section == section]
         if found:
@@ -101,7 +108,8 @@ def metrics_blocks(report: MetricReport) -> list[Block]:
         blocks += paragraphs([bold(esc(f"No series ({len(report.missing)})")), names, esc(report.remedy)])
     bars = f"Bars: the last hour, {words.duration(HISTORY_S / BUCKETS)} each. Values are over {report.windows.window}."
     without = f"Not measured by configuration: {titles(report.without)}." if report.without else ""
-    return [*blocks, context(join(moment(report.at), "·", esc(bars), esc(without, 1_000)))]
+    own = OWN_WORDS if any(line.own for line in report.lines) else ""
+    return [*blocks, context(join(moment(report.at), "·", esc(bars), esc(own), esc(without, 1_000)))]
 
 
 def _target_line(target: Target) -> Markup:
@@ -112,7 +120,8 @@ def _target_line(target: Target) -> Markup:
 def _metric_line(line: MetricLine) -> Markup:
     sign = line_sign(line)
     track = esc(f"({line.track})", 40) if line.track != STABLE else ""
-    name = join(bold(esc(line.title)), track, bold(esc(value_words(line), 100)))
+    own = esc(OWN) if line.own else ""
+    name = join(bold(esc(line.title)), track, own, bold(esc(value_words(line), 100)))
     level = esc(f"{sign.word}:") if sign in _LEVELS.values() else ""
     bounds = esc("; ".join(bound_words(bound, line.unit) for bound in line.bounds), 300)
     shown = join(sign.emoji, name, code(sparkline(line.history)))
@@ -137,7 +146,7 @@ def metric_tables(report: MetricReport) -> Iterator[Table | str]:
     for target in report.targets:
         sign = _UNKNOWN if target.kept is None else _KEPT[target.kept]
         targets.add_row(sign.char, target.title, f"{sign.word}: {target_words(target)}")
-    yield targets
+    yield trouble_words(report) if report.trouble else targets
     for section, title in SECTIONS.items():
         found = [line for line in report.lines if line.section == section]
         if found:
@@ -150,11 +159,14 @@ def metric_tables(report: MetricReport) -> Iterator[Table | str]:
         yield f"  → {report.remedy}"
     if report.without:
         yield f"Not measured by configuration: {titles(report.without)}"
+    if any(line.own for line in report.lines):
+        yield OWN_WORDS
     yield f"{report.at:%Y-%m-%d %H:%M:%S} UTC; values are over {report.windows.window}, a bar is {words.duration(HISTORY_S / BUCKETS)}"
 
 
 def _cells(line: MetricLine) -> tuple[str, ...]:
     name = line.title if line.track == STABLE else f"{line.title} ({plain(line.track, 40)})"
+    name += f" {OWN}" if line.own else ""
     bounds = "; ".join(bound_words(bound, line.unit) for bound in line.bounds)
     sign = line_sign(line)
     level = f"{sign.word}: " if sign in _LEVELS.values() else ""

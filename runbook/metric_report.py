@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -47,7 +47,7 @@ class Bound:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricLine:
     """One metric of one track. value: now, or None: then `trouble` says why. history: means of equal parts of the last hour, oldest first;
-    None where nothing was recorded."""
+    None where nothing was recorded. own: forge measured it itself, because Prometheus has nothing of now."""
 
     metric: str
     title: str
@@ -58,6 +58,7 @@ class MetricLine:
     trouble: str
     history: tuple[float | None, ...]
     bounds: tuple[Bound, ...]
+    own: bool = False
 
     @property
     def level(self) -> Level | None:
@@ -87,7 +88,8 @@ class Target:
 class MetricReport:
     """lines: in the catalogue's order, a canary's line under the stable one's. missing: metrics without any series in the last hour.
 
-    window: the recording rules' (`1m`). without: what the service doesn't have by configuration. All of them are metrics' names.
+    window: the recording rules' (`1m`). without: what the service doesn't have by configuration. All of them are metrics' names. trouble: why
+    Prometheus told nothing, so that only what forge measured is shown and nothing is said to be missing; empty: it answered.
     """
 
     service: str
@@ -99,6 +101,7 @@ class MetricReport:
     missing: tuple[str, ...]
     without: tuple[str, ...]
     remedy: str
+    trouble: str = ""
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -123,11 +126,13 @@ def report_query(service: Service, environment: Environment, windows: Windows) -
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One metric of one track in the last hour. points: the numbers among its samples. value: the newest, if it is one of now."""
+    """One metric of one track in the last hour. points: the numbers among its samples. value: the newest, if it is one of now. own: forge
+    measured it itself."""
 
     points: Points = ()
     value: float | None = None
     trouble: str = ""
+    own: bool = False
 
 
 Sight = Mapping[tuple[str, str], Seen]
@@ -143,6 +148,16 @@ def read_series(answer: Iterable[Series], end: datetime, windows: Windows) -> Si
         if name is not None and each.samples:
             found.setdefault((name, each.labels.get("track", STABLE)), []).append(each)
     return {key: _seen(several, end) for key, several in found.items()}
+
+
+def beside(sight: Sight, measured: Sight) -> Sight:
+    """With what forge measured itself, where Prometheus has no value of now."""
+    own = {
+        key: replace(seen, own=True)
+        for key, seen in measured.items()
+        if seen.value is not None and (key not in sight or sight[key].value is None)
+    }
+    return {**sight, **own}
 
 
 def _seen(several: Sequence[Series], end: datetime) -> Seen:
@@ -165,7 +180,17 @@ def _is_idle(name: str, sight: Sight) -> bool:
     return bool(rates) and all(seen is not None and all(value == 0 for _, value in seen.points) for seen in rates)
 
 
-def make_report(sight: Sight, at: datetime, service: Service, environment: Environment, policy: Policy) -> MetricReport:
+def make_report(
+    sight: Sight,
+    at: datetime,
+    service: Service,
+    environment: Environment,
+    policy: Policy,
+    *,
+    trouble: str = "",
+    remedy: str = "",
+) -> MetricReport:
+    """trouble, remedy: why Prometheus told nothing; see `MetricReport`."""
     windows = windows_of(policy)
     wanted = wanted_metrics(service)
     lines = [
@@ -175,6 +200,7 @@ def make_report(sight: Sight, at: datetime, service: Service, environment: Envir
         if (name, track) in sight
     ]
     missing = tuple(name for name in wanted if (name, STABLE) not in sight and not _is_idle(name, sight))
+    missing = () if trouble else missing
     return MetricReport(
         service=service.name,
         environment=environment.value,
@@ -184,7 +210,8 @@ def make_report(sight: Sight, at: datetime, service: Service, environment: Envir
         lines=tuple(lines),
         missing=missing,
         without=tuple(name for name in service.without if name in METRICS),
-        remedy=_remedy(service.name, missing),
+        remedy=remedy if trouble else _remedy(service.name, missing),
+        trouble=trouble,
     )
 
 
@@ -209,6 +236,7 @@ def _line(name: str, track: str, seen: Seen, sight: Sight, at: datetime, policy:
         trouble=seen.trouble,
         history=history(seen.points, at),
         bounds=_bounds(name, seen.value, sight, policy),
+        own=seen.own,
     )
 
 
@@ -261,6 +289,9 @@ def _bound(level: Level, above: bool, limit: float, for_s: float, value: float |
 
 def summary(report: MetricReport) -> str:
     """One sentence or two, for a phone's notification: targets kept, limits crossed, series missing."""
+    if report.trouble:
+        own = f"what forge measured itself: {len(report.lines)} of its database's metrics"
+        return f"{report.service} in {report.environment} at {report.at:%H:%M} UTC: {report.trouble}. Shown is {own}."
     known = [target for target in report.targets if target.kept is not None]
     kept = sum(1 for target in known if target.kept)
     told = [f"{kept} of {len(report.targets)} targets kept"]
