@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -86,6 +87,34 @@ def test_backup_drill_and_restore_are_told_with_their_policy(text: str) -> None:
         < restored.index("Sign off what was restored")
         < restored.index("Lead the traffic")
     )
+
+
+def test_dev_is_told_in_the_order_in_which_it_is_executed(text: str) -> None:
+    told = chapter(text, "## Development Deployment: shop")
+    assert "A commit of `main`: by itself once its CI is green, or by `/forge deploy dev [commit]`." in told
+    order = [
+        "CI green", "Workloads deployable", "Remember the images", "Deploy shop-api", "Deploy shop-web", "Smoke tests",
+        "Observe logs, error rate and health", "Dev validation gate", "no pod has logged a line", "Mark as dev-validated",
+        "Record the result",
+    ]  # fmt: skip
+    places = [told.index(words) for words in order]
+    assert places == sorted(places)
+    assert "Watched from" not in told
+    assert "not-validated" in chapter(text, "### Return of shop to what ran in dev before")
+
+
+def test_staging_says_what_it_asks_of_dev(text: str) -> None:
+    told = chapter(text, "## Staging Deployment: shop")
+    assert told.index("Dev promotion gate") < told.index("Deploy to staging")
+    assert "this very commit was validated in dev" in told
+    setting = load(EXAMPLE, {}).setting
+    shop = setting.services["shop"]
+    urls = {env: url for env, url in shop.urls.items() if env != "dev"}
+    bare = render_runbook(replace(setting, services={"shop": replace(shop, urls=urls)}))
+    assert "## Development Deployment" not in bare
+    told = chapter(bare, "## Staging Deployment: shop")
+    assert "Before it nothing is asked of dev: shop has none" in told
+    assert "Dev promotion gate" not in told
 
 
 def test_nothing_is_told_twice_and_no_two_lines_are_empty(text: str) -> None:
