@@ -82,6 +82,7 @@ class Api:
             web.post(repo + "/statuses/{sha}", self._post_status),
             web.post(repo + "/releases", self._post_release),
             web.patch(repo + "/releases/{id:\\d+}", self._patch_release),
+            web.delete(repo + "/releases/{id:\\d+}", self._delete_release),
         ]
 
     async def _rate_limit(self, _: web.Request) -> web.Response:
@@ -146,6 +147,10 @@ class Api:
     async def _patch_release(self, request: web.Request) -> web.Response:
         repository, views = self._open(request)
         return releases.rewrite(request, repository, views, await _body(request), self.account.events)
+
+    async def _delete_release(self, request: web.Request) -> web.Response:
+        repository, views = self._open(request)
+        return releases.delete(request, repository, views, self.account.events)
 
 
 def _moved(request: web.Request, name: str, new: str) -> web.HTTPMovedPermanently:

@@ -62,6 +62,13 @@ def rewrite(request: web.Request, repository: Repository, views: Views, body: Js
     return web.json_response(views.release(release))
 
 
+def delete(request: web.Request, repository: Repository, views: Views, events: Events) -> web.Response:
+    release = _asked(request, repository, views)
+    repository.releases.remove(release)
+    events.released(repository, release, "deleted")
+    return web.Response(status=204)
+
+
 def _list(request: web.Request, repository: Repository, views: Views) -> web.Response:
     shown = [each for each in reversed(repository.releases) if views.writer or not each.draft]
     return paged(request, shown, views.release)

@@ -26,6 +26,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "jobs": ("CONFORMANCE_JOB_IMAGE", "CONFORMANCE_NAMESPACE"),
     "prometheus": ("CONFORMANCE_PROMETHEUS_URL",),
     "github": ("CONFORMANCE_GITHUB_REPOSITORY", "CONFORMANCE_GITHUB_TAG"),
+    "marking": ("CONFORMANCE_GITHUB_SCRATCH", "CONFORMANCE_GITHUB_TOKEN"),
     "registry": ("CONFORMANCE_IMAGE", "CONFORMANCE_IMAGE_TAG"),
     "pagerduty": ("CONFORMANCE_PAGERDUTY_TOKEN", "CONFORMANCE_PAGERDUTY_SCHEDULE"),
     "database": DATABASE,
@@ -34,7 +35,8 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "storage": ("CONFORMANCE_STORAGE",),
     "slack": ("CONFORMANCE_SLACK_BOT_TOKEN", "CONFORMANCE_SLACK_APP_TOKEN", "CONFORMANCE_SLACK_CHANNEL"),
 }
-"""A contract is tested when all of its variables have a value. `changing`: those Kubernetes contracts that change an image and put it back."""
+"""A contract is tested when all of its variables have a value. `changing`: those Kubernetes contracts that change an image and put it back.
+`marking`: what is written at GitHub."""
 
 Addresses = Mapping[str, str]
 

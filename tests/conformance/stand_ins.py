@@ -143,6 +143,7 @@ async def github(open_: contextlib.AsyncExitStack) -> dict[str, str]:
         "CONFORMANCE_GITHUB_TOKEN": local.token,
         "CONFORMANCE_GITHUB_REPOSITORY": REPOSITORY,
         "CONFORMANCE_GITHUB_TAG": TAG,
+        "CONFORMANCE_GITHUB_SCRATCH": REPOSITORY,
     }
 
 

@@ -101,6 +101,9 @@ async def test_drafts_are_shown_to_writers_alone(github: LocalGitHub, client: ai
     async with aiohttp.ClientSession(github.url, headers=reader) as stranger:
         assert [each["draft"] for each in await read(stranger, f"/repos/{REPO}/releases")] == [False]
         await read(stranger, f"/repos/{REPO}/releases/{draft.id}", 404)
+    async with client.delete(f"/repos/{REPO}/releases/{draft.id}") as gone:
+        assert gone.status == 204
+    await read(client, f"/repos/{REPO}/releases/{draft.id}", 404)
 
 
 async def test_a_context_takes_a_thousand_statuses(github: LocalGitHub, client: aiohttp.ClientSession) -> None:
