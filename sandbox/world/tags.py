@@ -78,6 +78,7 @@ ABOUT = {
     "v1.4.0-rc.10": "its SQL isn't what its release file says",
     "v1.4.0": "is v1.4.0-rc.2, brings its migration",
     "v1.4.2": "is v1.4.2-rc.1",
+    "v1.4.4": "is v1.4.0-rc.4, brings its migration",
     "v1.5.0": "was never a candidate",
 }
 CONTRADICTED = ("v1.4.0-rc.10", "v1.5.0")
@@ -105,6 +106,7 @@ FINALS = (
     Tagged("v1.4.1", "Release in a hurry", "lightweight", of="v1.4.0-rc.3"),
     Tagged("v1.4.2", "Release nails", of="v1.4.2-rc.1"),
     Tagged("v1.4.3", "Release without a signature", "unsigned", of="v1.4.0-rc.3"),
+    Tagged("v1.4.4", "Release anvils by the dozen", of="v1.4.0-rc.4"),
     Tagged("v1.5.0", "Release what nobody has tried"),
 )
 """For production: signed on the commit of a candidate, and with its images, as they should be, and otherwise."""
