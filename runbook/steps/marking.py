@@ -87,7 +87,7 @@ class MarkValidated(Work):
         return Verdict.passed(STATUS_GATE, f"{self.commit[:12]} has the status {CONTEXT}", evidence)
 
     async def _notes(self, scene: Scene, source: Source) -> Verdict:
-        """Where the draft was published meanwhile, the Conflict has it all looked at again."""
+        """Where somebody has written into the draft or published it meanwhile, the Conflict has it all looked at again."""
         scene.doing("writing the draft release notes")
         commit = await self._info(source)
         draft = await self._draft(scene, source)
@@ -96,7 +96,7 @@ class MarkValidated(Work):
             reason = f"the draft {draft.tag} has no room for another line"
             return Verdict.failed(NOTES_GATE, "mark.no_room", reason, remedy="Shorten the draft, or publish it")
         if wanted != draft:
-            wanted = await source.write_draft(self.repository, wanted)
+            wanted = await source.write_draft(self.repository, wanted, instead_of=draft)
         evidence = Evidence(name="draft", value=wanted.tag, source=self.repository)
         return Verdict.passed(NOTES_GATE, f"{self.commit[:12]} stands in the draft of {wanted.tag}", evidence)
 

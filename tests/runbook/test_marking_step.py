@@ -147,16 +147,35 @@ async def test_a_draft_that_is_published_in_this_very_moment_is_read_again(world
     world.source.drafts_kept[REPOSITORY] = [Draft(3, "v1.5.0", "", "")]
     original = world.source.write_draft
 
-    async def write_draft(repository: str, draft: Draft) -> Draft:
+    async def write_draft(repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
         if 3 not in world.source.published:
             world.source.published.add(3)
             world.code.tags["v1.5.0"] = replace(next(iter(world.code.tags.values())), name="v1.5.0")
-        return await original(repository, draft)
+        return await original(repository, draft, instead_of)
 
     world.source.write_draft = write_draft  # type: ignore[method-assign]
     assert (await marked(world)).outcome is Outcome.PASS
     assert {draft.id: draft.body for draft in kept(world)}[3] == ""
     assert kept(world)[0].tag == "v1.6.0"
+
+
+@pytest.mark.parametrize("there_before", [True, False])
+async def test_what_a_person_writes_in_this_very_moment_is_kept(world: DevWorld, there_before: bool) -> None:
+    theirs = Draft(3, "v0.1.0", "Gift cards", "Written just now.")
+    if there_before:
+        world.source.drafts_kept[REPOSITORY] = [replace(theirs, body="")]
+    original = world.source.write_draft
+
+    async def write_draft(repository: str, draft: Draft, instead_of: Draft | None = None) -> Draft:
+        if world.source.asked.count("write_draft") == 0:
+            world.source.drafts_kept[REPOSITORY] = [theirs]
+        return await original(repository, draft, instead_of)
+
+    world.source.write_draft = write_draft  # type: ignore[method-assign]
+    assert (await marked(world)).outcome is Outcome.PASS
+    (draft,) = kept(world)
+    assert (draft.title, draft.body.partition("\n")[0]) == ("Gift cards", "Written just now.")
+    assert draft.body.count(f"- `{COMMIT[:12]}`") == 1
 
 
 # --- a GitHub that doesn't ----------------------------------------------------------------------------------------------
