@@ -222,7 +222,7 @@ class AutoDeploys:
             return await self._refused(service, decision.commit, prepared)
         found = await look_up_changes(self._ports, setting, plan)
         why = f"CI is green on {service.branch}"
-        run = await self._write(lambda turn: rows.begin(turn, request, plan, decision.superseded, found, why))
+        run = await self._write(lambda turn: rows.begin(turn, request, plan, decision, found, why))
         if run:
             log.info("auto_deploy.opened", run=run, commit=decision.commit, skipped=len(decision.superseded))
             self._wake(run)

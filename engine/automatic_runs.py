@@ -20,7 +20,7 @@ from engine.queue import lock_on
 from engine.records import Ending, Mark, Outgoing, Run, RunState
 from runbook.plan import Plan, to_json
 from runbook.procedures.base import Request
-from runbook.rules.superseding import Place
+from runbook.rules.superseding import Deploy, Place
 from runbook.values import FORGE, Environment
 
 DEV = Environment.DEV
@@ -31,7 +31,6 @@ SUPERSEDED = "superseded"
 SHORT = 12
 """Digits of a commit in `Run.version`."""
 
-_MOST_NAMED = 50
 _OPEN = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.HELD)
 
 
@@ -80,9 +79,7 @@ def attempted(turn: Turn, service: str, commits: Sequence[str]) -> frozenset[str
     return frozenset([*(c for c in commits if c[:SHORT] in found), *(run.version for run in newest)])
 
 
-def begin(
-    turn: Turn, request: Request, plan: Plan, superseded: Sequence[str], found: Mapping[str, Any] | None, why: str
-) -> str:
+def begin(turn: Turn, request: Request, plan: Plan, decision: Deploy, found: Mapping[str, Any] | None, why: str) -> str:
     """Opens the run of one commit, unless something has come between; then nothing happens. Returns its id, or nothing."""
     request = replace(request, version=plan.version)
     stands = standing(turn, request.service)
@@ -94,9 +91,10 @@ def begin(
         return ""
     run = open_run(turn, request, plan, FORGE, why)
     keep_changes(turn, run.id, found)
-    if superseded:
-        evidence = {"commits": list(superseded[:_MOST_NAMED]), "total": len(superseded)}
-        what = f"{len(superseded)} {'commit' if len(superseded) == 1 else 'commits'} of {request.service} skipped"
+    if superseded := decision.superseded:
+        more = "" if decision.is_whole else ", and those before them"
+        evidence = {"commits": list(superseded), "total": len(superseded), "whole": decision.is_whole}
+        what = f"{len(superseded)} {'commit' if len(superseded) == 1 else 'commits'} of {request.service} skipped{more}"
         turn.audit("auto_deploy.skipped", run.id, what=what, why=f"superseded by {plan.version}", evidence=evidence)
     return run.id
 

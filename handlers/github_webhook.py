@@ -159,7 +159,7 @@ class GithubDoor:
             log.info("github.ping", guid=guid)
             return Told("pong")
         if event not in USED:
-            log.info("github.not_used", guid=guid, event=event)
+            log.info("github.not_used", guid=guid, kind=event)
             return Told("not used", f"{event} says nothing about what is deployed")
         repository, content = await asyncio.to_thread(_understood, body)
         try:
@@ -169,7 +169,7 @@ class GithubDoor:
         except StoreUnavailable as error:
             log.error("github.not_kept", guid=guid, code=error.code)
             raise _busy("the database can't be written now") from None
-        log.info("github.taken", guid=guid, event=event, repository=repository, answer=answer.status)
+        log.info("github.taken", guid=guid, kind=event, repository=repository, answer=answer.status)
         return answer
 
 

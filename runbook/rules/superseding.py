@@ -38,10 +38,11 @@ class AskCi:
 
 @dataclass(frozen=True)
 class Deploy:
-    """superseded: the commits that are skipped by it, the newest first."""
+    """superseded: the commits that are skipped by it, the newest first. is_whole: False where more may have been, out of sight."""
 
     commit: str
     superseded: tuple[str, ...] = ()
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,8 @@ def next_commit(
         if state is None:
             return AskCi(commit)
         if state is CiState.GREEN:
-            return _taken(commit, newer[at + 1 :] if attempted else (), place)
+            if place is Place.LEFT_FOR_NEWER:
+                return Supersede(commit)
+            return Deploy(commit, tuple(newer[at + 1 :] if attempted else ()), known is not None or not attempted)
     pending = tuple(commit for commit in newer[:MOST_LOOKED_AT] if ci[commit] is CiState.PENDING)
     return AwaitCi(pending) if pending else Nothing("none_green")
-
-
-def _taken(commit: str, skipped: Sequence[str], place: Place) -> Decision:
-    return Supersede(commit) if place is Place.LEFT_FOR_NEWER else Deploy(commit, tuple(skipped))
