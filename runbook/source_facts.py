@@ -43,10 +43,11 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Something of the database belongs to it, or was granted to it."""
+    """Something of the database belongs to it, or was granted to it. all_rows: row security doesn't hold for it (`BYPASSRLS`)."""
 
     name: str
     superuser: bool = False
+    all_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

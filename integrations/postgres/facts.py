@@ -74,7 +74,7 @@ WITH here AS (SELECT oid, datdba FROM pg_database WHERE datname = current_databa
   UNION SELECT datdba FROM here
   UNION SELECT setrole FROM pg_db_role_setting, here WHERE setdatabase = here.oid
   UNION SELECT 10)
-SELECT rolname, rolsuper FROM named JOIN pg_roles ON pg_roles.oid = named.id WHERE rolname !~ '^pg_' ORDER BY 1
+SELECT rolname, rolsuper, rolbypassrls FROM named JOIN pg_roles ON pg_roles.oid = named.id WHERE rolname !~ '^pg_' ORDER BY 1
 """
 """Whom something belongs to or is granted to, in this database alone. The role that initdb made (10) is in no list of dependencies.
 https://www.postgresql.org/docs/current/catalog-pg-shdepend.html"""
@@ -131,7 +131,7 @@ async def roles_of(session: Session) -> tuple[Role, ...]:
     """All that the database names. Raises psycopg.Error."""
     async with session.transaction():
         found = await asked(session, sql.SQL(_ROLES))
-    return tuple(Role(name, superuser) for name, superuser in found)
+    return tuple(Role(*row) for row in found)
 
 
 async def first_value(session: Session, statement: str) -> object:

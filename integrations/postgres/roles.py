@@ -56,6 +56,6 @@ async def make_roles(session: Session, roles: Iterable[Role]) -> None:
     there = {row[0] for row in found}
     for role in roles:
         if role.name not in there:
-            kind = sql.SQL("SUPERUSER" if role.superuser else "NOSUPERUSER")
-            statement = sql.SQL("CREATE ROLE {} NOLOGIN {}").format(sql.Identifier(role.name), kind)
-            await session.execute(statement)
+            more = [word for word, has in (("SUPERUSER", role.superuser), ("BYPASSRLS", role.all_rows)) if has]
+            words = sql.SQL(" ").join(map(sql.SQL, ("NOLOGIN", *more)))
+            await session.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role.name), words))
