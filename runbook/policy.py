@@ -12,7 +12,7 @@ from typing import Literal
 
 from runbook.backups import RestoreChecks
 from runbook.commands import DEFAULT_COMMAND_ROLES
-from runbook.criteria import DEFAULT_CRITERIA, Criterion
+from runbook.criteria import DEFAULT_CRITERIA, Criterion, Weight
 from runbook.jobs import JobTemplate, Migration, Performance, Suite
 from runbook.series import ProdWindows
 from runbook.values import Environment, Role
@@ -129,9 +129,11 @@ class StagingPolicy:
     observation_s: at least 30 minutes. min_requests: fewer over the observation is NO_DATA (298 error-free requests bound the
     error rate by 1 % with 95 % confidence). smoke_every_s: how often the smoke requests are repeated while observing.
     trouble_within_s: crash loops and failing probes are named within this time. ci_wait_s: how long a pending CI is awaited.
-    traffic_wait_s: how long after the observation too few requests are waited for.
+    traffic_wait_s: how long after the observation too few requests are waited for. dev_validated: what a candidate's validation in dev
+    weighs: `recommended` is shown and decides nothing, for candidates that are older than dev's procedure, or of a branch of their own.
     """
 
+    dev_validated: Weight = Weight.REQUIRED
     approvers: tuple[Role, ...] = (Role.SERVICE_OWNER,)
     go_approvers: tuple[Role, ...] = (Role.PRODUCT, Role.SERVICE_OWNER)
     observation_s: float = 30 * MINUTE_S

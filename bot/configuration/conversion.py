@@ -13,7 +13,7 @@ from bot.configuration.postgres_schema import BackupsSection, DatabaseSection, R
 from bot.configuration.secret_schema import SecretReference
 from integrations.kubernetes.quantities import quantity
 from runbook.commands import DEFAULT_COMMAND_ROLES
-from runbook.criteria import DEFAULT_CRITERIA, Criterion
+from runbook.criteria import DEFAULT_CRITERIA, Criterion, Weight
 from runbook.jobs import Performance, PerformanceTarget, Suite
 from runbook.policy import (
     HealthPaths,
@@ -72,6 +72,7 @@ def policy_of(section: PolicySection) -> Policy:
             trouble_within_s=staging.trouble_within,
             traffic_wait_s=staging.traffic_wait,
             ci_wait_s=staging.ci_wait,
+            dev_validated=Weight(staging.dev_validated),
         ),
         dev=section.dev.policy(),
         prod=section.prod.policy(),

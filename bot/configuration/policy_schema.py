@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -74,6 +74,11 @@ class Staging(Part):
         description="How long after the observation too few requests are waited for.",
     )
     ci_wait: Duration = Field(default=_STAGING.ci_wait_s, description="How long a pending CI is awaited.")
+    dev_validated: Literal["required", "recommended"] = Field(
+        default="required",
+        description="Whether a candidate's commit must have been validated in dev, where dev is configured. `recommended` shows it and decides "
+        "nothing: for candidates that are older than dev's procedure, or of a branch of their own.",
+    )
 
 
 class Health(Part):

@@ -121,7 +121,9 @@ def _after_dev(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
     weights = {row.name: row.weight(Promotion.TO_STAGING) for row in policy.criteria}
     checks = (
         CalmAcross(service, (Environment.DEV, Environment.STAGING)),
-        DevValidated(service, candidate.release.commit, weights["suites"], weights["performance"], weights["smoke"]),
+        DevValidated(
+            service, candidate.release.commit, weights["suites"], weights["performance"], policy.staging.dev_validated
+        ),
     )
     return (Gate(title="Dev promotion gate", checks=checks, on_fail=STOP),)
 

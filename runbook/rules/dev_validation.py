@@ -18,11 +18,11 @@ _SUITE = "suite:"
 
 @dataclass(frozen=True)
 class DevWeights:
-    """Of the table's rows, dev → staging. smoke: of the whole validation, whose heart the smoke tests are."""
+    """Of the table's rows, dev → staging. validated: of the validation itself (`policy.staging.dev_validated`)."""
 
     suites: Weight = Weight.OPTIONAL
     performance: Weight = Weight.RECOMMENDED
-    smoke: Weight = Weight.REQUIRED
+    validated: Weight = Weight.REQUIRED
 
 
 def judge_validated(found: Released | None, commit: str, weights: DevWeights) -> tuple[Verdict, ...]:
@@ -31,11 +31,13 @@ def judge_validated(found: Released | None, commit: str, weights: DevWeights) ->
     if found is None:
         reason = f"{short} was not validated in dev"
         remedy = f"`/forge deploy dev {short}`, and wait for its result"
-        return weighed((Verdict.no_data(VALIDATED_GATE, "dev.not_validated", reason, remedy=remedy),), weights.smoke)
+        return weighed(
+            (Verdict.no_data(VALIDATED_GATE, "dev.not_validated", reason, remedy=remedy),), weights.validated
+        )
     evidence = Evidence(name="validated by", value=found.run, source=commit, at=found.at)
     return (
         Verdict.passed(VALIDATED_GATE, f"{short} was validated in dev by {found.run}", evidence),
-        *weighed((_in_dev(judge_smoke(found.facts.get("smoke")), found.run),), weights.smoke),
+        *weighed((_in_dev(judge_smoke(found.facts.get("smoke")), found.run),), weights.validated),
         *weighed((_suites(found),), weights.suites),
         *weighed((_performance(found),), weights.performance),
     )

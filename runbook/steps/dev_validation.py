@@ -87,7 +87,7 @@ class DevValidated:
     commit: str
     suites: Weight = Weight.OPTIONAL
     performance: Weight = Weight.RECOMMENDED
-    smoke: Weight = Weight.REQUIRED
+    validated: Weight = Weight.REQUIRED
     kind: Literal["dev_validated"] = "dev_validated"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
@@ -95,4 +95,4 @@ class DevValidated:
 
     async def _look(self, scene: Scene) -> Verdicts:
         found = await scene.ports.memory.validated(self.service, self.commit)
-        return judge_validated(found, self.commit, DevWeights(self.suites, self.performance, self.smoke))
+        return judge_validated(found, self.commit, DevWeights(self.suites, self.performance, self.validated))

@@ -92,14 +92,14 @@ def short(
                 "traffic_wait": "20s",
                 "max_latency_p95": "1s",
                 "ci_wait": "20s",
+                "dev_validated": dev or "required",
             },
             "health": {"window": "10s", "interval": "500ms", "p95": "8s", "timeout": "10s"},
             "waiting": {"approval_expires": "10m", "hold_remind": "30s", "hold_escalate": "60s"},
             "metrics": {"window": "5s", "interval": "1s", "fast": BESIDE[0]},
             "prod": _production(phase, watch, phase_max, triggers) | {"weights": list(weights)},
             "scans": {"wait": "5s"},
-            "criteria": {name: optional for name, there in has.items() if not there}
-            | ({"smoke": {"to_staging": dev}} if dev == "recommended" else {}),
+            "criteria": {name: optional for name, there in has.items() if not there},
             "critical": [
                 {"name": "error rate", "metric": "error_ratio", "above": "3 %", "for": guards_for},
                 {"name": "API p95 latency", "metric": "latency_p95_seconds", "above": "1s", "for": guards_for},
@@ -164,6 +164,6 @@ RUNBOOK = Tempo(
     backups=True,
     dev=True,
     ci_s=20.0,
-    policy={"criteria": {"smoke": {"to_staging": "recommended"}}},
+    policy={"staging": {"dev_validated": "recommended"}},
 )
 """The runbook's own durations: an observation takes half an hour."""
