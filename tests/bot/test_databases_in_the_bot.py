@@ -19,6 +19,7 @@ from bot.adapters import Adapters
 from bot.assembly import Bot
 from bot.configuration.loading import Configuration, load
 from bot.leftovers import drop_leftovers, is_leftover
+from engine.backup_adoption import adopt_published
 from engine.backup_ledger import LedgerBackups
 from engine.clock import SteadyClock
 from engine.memory import LedgerMemory
@@ -31,7 +32,7 @@ from runbook.values import Environment
 from sandbox.postgres import USER, LocalPostgres
 from sandbox.serving import until
 from sandbox.slack import LocalSlack
-from state.checkpoints import new_private_key
+from state.checkpoints import load_private_key, new_private_key, public_pem
 from state.store import SqlStore, open_store
 
 CHANNEL = "C0RELEASE1"
@@ -508,3 +509,30 @@ def write(server: LocalPostgres) -> None:
         session.execute("CREATE TABLE IF NOT EXISTS noted (at timestamptz)")
         session.execute("INSERT INTO noted VALUES (now())")
         session.execute("SELECT pg_switch_wal()")
+
+
+async def test_a_new_installation_knows_what_an_old_one_published_soon_after_its_start(
+    bots: Callable[[Configuration], Bot], place: Place, server: LocalPostgres, wired: Adapters, store: SqlStore
+) -> None:
+    """Its repository and its audit key are the old one's, and its database is empty."""
+    made = await wired.postgres.databases["shop", Environment.STAGING].dump(ORDER, lambda progress: None)
+    assert wired.postgres.repository is not None
+    await wired.postgres.repository.publish(manifest_of(ORDER, "shop", made))
+    place.environ["FORGE_AUDIT_KEY"], old = new_private_key(), place.environ["FORGE_AUDIT_KEY"]
+    stranger = bots(place.configuration(server))
+    assert stranger.adapters.postgres.repository is not None
+    found = await adopt_published(
+        stranger.adapters.postgres.repository, stranger.backups, {("shop", Environment.STAGING)}
+    )
+    assert [(name, "audit.earlier_keys" in why) for name, why in found.left] == [(ORDER.id, True)]
+    (place.folder / "old.pub").write_text(public_pem(load_private_key(old)))
+    file = place.folder / "forge.yaml"
+    file.write_text(file.read_text() + "audit: {earlier_keys: [old.pub]}\n")
+    bot = bots(load(file, place.environ))
+    await bot.start()
+
+    async def known() -> bool:
+        record = await LedgerBackups(store, SteadyClock()).record(ORDER.id)
+        return record is not None and record.restorable
+
+    await until(known, 30, "the old backup is on record")

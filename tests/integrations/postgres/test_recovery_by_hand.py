@@ -151,6 +151,25 @@ def test_a_byte_of_the_wal_that_has_changed_stops_it_before_any_program_reads_it
     assert list((hand.folder / "work" / "data").iterdir()) == []
 
 
+def test_compressed_files_are_recovered_from_by_the_same_commands(hand: Hand) -> None:
+    for file in hand.wal.glob("*[0-9a-f].age"):
+        compress(hand, file)
+    answer = hand.types(recipe(), UNTIL=f"{hand.story.moments['two']:%Y-%m-%d %H:%M:%S.%f%z}")
+    assert answer.returncode == 0, answer.stdout + hand.log()
+    assert hand.names() == {"one", "two"}
+
+
+def compress(hand: Hand, file: Path) -> None:
+    """In its place, encrypted to the same key."""
+    command = (
+        'age --decrypt --identity "$IDENTITY" --output "$WORK/plain" "$FILE" && zstd --quiet -f "$WORK/plain" -o "$WORK/plain.zst" && '
+        'age --encrypt --recipient "$RECIPIENT" --output "${FILE%.age}.zst.age" "$WORK/plain.zst" && rm "$FILE" "$WORK/plain" "$WORK/plain.zst"'
+    )
+    assert hand.story.site.keys is not None
+    done = hand.types(command, FILE=str(file), RECIPIENT=hand.story.site.keys.recipient)
+    assert done.returncode == 0, done.stdout
+
+
 def stored(hand: Hand) -> StoredFile:
     (file,) = hand.story.base.files
     return file
