@@ -152,7 +152,7 @@ class SlackListeners:
         answer = await self._asked(kept, lambda actor: self._operations.choices(intent, actor), within_s=CHOICES_S)
         if answer.ok and isinstance(answer.view, CandidatesView):
             memory = CandidatesMemory(answer.view.service, kept.response_url, kept.channel)
-            view = candidates_dialog(answer.view, memory)
+            view = candidates_dialog(answer.view, memory, intent.reason)
         else:
             view = closing_dialog("Not done", answer.text, answer.remedy)
         try:
@@ -240,11 +240,11 @@ class SlackListeners:
         return None if found.ok else found
 
     async def _asked(
-        self, kept: Kept, question: Callable[[Actor], Awaitable[Answer]], within_s: float = LOOKUP_S
+        self, kept: Kept, question: Callable[[Actor], Awaitable[Answer]], within_s: float | None = None
     ) -> Answer:
         """The answer to a question that is asked as this person, by default within what Slack waits for. Fails closed."""
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(within_s or LOOKUP_S):
                 actor = await self._directory.actor(kept.team, kept.user)
                 if actor.refusal:
                     return not_a_member(actor.refusal)

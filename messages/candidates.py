@@ -128,8 +128,12 @@ def loading_dialog() -> dict[str, Any]:
     }
 
 
-def candidates_dialog(view: CandidatesView, memory: CandidatesMemory) -> dict[str, Any]:
-    """Takes the loading dialog's place. Nothing happens before its submission, which does what the typed command would."""
+def candidates_dialog(view: CandidatesView, memory: CandidatesMemory, reason: str = "") -> dict[str, Any]:
+    """Takes the loading dialog's place. Nothing happens before its submission, which does what the typed command would.
+
+    reason: that was typed already.
+    """
+    given = {"initial_value": reason[:MAX_REASON]} if reason else {}
     return {
         "type": "modal",
         "callback_id": CANDIDATES,
@@ -150,6 +154,7 @@ def candidates_dialog(view: CandidatesView, memory: CandidatesMemory) -> dict[st
                 "type": "input", "block_id": REASON_BLOCK, "optional": True, "label": _text("Reason", 100),
                 "element": {
                     "type": "plain_text_input", "action_id": REASON_INPUT, "multiline": True, "max_length": MAX_REASON,
+                    **given,
                 },
             },
         ],

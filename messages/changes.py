@@ -20,7 +20,8 @@ def summary(view: ChangesView) -> str:
     """One plain sentence."""
     if view.trouble:
         return f"What it changes could not be asked: {view.trouble}."
-    before = view.base_version + (", which runs there now" if view.runs_there else "")
+    # Neither "now" nor "before": the sentence stands on the card while it waits, and in the report years later.
+    before = view.base_version + (", which it follows there" if view.runs_there else "")
     number = f"{view.total:,} commit{'' if view.total == 1 else 's'}"
     match view.relation:
         case "first":

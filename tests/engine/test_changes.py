@@ -212,7 +212,7 @@ async def test_the_approval_s_card_the_plan_and_the_report_say_what_the_run_brin
         card = card_of(here, run)
         assert card.changes == plan.view.changes
         shown = "\n".join(str(block) for m in here.chat.messages for block in m.message.blocks)
-        assert "2 commits since v1.0.0-rc.1, which runs there now." in shown
+        assert "2 commits since v1.0.0-rc.1, which it follows there." in shown
         assert "Change 3 &lt;!channel&gt;" in shown
         assert "<!channel>" not in shown
         assert "<@U1>" not in shown

@@ -11,11 +11,13 @@ import pytest
 from engine.answers import info, refused
 from engine.candidates import CandidateLine, CandidatesView
 from engine.intents import Intent
+from handlers import slack_app
 from handlers.consumer import intent_of
 from handlers.payloads import VIEW, Kept, from_view
 from messages.candidates import MAX_OPTION, MAX_OPTIONS, CandidatesMemory, candidates_dialog
 from runbook.values import Environment
 from sandbox.faults import Fault
+from sandbox.slack import workspace
 from tests.handlers.slack_world import CHANNEL, World, shown_text, slack_world
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -37,7 +39,11 @@ def view(**changes: Any) -> CandidatesView:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Patient: a machine that is busy with other things is no reason for a dialog not to open."""
+    for name in ("DIALOG_S", "LOOKUP_S", "COMMIT_S"):
+        monkeypatch.setattr(slack_app, name, 30.0)
+    monkeypatch.setattr(workspace, "TRIGGER_LIFE_S", 60.0)
     async with slack_world() as made:
         made.operations.choices_result = info("candidates", "", view=view())
         yield made
@@ -45,6 +51,7 @@ async def world() -> AsyncIterator[World]:
 
 async def opened(world: World, text: str = "deploy staging") -> Any:
     await world.slack.command("U0ALICE", text, channel_id=CHANNEL)
+    await world.slack.until(lambda: world.slack.views("U0ALICE"))
     [shown] = world.slack.views("U0ALICE")
     await world.slack.until(lambda: "Looking for candidates" not in shown_text(shown.content))
     return shown
@@ -72,6 +79,12 @@ async def test_the_chosen_candidate_is_deployed_to_staging(world: World) -> None
     await world.slack.until(lambda: "It is done." in world.told("U0ALICE"))
 
 
+async def test_a_reason_that_was_typed_already_stands_in_the_dialog(world: World) -> None:
+    shown = await opened(world, 'deploy staging --reason "the basket"')
+    (block,) = [each for each in shown.content["blocks"] if each.get("block_id") == "reason"]
+    assert block["element"]["initial_value"] == "the basket"
+
+
 async def test_a_submission_is_authorised_again_before_anything_is_deployed(world: World) -> None:
     shown = await opened(world)
     world.operations.preview_result = refused("authority.role_missing", "you may not run deploy any more")
@@ -87,6 +100,7 @@ async def test_whoever_may_not_deploy_is_told_so_in_the_dialog(world: World) -> 
     assert "you may not run deploy" in text
     assert "Ask Ada." in text
     await world.slack.command("U0GUEST", "deploy staging", channel_id=CHANNEL)
+    await world.slack.until(lambda: world.slack.views("U0GUEST"))
     [guests] = world.slack.views("U0GUEST")
     await world.slack.until(lambda: "You can't use forge" in shown_text(guests.content))
 

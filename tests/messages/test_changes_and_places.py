@@ -44,7 +44,7 @@ def changes(**more: Any) -> ChangesView:
 
 def test_a_card_tells_how_many_commits_the_newest_ten_their_pull_requests_and_a_link() -> None:
     text = shown(Messages().approval_card(approval(changes=changes())))
-    assert "33 commits since v1.4.0-rc.1, which runs there now." in text
+    assert "33 commits since v1.4.0-rc.1, which it follows there." in text
     assert "<https://github.example/acme/web/compare/a...b|compare>" in text
     assert "<https://github.example/acme/web/pull/7|#7> Currencies – Grace" in text
     assert "`0000000` Fix the basket 10 – Ada Lovelace" in text
@@ -64,7 +64,7 @@ def test_after_the_decision_one_sentence_of_the_changes_is_left() -> None:
     [
         ({"relation": "first", "total": 0}, "Nothing is on record as released there before"),
         ({"relation": "identical", "total": 0}, "Nothing new: it is the commit of v1.4.0-rc.1"),
-        ({"relation": "behind", "total": 0}, "An OLDER version than v1.4.0-rc.1, which runs there now"),
+        ({"relation": "behind", "total": 0}, "An OLDER version than v1.4.0-rc.1, which it follows there"),
         ({"relation": "diverged", "total": 2}, "NOT a successor of v1.4.0-rc.1"),
         ({"relation": "ahead", "total": 1}, "1 commit since v1.4.0-rc.1"),
         ({"relation": "", "trouble": "GitHub is away"}, "could not be asked: GitHub is away"),
