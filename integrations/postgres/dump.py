@@ -188,7 +188,7 @@ class _Dump:
         async with moving("the end of the dump", self.limits.idle_s):
             code, said = await source.ended()
             if code != 0:
-                raise _broken(self.connection, code, said, self.limits)
+                raise _alone(self.reading, said) or _broken(self.connection, code, said, self.limits)
         self.source = await self.reading.over()
         async with moving("the end of the dump", self.limits.idle_s):
             for reader in readers:
@@ -218,6 +218,16 @@ def _undecodable(said: str) -> ForgeError:
     return Temporary(SYSTEM, "undecodable", f"what pg_dump wrote can't be decoded: {said}")
 
 
+_IN_ITS_WAY: Final = ("snapshot", "too many connections", "connection slots are reserved")
+"""What pg_dump says where it is asked to share a snapshot and can't: it came to another server of a list, or there is no second session."""
+
+
+def _alone(reading: SourceReading, said: str) -> Temporary | None:
+    if not reading.snapshot or not any(words in said for words in _IN_ITS_WAY):
+        return None
+    return Temporary(SYSTEM, "snapshot", f"pg_dump could not use the snapshot that was made for it: {said}")
+
+
 def _broken(connection: PostgresConnection, code: int, said: str, limits: Limits) -> ForgeError:
     """Why pg_dump failed. Temporary where the connection or the process was lost, or a lock was held."""
     if code < 0:
@@ -225,8 +235,6 @@ def _broken(connection: PostgresConnection, code: int, said: str, limits: Limits
     if "lock timeout" in said or "statement timeout" in said:
         cause = f"a table of {connection.where} was locked for {limits.lock_wait_s} s: {said}"
         return Temporary(SYSTEM, "locked", cause, "Wait until the migration or the VACUUM FULL is over")
-    if "snapshot" in said:  # of another server than the one that was asked first, as behind a list of hosts
-        return Temporary(SYSTEM, "snapshot", f"pg_dump could not use the snapshot that was made for it: {said}")
     return needs_a_person(said, connection) or Temporary(SYSTEM, "broken_off", f"pg_dump broke off: {said}")
 
 

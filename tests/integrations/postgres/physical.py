@@ -122,13 +122,13 @@ class Site:
 
     async def logical(self) -> Manifest:
         order = order_for(BackupKind.LOGICAL)
-        return await self._published(order, await self.database().dump(order, self.told.append))
+        return await self.published(order, await self.database().dump(order, self.told.append))
 
     async def base(self) -> Manifest:
         order = order_for(BackupKind.BASE)
-        return await self._published(order, await self.database().base_backup(order, self.told.append))
+        return await self.published(order, await self.database().base_backup(order, self.told.append))
 
-    async def _published(self, order: BackupOrder, made: object) -> Manifest:
+    async def published(self, order: BackupOrder, made: object) -> Manifest:
         manifest = manifest_of(order, "shop", made)  # type: ignore[arg-type]
         await self.repository.publish(manifest)
         found = await self.repository.manifest(order.id)
