@@ -104,6 +104,22 @@ async def test_asking_an_unchanged_branch_again_costs_nothing_of_the_rate_limit(
     assert len(host.requests) == asked + 20
 
 
+async def test_watching_a_quiet_branch_and_its_checks_costs_nothing_of_the_rate_limit(
+    host: LocalGitHub, github: GitHub
+) -> None:
+    for sha in history(host, 6):
+        host.set_checks(REPO, sha, {"build": "success", "test": "pending"})
+        host.set_status(REPO, sha, "ci/deploy", "success")
+
+    async def look() -> list[Any]:
+        return [(info, await github.checks(REPO, info.sha)) for info in await github.commits(REPO, "main")]
+
+    first = await look()
+    used = host.rate.used
+    assert [await look() for _ in range(5)] == [first] * 5
+    assert host.rate.used == used
+
+
 async def test_a_push_is_seen_at_the_next_question(host: LocalGitHub, github: GitHub) -> None:
     history(host, 2)
     before = await github.commits(REPO, "main")

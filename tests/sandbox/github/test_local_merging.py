@@ -66,6 +66,28 @@ async def test_what_cannot_be_merged_is_refused_and_changes_nothing(github: Loca
     assert github.repository(REPO).refs["refs/heads/main"] == tip
 
 
+async def test_checks_that_begin_are_seen_in_progress_until_they_conclude(
+    github: LocalGitHub, client: aiohttp.ClientSession
+) -> None:
+    sha = github.commit(REPO)
+
+    async def seen() -> dict[str, tuple[str, str | None]]:
+        listed = await read(client, f"/repos/{REPO}/commits/{sha}/check-runs")
+        return {run["name"]: (run["status"], run["conclusion"]) for run in listed["check_runs"]}
+
+    run = github.begin_ci(REPO, sha, ("build", "test"))
+    assert await seen() == {"build": ("in_progress", None), "test": ("in_progress", None)}
+    github.conclude_ci(REPO, run, {"test": "failure"})
+    assert await seen() == {"build": ("in_progress", None), "test": ("completed", "failure")}
+    github.conclude_ci(REPO, run, {"build": "success"})
+    (ended,) = (await read(client, f"/repos/{REPO}/actions/runs?head_sha={sha}"))["workflow_runs"]
+    assert (ended["status"], ended["conclusion"], ended["head_branch"]) == ("completed", "failure", "main")
+    again = github.begin_ci(REPO, sha, ("test",))
+    assert (await seen())["test"] == ("in_progress", None)
+    github.conclude_ci(REPO, again)
+    assert await seen() == {"build": ("completed", "success"), "test": ("completed", "success")}
+
+
 async def test_a_comparison_comes_page_by_page_the_oldest_first_and_its_files_once(
     github: LocalGitHub, client: aiohttp.ClientSession
 ) -> None:
