@@ -6,7 +6,7 @@ Backups have a lane of their own for each service and environment, drills anothe
 from __future__ import annotations
 
 from engine.records import Run
-from runbook.values import Role
+from runbook.values import Environment, Role
 
 BACKUP, BASE_BACKUP, DRILL, RESTORE = "backup", "base_backup", "drill", "restore"
 
@@ -36,6 +36,13 @@ def is_of_database(procedure: str) -> bool:
 def responsible(run: Run, *others: Role) -> tuple[Role, ...]:
     """Who must look where this run needs somebody; others: of a run that deploys."""
     return (Role.DATABASE_OWNER,) if is_of_database(run.procedure) else others
+
+
+def escalated_to(run: Run) -> tuple[Role, ...]:
+    """Who is called when it has needed somebody for long. On-call is not called for dev: nobody's night is worth it."""
+    if run.environment == Environment.DEV.value and not is_of_database(run.procedure):
+        return (Role.RELEASE_ENGINEER, Role.SERVICE_OWNER)
+    return (*responsible(run), Role.ON_CALL)
 
 
 def place_word(procedure: str) -> str:

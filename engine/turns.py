@@ -15,7 +15,7 @@ from engine.choices import looked_at, open_choice, settle_choice
 from engine.endings import stop_command
 from engine.incident_updates import update_incident
 from engine.journal import Turn, append_segment, plan_of, segment_of, step_of
-from engine.lanes import is_of_database, responsible
+from engine.lanes import escalated_to, is_of_database, responsible
 from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of, way_back
 from engine.notes import Note, Tone
 from engine.prompts import WENT_ON, ask_about_step
@@ -260,7 +260,7 @@ def _waiting(turn: Turn, run: Run, row: StepRow, step: Step) -> Action | None:
 
 
 def _held(turn: Turn, run: Run, row: StepRow) -> Action:
-    """A hold reminds, then escalates to on-call. Its timer never rolls back."""
+    """A hold reminds, then escalates to on-call (in dev to the service's own people). Its timer never rolls back."""
     if row.deadline is None or row.deadline > turn.now:
         return Wait(row.deadline)
     waiting = turn.setting.policy.waiting
@@ -272,7 +272,7 @@ def _held(turn: Turn, run: Run, row: StepRow) -> Action:
     else:
         deadline = None
         who, title = (
-            turn.members(*responsible(run), Role.ON_CALL),
+            turn.members(*escalated_to(run)),
             f"{run.id} has been held for {since.total_seconds() / 60:.0f} minutes: {row.title}",
         )
     note = Note(tone=Tone.ASK, title=title, text=row.reason, mention=who)

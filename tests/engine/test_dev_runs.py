@@ -19,7 +19,7 @@ from engine.answers import Answer
 from engine.engine import Engine
 from engine.intents import Intent
 from engine.memory import LedgerMemory
-from engine.records import Decision, Received, Run
+from engine.records import Decision, Received, Run, Sealed
 from engine.settings import Settings
 from messages.showing import Showing
 from runbook.policy import DevPolicy, Policy, Setting
@@ -117,7 +117,7 @@ class Story:
         counted, clock = Counted(store), self.world.clock
         counted.write = self.mortality.wrap(counted.write)  # type: ignore[method-assign]
         clock._busy = lambda: counted.under_way > 0 and not self.mortality.died.is_set()
-        roles = {Role.RELEASE_ENGINEER: ("UADA",), Role.SERVICE_OWNER: ("USAM",)}
+        roles = {Role.RELEASE_ENGINEER: ("UADA",), Role.SERVICE_OWNER: ("USAM",), Role.ON_CALL: ("UONCALL",)}
         settings = Settings(Setting(POLICY, {"shop": DEV_SERVICE}, "s1", roles))
         showing = Showing(settings)
         ports = replace(self.world.ports, memory=LedgerMemory(counted, clock))
@@ -187,6 +187,22 @@ async def test_a_death_at_every_boundary_changes_nothing(tmp_path: Path, broken:
     ids = [kept.message_id for kept in story.chat.messages]
     assert len(ids) == len(set(ids)), "a message is posted once"
     assert story.world.clock.now() >= NOON
+
+
+async def test_a_held_run_of_dev_calls_its_own_people_and_never_on_call(tmp_path: Path) -> None:
+    story = Story(tmp_path / "one")
+    story.world.cluster.logs["web-1", False] = None
+    async with story.engine() as (engine, store):
+        await engine.desk.receive("deploy", "command", {"name": "deploy", "environment": "dev", "service": "shop"})
+
+        def escalated() -> bool:
+            return "hold.escalated" in [entry.action for entry in store.read_now(lambda ledger: ledger.find(Sealed))]
+
+        await story.world.clock.run_until(escalated)
+        await story.world.clock.advance(60)
+    said = [f"{kept.message.text} {kept.message.blocks}" for kept in story.chat.messages]
+    assert any("has been held for" in words and "USAM" in words for words in said)
+    assert not any("UONCALL" in words for words in said)
 
 
 async def test_a_commit_that_is_under_way_is_not_deployed_twice(tmp_path: Path) -> None:
