@@ -6,14 +6,18 @@ Held against the source is only what was read in the dump's own snapshot; what i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
-from runbook.backups import RestoreChecks, RestoredFacts
+from runbook.backups import Manifest, RestoreChecks, RestoredFacts
+from runbook.moments import told
 from runbook.source_facts import SequenceFacts, SourceFacts
 from runbook.verdicts import Evidence, Outcome, Verdict
-from runbook.wording import listing
+from runbook.wording import duration, listing
 
 CHECKSUMS_GATE = "checksums on critical tables"
 OBJECTS_GATE = "tables, constraints and indexes"
+
+LOSS_GATE = "what is not in it"
 
 _OBJECTS = ("tables", "constraints", "indexes")
 _MOST_TOLD = 5
@@ -23,9 +27,9 @@ _RECOVERED = "a base backup is recovered to a moment of its own: nothing was rec
 
 def looking_for(checks: RestoreChecks, source: SourceFacts | None) -> RestoreChecks:
     """What to look at in the restored database: also the tables that the backup tells of, and checksums where it has some."""
-    told = source.tables if source is not None else {}
-    summed = [facts.rows or 0 for facts in told.values() if facts.checksum] if is_exact(source) else []
-    tables = tuple(dict.fromkeys((*checks.critical, *told)))
+    tables_told = source.tables if source is not None else {}
+    summed = [facts.rows or 0 for facts in tables_told.values() if facts.checksum] if is_exact(source) else []
+    tables = tuple(dict.fromkeys((*checks.critical, *tables_told)))
     most = max(summed) if summed else -1
     return RestoreChecks(checks.schema_version, tables, checks.smoke, checks.minimum_rows, most)
 
@@ -61,10 +65,10 @@ def judge_checksums(found: RestoredFacts, source: SourceFacts | None) -> Verdict
     why |= {table: "none could be taken of what was restored" for table in wanted if table not in held}
     without = listing(f"{table} ({reason})" for table, reason in why.items())
     if not held:
-        told = f"no table has one: {without}" if without else "no critical tables are configured for this service"
-        return _shown(CHECKSUMS_GATE, "restore.no_checksums", told, *evidence)
-    told = f"every row of {listing(held)} is as the source had it" + (f"; not compared: {without}" if without else "")
-    return Verdict.passed(CHECKSUMS_GATE, told, *evidence)
+        words = f"no table has one: {without}" if without else "no critical tables are configured for this service"
+        return _shown(CHECKSUMS_GATE, "restore.no_checksums", words, *evidence)
+    words = f"every row of {listing(held)} is as the source had it" + (f"; not compared: {without}" if without else "")
+    return Verdict.passed(CHECKSUMS_GATE, words, *evidence)
 
 
 def judge_objects(found: RestoredFacts, source: SourceFacts | None) -> Verdict:
@@ -79,8 +83,8 @@ def judge_objects(found: RestoredFacts, source: SourceFacts | None) -> Verdict:
     differ = [f"{here:,} {name} where the source had {there:,}" for name, here, there in counts if here != there]
     if differ:
         return Verdict.failed(OBJECTS_GATE, "restore.objects", f"there are {listing(differ)}", *evidence)
-    told = listing(f"{here:,} {name}" for name, here, _ in counts)
-    return Verdict.passed(OBJECTS_GATE, f"{told}, as many as the source had", *evidence)
+    words = listing(f"{here:,} {name}" for name, here, _ in counts)
+    return Verdict.passed(OBJECTS_GATE, f"{words}, as many as the source had", *evidence)
 
 
 def sequences_back(found: RestoredFacts, source: SourceFacts | None) -> tuple[str, ...]:
@@ -138,3 +142,18 @@ def _nothing_recorded(gate: str, source: SourceFacts | None) -> Verdict:
 
 def _shown(gate: str, code: str, reason: str, *evidence: Evidence) -> Verdict:
     return Verdict(gate, Outcome.NO_DATA, code, reason, evidence, binding=False)
+
+
+def not_in_it(manifest: Manifest, reached: datetime | None, until: datetime | None, now: datetime) -> Verdict:
+    """Up to when everything is there, and how long ago that was: what the traffic would lose. It decides nothing.
+
+    reached: the last transaction of a recovery; None: of a dump, which has the state of its snapshot. until: the moment that was asked for.
+    """
+    source = manifest.source
+    begun = source.at if source is not None and source.exact else manifest.started_at
+    moment = reached or begun
+    lost_s = max(0.0, (now - (until or moment)).total_seconds())
+    evidence = Evidence(name="data loss", value=lost_s, unit="s", source=manifest.id, at=moment)
+    newest = f"; its newest commit is of {told(reached)}" if reached is not None else ""
+    reason = f"whatever was committed after {told(until or moment)}, {duration(lost_s)} ago, is not in it{newest}"
+    return Verdict.passed(LOSS_GATE, reason, evidence)

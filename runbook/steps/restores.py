@@ -15,7 +15,7 @@ from runbook.database_ports import RestoreOrder
 from runbook.errors import Permanent
 from runbook.moments import told
 from runbook.plan import Result, Scene, from_json, to_json
-from runbook.rules.comparing import compared_words, looking_for
+from runbook.rules.comparing import compared_words, looking_for, not_in_it
 from runbook.rules.restores import Chosen, choose_backup, judge_manifest, judge_restored, recoverable
 from runbook.steps.databases import DatabaseWork, host_of, ledger_of, repository_of, telling
 from runbook.values import Environment
@@ -210,7 +210,8 @@ class RestoreBackup(_Restoring):
         verdict = Verdict.passed(
             self.title, f"{record.id} is restored{to}", Evidence(name="backup", value=record.id, at=reached)
         )
-        return Result((verdict,), {RESTORED: fact})
+        lost = (not_in_it(order.manifest, reached, order.until, now),) if self.serving else ()
+        return Result((verdict, *lost), {RESTORED: fact})
 
 
 @dataclass(frozen=True, kw_only=True)

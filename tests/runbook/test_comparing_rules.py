@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from runbook.backups import (
     manifest_of,
     manifest_text,
 )
+from runbook.moments import told
 from runbook.plan import step_from_json, step_to_json
 from runbook.rules.backups import SOURCE_GATE, judge_source
-from runbook.rules.comparing import CHECKSUMS_GATE, OBJECTS_GATE, compared_words, looking_for
+from runbook.rules.comparing import CHECKSUMS_GATE, OBJECTS_GATE, compared_words, looking_for, not_in_it
 from runbook.rules.restores import INTEGRITY_GATE, ROWS_GATE, SCHEMA_GATE, SEQUENCES_GATE, judge_restored
 from runbook.source_facts import CHECKSUM_ROWS, Catalogue, SequenceFacts, SourceFacts, TableFacts
 from runbook.steps import MakeBackup, PostRestoreChecks
@@ -181,6 +183,18 @@ def test_the_record_says_what_was_compared() -> None:
     assert compared_words(found(), source()) == (
         "schema version 0008; row counts of 1; checksums of 1 critical table; 1 sequences; "
         "the numbers of tables (12), constraints (30) and indexes (17)"
+    )
+
+
+def test_what_the_traffic_would_lose_is_told_in_minutes() -> None:
+    logical = manifest_of(ORDER, "shop", made(source=source()))
+    (now, moment) = (NOON + timedelta(minutes=90), NOON + timedelta(minutes=60))
+    verdict = not_in_it(logical, None, None, now)
+    assert (verdict.outcome, verdict.evidence[0].value) == (Outcome.PASS, 5400.0)
+    assert verdict.reason == f"whatever was committed after {told(NOON)}, 1 h 30 min ago, is not in it"
+    recovered = not_in_it(logical, moment - timedelta(minutes=5), moment, now)
+    assert recovered.reason == (
+        f"whatever was committed after {told(moment)}, 30 min ago, is not in it; its newest commit is of {told(moment - timedelta(minutes=5))}"
     )
 
 
