@@ -85,7 +85,7 @@ def _standing(ledger: Ledger, service: str, environment: str, under_way: Run | N
     run = ledger.get(Run, newest.run)
     release: Release | None = from_json(Release, counted.release) if counted.release else None
     digests = list(dict.fromkeys(image.digest for image in release.images)) if release is not None else []
-    more = f" and {len(digests) - 1} more" if len(digests) > 1 else ""
+    more = f" +{len(digests) - 1}" if len(digests) > 1 else ""
     view = replace(
         view, version=counted.version, digest=f"{digests[0][:_DIGEST]}…{more}" if digests else "", since=newest.at,
         by_name=run.requester_name if run is not None else "", run=newest.run, is_back=newest != counted,

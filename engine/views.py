@@ -250,7 +250,8 @@ class FreezeView:
 @dataclass(frozen=True, kw_only=True)
 class PlaceView:
     """What runs of a service in an environment. version: by the ledger; empty: nothing is on record there. digest: of its first image,
-    shortened. since, by_name, run: when, by whom and by which run it came to run there, or came back. is_back: what followed it was taken back.
+    shortened, and how many others there are. since, by_name, run: when, by whom and by which run it came to run there, or came back.
+    is_back: what followed it was taken back.
 
     under_way: a run that changes it now. drift: what the cluster says that differs, in words. newer: what could follow, in words, the nearest
     first. unknown: what could not be asked, and why. is_asked: whether the cluster has confirmed it.

@@ -16,7 +16,7 @@ from messages.details import run_line
 BRIEF_FROM = 16
 """From so many places on each is told in a few words: all of them must fit into one message."""
 
-PLACE_COLUMNS = ("service", "environment", "version", "digest", "since", "by", "cluster", "newer")
+PLACE_COLUMNS = ("service", "environment", "version", "digest", "since", "what else")
 WAIT_COLUMNS = ("run", "service", "environment", "what", "since", "until")
 
 
@@ -78,22 +78,17 @@ def unknown_words(place: PlaceView) -> str:
     return f"could not ask: {'; '.join(place.unknown)}" if place.unknown else ""
 
 
-def cluster_words(place: PlaceView) -> str:
-    if place.under_way:
-        return f"{place.under_way} is under way"
-    if place.drift:
-        return f"runs {place.drift}"
-    if place.unknown:
-        return unknown_words(place)
-    return "agrees" if place.is_asked and place.version else ""
-
-
 def place_cells(place: PlaceView) -> tuple[str, ...]:
-    since = f"{place.since:%Y-%m-%d %H:%M}" if place.since is not None else ""
-    by = f"{place.by_name} ({place.run})" if place.run else ""
-    version, newer = place.version or "nothing on record", "; ".join(place.newer)
-    back = "back " if place.is_back else ""
-    return (place.service, place.environment, version, place.digest, back + since, by, cluster_words(place), newer)
+    came = [f"{'back ' if place.is_back else ''}{place.since:%Y-%m-%d %H:%M}"] if place.since is not None else []
+    came += [f"by {place.by_name}" if place.by_name else "", f"({place.run})" if place.run else ""]
+    told = (
+        f"{place.under_way} is under way" if place.under_way else "",
+        f"the cluster runs {place.drift}" if place.drift else "",
+        f"newer: {'; '.join(place.newer)}" if place.newer else "",
+        unknown_words(place),
+    )
+    version = place.version or "nothing on record"
+    return (place.service, place.environment, version, place.digest, join(*came), join(*told, by=" · "))
 
 
 def other_results(view: StatusView) -> list[Decision]:
