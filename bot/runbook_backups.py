@@ -69,6 +69,11 @@ def _checks(checks: RestoreChecks) -> Iterator[str]:
         least = checks.minimum_rows.get(table)
         yield f"- the rows of {table}{'' if least is None else f', at least {least}'}"
     yield from (f"- that this is true: `{statement}`" for statement in checks.smoke)
-    if checks == RestoreChecks():
+    if not (checks.schema_version or checks.critical or checks.smoke):
         yield "- nothing more: `restore_checks` names none"
+    yield ""
+    yield (
+        "What is restored of a full backup has to have what its source had in the dump's own snapshot: the same schema version, rows and "
+        f"checksums of critical tables (checksums up to {checks.checksum_rows:,} rows), as many tables, constraints and indexes, no sequence behind."
+    )
     yield ""

@@ -69,7 +69,7 @@ def restore_dialog(choices: RestoreChoices, memory: RestoreMemory) -> dict[str, 
 def _said(name: str) -> str:
     return (
         f"The database of {name} is restored beside the one in use. Everything is checked, and the Database Owner signs it off, "
-        "before any traffic goes there. Choose a backup, or name a moment."
+        "before any traffic goes there. Choose a backup, or name a moment: what was committed after it is not in the restored one."
     )
 
 
