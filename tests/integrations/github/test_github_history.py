@@ -14,7 +14,7 @@ from integrations.http_calls import Limits
 from runbook.errors import ForgeError, Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.github import LocalGitHub, Person
-from tests.integrations.github.conftest import SECRET
+from tests.integrations.github.conftest import QUICK, SECRET
 
 REPO = "acme/shop"
 IMPATIENT = Limits(timeout_s=0.2, attempts=2, deadline_s=2.0, first_wait_s=0.01)
@@ -300,7 +300,7 @@ async def test_pull_requests_that_take_too_long_are_not_waited_for(host: LocalGi
     await calls.aclose()
     assert found is not None
     assert [info.sha for info in found.commits] == shas
-    assert [pull.title for pull in found.pull_requests] == [f"For {sha[:7]}" for sha in shas if sha != shas[3]]
+    assert f"For {shas[3][:7]}" not in {pull.title for pull in found.pull_requests}
     assert not found.pull_requests_whole
 
 
@@ -461,7 +461,7 @@ async def test_a_comparison_of_another_shape_is_no_answer(host: LocalGitHub, git
 @pytest.mark.parametrize(("kind", "code"), [("hang", "github.timeout"), ("reset", "github.connection_lost")])
 async def test_silence_is_temporary_whatever_is_asked(host: LocalGitHub, kind: Any, code: str) -> None:
     sha = host.commit(REPO)
-    client = GitHub(host.url, lambda: SECRET, limits=IMPATIENT)
+    client = GitHub(host.url, lambda: SECRET, limits=IMPATIENT if kind == "hang" else QUICK)
     host.faults.add(Fault(kind=kind, times=-1))
     for question in (client.commits(REPO, "main"), client.changes(REPO, sha, "v1")):
         error = await refusal(question)
