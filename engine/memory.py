@@ -13,9 +13,9 @@ from runbook.plan import from_json
 from runbook.ports import Clock, Freeze, Incident, Released
 from runbook.values import Environment, Release
 
-_IN_DEV = ("validated", "not_validated")
+_IN_DEV = ("validated", "not_validated", "rolled_back")
 _IN_STAGING, _IN_PROD = ("go", "no_go"), ("released", "rolled_back")
-"""Results that follow each other for one version: the good one, and the one that takes it back."""
+"""Results that follow each other for one version: the good one first, and those that take it back."""
 
 _MOST_RELEASES = 50
 
@@ -46,7 +46,7 @@ class LedgerMemory:
     async def last_go(self, service: str, environment: Environment) -> Release | None:
         """See the port. In production: the newest that was released and not rolled back since, which is what runs; in dev likewise."""
         if environment is not Environment.STAGING:
-            results = _IN_PROD if environment is Environment.PROD else _IN_DEV
+            results: tuple[str, ...] = _IN_PROD if environment is Environment.PROD else _IN_DEV
             found = await self._store.read(lambda ledger: _told(ledger, service, environment, results))
             return next(_still(found, results[0]), None)
         gos = await self._store.read(lambda ledger: _gos(ledger, service, environment, 1))
@@ -117,7 +117,7 @@ def _released(ledger: Ledger, decision: Decision) -> Released | None:
     )
 
 
-def _told(ledger: Ledger, service: str, environment: Environment, results: tuple[str, str]) -> list[Decision]:
+def _told(ledger: Ledger, service: str, environment: Environment, results: tuple[str, ...]) -> list[Decision]:
     """What versions were told here, the newest first."""
     return ledger.find(
         Decision,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from engine.memory import LedgerMemory
 from engine.ports import Ledger
 from engine.records import Decision, Run, RunState, Segment
@@ -69,9 +71,11 @@ async def test_a_commit_that_no_run_validated_is_unknown(store: SqlStore) -> Non
     assert await memory.validated("desk", COMMIT) is None
 
 
-async def test_a_later_run_that_failed_takes_the_validation_away(store: SqlStore) -> None:
-    memory = await told(store, (BUILD, "validated"), (BUILD, "not_validated"))
+@pytest.mark.parametrize("later", ["not_validated", "rolled_back"])
+async def test_a_later_run_that_left_it_takes_the_validation_away(store: SqlStore, later: str) -> None:
+    memory = await told(store, (NEXT, "validated"), (BUILD, "validated"), (BUILD, later))
     assert await memory.validated("shop", COMMIT) is None
+    assert await memory.last_go("shop", Environment.DEV) == NEXT
 
 
 async def test_a_commit_that_failed_first_may_be_validated_later(store: SqlStore) -> None:
