@@ -96,6 +96,7 @@ class WalReceiver:
         self._most_waiting = most_waiting
         self._folder: Path | None = None
         self._marks = Marks()
+        self._unrecorded: dict[str, WalSegment] = {}
         self._problems: dict[str, str] = {}
         self._receiving = False
         self._restarts = 0
@@ -172,6 +173,7 @@ class WalReceiver:
             await asyncio.to_thread(made_private, folder)
             self._marks = await asyncio.to_thread(read_marks, folder / _MARKS)
             self._switched_at = self._seen = None
+            self._unrecorded.clear()
             self._folder = folder
         await asyncio.to_thread(_end_orphan, folder)
 
@@ -257,6 +259,18 @@ class WalReceiver:
                 marks.done.discard(name)
 
     async def _archive_one(self, folder: Path, name: str) -> None:
+        """What is stored and couldn't be put on record is not stored once more: the double would be on no record."""
+        segment = self._unrecorded.get(name) or await self._store(folder, name)
+        self._unrecorded[name] = segment
+        await self._archived(segment)
+        del self._unrecorded[name]
+        self._marks.done.add(name)
+        if is_segment(name):
+            self._marks.last = segment
+            self._marks.forget(_end(segment))
+        await self._save(folder)
+
+    async def _store(self, folder: Path, name: str) -> WalSegment:
         path = folder / name
         size = path.stat().st_size
         place = wal_place(self._service, self._environment, _system(folder))
@@ -264,13 +278,7 @@ class WalReceiver:
         timeline = history_timeline(name) or int(name[:8], 16)
         end = (segment_number(name, size) + 1) * size if is_segment(name) else 0
         moment = self._marks.moment(end) if end else self._marks.newest
-        segment = WalSegment(self._service, self._environment, _system(folder), timeline, name, stored, moment)
-        await self._archived(segment)
-        self._marks.done.add(name)
-        if end:
-            self._marks.last = segment
-            self._marks.forget(end)
-        await self._save(folder)
+        return WalSegment(self._service, self._environment, _system(folder), timeline, name, stored, moment)
 
     async def _save(self, folder: Path) -> None:
         async with self._saving:
@@ -309,8 +317,7 @@ class WalReceiver:
         last, switched, seen = self._marks.last, self._switched_at, self._seen
         if last is None or switched is None or seen is None or seen.snapshot != switched.snapshot or self._waiting:
             return
-        size = last.file.plain.bytes
-        if (segment_number(last.name, size) + 1) * size < switched.lsn:
+        if _end(last) < switched.lsn:
             return
         if (seen.at - last.ended_at).total_seconds() >= self._switch_s and (moved := self._marks.moved(seen.at)):
             await self._archived(moved)
@@ -323,6 +330,12 @@ def _names(folder: Path) -> list[str]:
         for path in folder.iterdir()
         if is_segment(path.name.removesuffix(".partial")) or history_timeline(path.name)
     )
+
+
+def _end(segment: WalSegment) -> int:
+    """The position behind a whole segment."""
+    size = segment.file.plain.bytes
+    return (segment_number(segment.name, size) + 1) * size
 
 
 def _system(folder: Path) -> str:

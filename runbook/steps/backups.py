@@ -211,7 +211,7 @@ class ApplyRetention(DatabaseWork):
         if plan.segments:
             words.append(f"{len(plan.segments)} WAL segments that no kept base backup needs removed")
         if plan.strays:
-            words.append(f"{len(plan.strays)} stored WAL files that are not on record removed")
+            words.append(f"stored WAL on no record removed: {len(plan.strays)}")
         if spared:
             words.append(f"{listing(spared)} spared: needed meanwhile")
         return Verdict.passed(self.title, f"{duration(self.keep_s)} are kept; {'; '.join(words)}", *evidence)

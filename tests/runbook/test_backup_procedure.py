@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from runbook.backups import BackupKind, BackupState
-from runbook.database_ports import Destination
+from runbook.backups import BackupKind, BackupState, Digest, StoredFile, WalSegment
+from runbook.database_ports import Destination, WalFile
 from runbook.errors import Permanent, Temporary
 from runbook.plan import canonical
 from runbook.policy import BackupsPolicy, Policy
@@ -19,7 +19,7 @@ from runbook.values import Environment
 from runbook.verdicts import Outcome
 from tests.fakes.clock import NOON
 from tests.runbook.database_stories import PROD, DatabaseWorld, Story, prepared, setting, titles
-from tests.runbook.fake_databases import made
+from tests.runbook.fake_databases import SYSTEM, made
 
 CHECK, MAKE, CONFIRM, RECORD, RETAIN = (
     "Verify the backup destination: available and encrypted",
@@ -246,6 +246,22 @@ async def test_the_retention_tells_what_it_will_do_before_it_deletes() -> None:
     assert seen == [[old.id]]
     assert world.ledger.by_id[old.id].state is BackupState.DELETED
     assert "35 d are kept" in story.results[RETAIN].verdicts[0].reason
+
+
+async def test_stored_wal_that_is_on_no_record_goes_after_it_was_told() -> None:
+    """forge died between storing a segment and recording it, two days ago."""
+    world = DatabaseWorld()
+    name = f"{1:024X}"
+    file = StoredFile(f"{name}-0a0a0a0a.age", Digest(16 << 20, ""), Digest(16 << 20, ""))
+    world.ledger.archived = [WalSegment("shop", "prod", SYSTEM, 1, name, file, NOON)]
+    two_days = NOON - timedelta(days=2)
+    double, young = [WalFile(SYSTEM, f"{name}-{n * 4}.age", 9, at) for n, at in (("0b", two_days), ("0c", NOON))]
+    world.repository.wal = [WalFile(SYSTEM, file.key, 9, two_days), double, young]
+    story = await played(world)
+    assert [each.key for each in world.repository.wal] == [file.key, young.key]
+    assert [plan["wal_not_on_record"] for plan in world.ledger.plans] == [1]
+    assert "stored WAL on no record removed: 1" in story.results[RETAIN].verdicts[0].reason
+    assert [segment.name for segment in world.ledger.archived] == [name]
 
 
 async def test_what_is_needed_meanwhile_is_spared() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from integrations.postgres import PostgresConnection
 from integrations.postgres.wal_receiver import WalReceiver
 from runbook.backups import WalSegment
 from runbook.errors import StoreUnavailable
+from runbook.rules.retention import stray_wal
 from runbook.rules.wal import is_segment, segment_number
+from runbook.values import Environment
 from sandbox.postgres import LocalPostgres
 from tests.integrations.postgres.physical import Site, asks, server_now
 from tests.integrations.postgres.servers import finder, until
@@ -259,6 +262,41 @@ async def test_while_the_record_cant_be_written_segments_stay_here(receiving: Re
         await written(receiving)
         await until(lambda: receiver.state().problem == "", "it is over")
     assert receiving.unbroken()
+
+
+async def test_a_segment_that_is_stored_and_not_on_record_yet_is_stored_once(receiving: Receiving) -> None:
+    """Not once more with each try to put it on record."""
+    async with receiving.running() as receiver:
+        await written(receiving)
+        receiving.failures = [StoreUnavailable("full", "the disk is full") for _ in range(2)]
+        asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES")
+        await written(receiving)
+        await until(lambda: not receiving.failures and receiver.state().problem == "", "it is over")
+        await until(lambda: receiver.state().waiting == 0, "all is on record")
+    stored = await receiving.site.repository.wal_files("shop", Environment.PROD)
+    assert sorted(file.key for file in stored) == sorted(segment.file.key for segment in receiving.site.segments)
+
+
+async def test_a_crash_between_storing_and_recording_leaves_a_double_that_the_retention_finds(
+    receiving: Receiving,
+) -> None:
+    async with receiving.running() as receiver:
+        await written(receiving)
+        receiving.failures = [StoreUnavailable("down", "the database is gone") for _ in range(1000)]
+        asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES")
+        await until(lambda: "the database is gone" in receiver.state().problem, "stored, and on no record")
+    receiving.failures = []
+    async with receiving.running() as receiver:
+        await written(receiving)
+        await until(lambda: receiver.state().waiting == 0, "all is on record")
+    stored = await receiving.site.repository.wal_files("shop", Environment.PROD)
+    later = datetime.now(UTC) + timedelta(days=2)
+    strays = stray_wal(stored, receiving.site.segments, later, 35 * 86_400.0)
+    assert len(strays) == 1
+    assert stray_wal(stored, receiving.site.segments, datetime.now(UTC), 35 * 86_400.0) == ()
+    await receiving.site.repository.remove_wal_files("shop", Environment.PROD, strays)
+    left = await receiving.site.repository.wal_files("shop", Environment.PROD)
+    assert sorted(file.key for file in left) == sorted(segment.file.key for segment in receiving.site.segments)
 
 
 async def test_with_too_much_that_isnt_stored_no_more_is_received(receiving: Receiving) -> None:
