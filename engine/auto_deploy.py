@@ -32,7 +32,7 @@ from runbook.procedures.base import Prepared, Procedure, Request
 from runbook.rules.ci import judge_ci
 from runbook.rules.superseding import AskCi, AwaitCi, CiState, Decision, Deploy, Place, Supersede, next_commit
 from runbook.values import Role
-from runbook.verdicts import Outcome
+from runbook.verdicts import Outcome, Verdict
 from runbook.wording import duration
 
 log = structlog.get_logger("forge.auto_deploy")
@@ -47,6 +47,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 REFUSED_PAUSE_S = 15.0
 PATIENCE_S = 30 * 60.0
 """So long a trouble that may pass by itself, or a refused plan, is nobody's business."""
+
+AWAITED = frozenset({"image.missing"})
+"""Codes of refusals that are expected to pass by themselves."""
 
 UNFORESEEN_S = 60.0
 MOST_WAITED_S = 2 * 3600.0
@@ -232,16 +235,14 @@ class AutoDeploys:
     # --- what goes wrong --------------------------------------------------------------------------------------------
 
     async def _refused(self, service: Service, commit: str, prepared: Prepared) -> float:
-        """An image is often pushed after CI is green: it is tried again, and told once when it doesn't come."""
-        lasted_s = self._lasted_s(service, "refused", commit)
-        if lasted_s < PATIENCE_S:
-            return min(growing_pause_s(lasted_s, REFUSED_PAUSE_S, LONGEST_PAUSE_S), PATIENCE_S - lasted_s)
+        """An image is often pushed after CI is green: it is awaited. Told once: when it doesn't come, and anything else at once."""
         bad = tuple(verdict for verdict in prepared.verdicts if verdict.outcome is not Outcome.PASS)
-        why = "; ".join(verdict.reason for verdict in bad) or "its plan can't be made"
-        again = f"It is tried again; `/forge deploy dev {commit[:SHORT]} --service {service.name}` tries it at once."
-        note = Note(tone=Tone.WARN, title=f"{commit[:SHORT]} of {service.name} is green and can't be deployed to dev",
-                    text=f"{_sentence(why)}\n{again}", verdicts=bad)  # fmt: skip
-        await self._tell(service, f"refused:{commit}", note)
+        codes = {verdict.code for verdict in bad}
+        log.info("auto_deploy.refused", service=service.name, commit=commit, codes=sorted(codes))
+        lasted_s = self._lasted_s(service, "refused", commit)
+        if lasted_s < PATIENCE_S and codes <= AWAITED:
+            return min(growing_pause_s(lasted_s, REFUSED_PAUSE_S, LONGEST_PAUSE_S), PATIENCE_S - lasted_s)
+        await self._tell(service, f"refused:{commit}", _refusal_note(service, commit, bad))
         return self._settings.current.policy.dev.poll_s
 
     async def _in_trouble(self, service: Service, pace: Pace, error: ForgeError) -> float:
@@ -299,6 +300,13 @@ def services_of(settings: Settings, ports: Ports) -> Iterator[Service]:
     for _, service in sorted(settings.current.services.items()):
         if DEV in service.urls:
             yield service
+
+
+def _refusal_note(service: Service, commit: str, bad: tuple[Verdict, ...]) -> Note:
+    why = _sentence("; ".join(verdict.reason for verdict in bad) or "its plan can't be made")
+    again = f"It is tried again; `/forge deploy dev {commit[:SHORT]} --service {service.name}` tries it at once."
+    title = f"{commit[:SHORT]} of {service.name} is green and can't be deployed to dev"
+    return Note(tone=Tone.WARN, title=title, text=f"{why}\n{again}", verdicts=bad)
 
 
 def _sentence(text: str) -> str:

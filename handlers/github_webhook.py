@@ -30,13 +30,13 @@ VARIABLE = "GITHUB_WEBHOOK_SECRET"
 USED = frozenset({"push", "workflow_run", "check_suite", "release", "create"})
 PING = "ping"
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
 """GitHub sends up to 25 MB, and what is of use here has some 30 KB. What is larger costs a ring, which the next poll makes good."""
 
 READ_LIMIT_S = 10.0
 """GitHub gives up after as long."""
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Bodies that are read at the same time: nobody fills the memory who can't sign."""
 
 RETRY_AFTER_S = 10

@@ -433,7 +433,7 @@ async def test_a_queued_automatic_run_gives_way_to_a_newer_green_commit(place: P
 
 # --- an image that isn't there yet --------------------------------------------------------------------------------------
 
-NO_IMAGE = Verdict.no_data("image digests", "image.missing", "r.test/web has no such tag", remedy="Push the image")
+NO_IMAGE = Verdict.failed("image digests", "image.missing", "r.test/web has no such tag", remedy="Push the image")
 
 
 async def test_an_image_that_comes_after_ci_is_awaited(place: Place) -> None:
@@ -467,6 +467,21 @@ async def test_an_image_that_never_comes_is_told_once_over_restarts(place: Place
         a.ring()
         await a.clock.advance(11)
         assert a.deployed() == short(following)
+
+
+async def test_a_configuration_that_forbids_it_is_told_at_once(place: Place) -> None:
+    newest = place.push()
+    place.refuse[newest] = Verdict.failed(
+        "service", "service.no_transaction", "shop has no authenticated smoke request"
+    )
+    async with automatic(place) as a:
+        await a.clock.advance(1)
+        assert len(a.told("can't be deployed")) == 1
+        await a.clock.advance(7200)
+        assert len(a.told("can't be deployed")) == 1
+        place.refuse.clear()
+        await a.clock.advance(POLICY.poll_s)
+        assert a.deployed() == short(newest)
 
 
 # --- GitHub in trouble --------------------------------------------------------------------------------------------------

@@ -379,7 +379,7 @@ async def test_what_cant_be_understood_is_refused(door: Door, body: bytes) -> No
 
 async def test_a_body_over_the_limit_is_refused(door: Door) -> None:
     status, error = await door.refused(b'{"more": "' + b"x" * MAX_BODY_BYTES + b'"}')
-    assert (status, error) == (413, "the body has more than 4 MiB")
+    assert (status, error) == (413, "the body has more than 2 MiB")
 
 
 async def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(door: Door) -> None:
