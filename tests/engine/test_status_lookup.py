@@ -13,13 +13,13 @@ import pytest
 from engine import status_lookup
 from engine.answers import Answer, AnswerKind
 from engine.journal import Turn
-from engine.records import Override, Run
+from engine.records import Override, Prompt, Run
 from engine.status_lookup import look_up_status
 from engine.views import PlaceView, StatusView
 from runbook.errors import Temporary
 from runbook.policy import Policy, Setting
 from runbook.values import Environment
-from tests.engine.harness import ADA, bench
+from tests.engine.harness import ADA, bench, without_data
 from tests.engine.places_known import DEV, PROD, SHOP, STAGING, Known, known_places, release, sha
 from tests.fakes.clock import NOON
 
@@ -220,3 +220,31 @@ async def test_a_pause_and_an_override_wait_for_somebody_too(tmp_path: Path) -> 
         texts = " | ".join(wait.text for wait in view.waiting)
         assert "Paused since" in texts
         assert "in spite of “change window”? Ada asks: agreed" in texts
+
+
+async def test_a_held_run_and_a_prompt_to_on_call_wait_and_what_ends_first_comes_first(tmp_path: Path) -> None:
+    async with bench(tmp_path) as here:
+        here.outside.results["look"] = lambda: without_data("look")
+        run = await here.deploy()
+        await here.until(run, "held")
+        now = here.clock.now()
+        prompt = Prompt(
+            id=f"{run}/p1", run=run, number=1, kind="guard", subject="error rate", trigger="", segment=1,
+            reason="error rate 3.4 %", opened_at=now, deadline=now + timedelta(minutes=15),
+        )  # fmt: skip
+        await here.store.write(lambda ledger: ledger.add(prompt))
+        view = (await here.act("status", ADA)).view
+        assert isinstance(view, StatusView)
+        first, second = view.waiting
+        assert (first.text, first.until) == ("On-call: roll back, or go on? error rate 3.4 %", prompt.deadline)
+        assert second.text.startswith("Held at “look”")
+        assert second.until is None
+
+
+async def test_backups_that_run_are_no_release_of_a_place(known: Known) -> None:
+    run = Run(
+        id="prod-9", number=9, service="shop", environment="prod", procedure="backup", version="backup", arguments={},
+        requester="T1:UADA", requester_name="Ada", state="running", created_at=NOON, first_effect_at=NOON,
+    )  # fmt: skip
+    await known.store.write(lambda ledger: ledger.add(run))
+    assert (await place(known, PROD)).under_way == ""
