@@ -9,7 +9,7 @@ from engine.present import slot_words
 from runbook.criteria import Weight
 from runbook.durations import duration_text
 from runbook.plan import CONTINUE, HOLD, PROMPT, STOP, Guard, Plan, RatioGuard, Span, Step
-from runbook.steps import Approval, Choice, Gate
+from runbook.steps import Approval, Choice, CleanLogs, Gate
 from runbook.steps.control import Checklist
 from runbook.values import Role
 from runbook.wording import listing, measure
@@ -121,13 +121,20 @@ def _sentence(step: Step) -> str:
 def _details(step: Step) -> Iterator[str]:
     match step:
         case Gate():
-            yield from (f"{CHECKS[check.kind]}{_weight(check)}" for check in step.checks)
+            yield from (f"{CHECKS[check.kind]}{_patterns(check)}{_weight(check)}" for check in step.checks)
         case Checklist():
             for item in step.items:
                 by = f" (ticks itself when {listing(f'“{gate}”' for gate in item.gates)} passed)" if item.gates else ""
                 yield f"[ ] {item.text}{by}"
         case Choice():
             yield from (f"**{option.label}**{f': {option.text}' if option.text else ''}" for option in step.options)
+
+
+def _patterns(check: object) -> str:
+    """Of the logs' check: what must not be there."""
+    if not isinstance(check, CleanLogs):
+        return ""
+    return f": {', '.join(f'`{pattern}`' for pattern in check.patterns) or 'none is configured'}"
 
 
 def _weight(check: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,9 +31,8 @@ def judge_validated(found: Released | None, commit: str, weights: DevWeights) ->
     if found is None:
         reason = f"{short} was not validated in dev"
         remedy = f"`/forge deploy dev {short}`, and wait for its result"
-        return weighed(
-            (Verdict.no_data(VALIDATED_GATE, "dev.not_validated", reason, remedy=remedy),), weights.validated
-        )
+        unknown = Verdict.no_data(VALIDATED_GATE, "dev.not_validated", reason, remedy=remedy)
+        return (*weighed((unknown,), weights.validated), *_required_anyway(weights, reason, remedy))
     evidence = Evidence(name="validated by", value=found.run, source=commit, at=found.at)
     return (
         Verdict.passed(VALIDATED_GATE, f"{short} was validated in dev by {found.run}", evidence),
@@ -41,6 +40,16 @@ def judge_validated(found: Released | None, commit: str, weights: DevWeights) ->
         *weighed((_suites(found),), weights.suites),
         *weighed((_performance(found),), weights.performance),
     )
+
+
+def _required_anyway(weights: DevWeights, reason: str, remedy: str) -> Iterator[Verdict]:
+    """Rows of the table that are required of dev stay unknown without a run there, whatever the validation itself weighs."""
+    for name, code, weight in (
+        (SUITES_GATE, "suites.not_run", weights.suites),
+        (PERFORMANCE_GATE, "performance.not_run", weights.performance),
+    ):
+        if weight is Weight.REQUIRED:
+            yield Verdict.no_data(f"{name} in dev", code, reason, remedy=remedy)
 
 
 def _in_dev(verdict: Verdict, run: str) -> Verdict:

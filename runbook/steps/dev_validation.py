@@ -90,6 +90,11 @@ class DevValidated:
     validated: Weight = Weight.REQUIRED
     kind: Literal["dev_validated"] = "dev_validated"
 
+    @property
+    def weight(self) -> Weight:
+        """Of the validation as a whole."""
+        return self.validated
+
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
         return await all_asked((VALIDATED_GATE, self._look(scene)))
 

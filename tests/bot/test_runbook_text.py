@@ -11,6 +11,7 @@ import pytest
 from bot.configuration.loading import load
 from bot.runbook_lines import CHECKS
 from bot.runbook_text import render_runbook
+from runbook.criteria import Weight
 from runbook.steps.gates import AnyCheck
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "forge.yaml"
@@ -100,6 +101,7 @@ def test_dev_is_told_in_the_order_in_which_it_is_executed(text: str) -> None:
     places = [told.index(words) for words in order]
     assert places == sorted(places)
     assert "Watched from" not in told
+    assert "since the deployment began: `\\bFATAL\\b`, `\\bPANIC\\b`, " in told
     assert "not-validated" in chapter(text, "### Return of shop to what ran in dev before")
 
 
@@ -107,7 +109,11 @@ def test_staging_says_what_it_asks_of_dev(text: str) -> None:
     told = chapter(text, "## Staging Deployment: shop")
     assert told.index("Dev promotion gate") < told.index("Deploy to staging")
     assert "this very commit was validated in dev" in told
+    assert "this very commit was validated in dev: smoke tests, logs and error rate\n" in told
     setting = load(EXAMPLE, {}).setting
+    relaxed = replace(setting.policy, staging=replace(setting.policy.staging, dev_validated=Weight.RECOMMENDED))
+    shown = chapter(render_runbook(replace(setting, policy=relaxed)), "## Staging Deployment: shop")
+    assert "smoke tests, logs and error rate (recommended: shown, not decisive)" in shown
     shop = setting.services["shop"]
     urls = {env: url for env, url in shop.urls.items() if env != "dev"}
     bare = render_runbook(replace(setting, services={"shop": replace(shop, urls=urls)}))

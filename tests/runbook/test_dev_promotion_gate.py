@@ -10,7 +10,7 @@ import pytest
 from runbook.criteria import Weight
 from runbook.errors import Temporary
 from runbook.plan import STOP, canonical, parse
-from runbook.policy import Policy
+from runbook.policy import Policy, StagingPolicy
 from runbook.ports import Incident
 from runbook.steps import Approval, CalmAcross, DevValidated, Gate
 from runbook.values import Environment
@@ -130,6 +130,28 @@ async def test_what_is_only_recommended_or_optional_is_shown_and_decides_nothing
     required = Policy(criteria=weighing(row, Weight.REQUIRED, to_staging=True))
     found = await outcome(world, required)
     assert found is when_required if when_required is not None else found is not Outcome.PASS
+
+
+RECOMMENDED = StagingPolicy(dev_validated=Weight.RECOMMENDED)
+
+
+async def test_a_validation_that_is_only_recommended_is_shown_and_decides_nothing(world: DevWorld) -> None:
+    world.memory.validations.clear()
+    relaxed = Policy(staging=RECOMMENDED)
+    assert await outcome(world, relaxed) is Outcome.PASS
+    found = (await verdicts(world, relaxed))["dev-validated"]
+    assert (found.outcome, found.binding) == (Outcome.NO_DATA, False)
+    world.memory.incidents = (incident(1),)
+    assert await outcome(world, relaxed) is Outcome.FAIL
+
+
+@pytest.mark.parametrize("row", ["suites", "performance"])
+async def test_what_the_table_requires_of_dev_is_required_though_the_validation_is_not(
+    world: DevWorld, row: str
+) -> None:
+    world.memory.validations.clear()
+    policy = Policy(staging=RECOMMENDED, criteria=weighing(row, Weight.REQUIRED, to_staging=True))
+    assert await outcome(world, policy) is Outcome.NO_DATA
 
 
 # --- where there is no dev ------------------------------------------------------------------------------------------------
