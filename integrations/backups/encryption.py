@@ -69,8 +69,13 @@ class Aborted(Exception):
 class Sealing:
     """One stream on its way through age. `feed` and `pieces` run at once, each of them to its end, or `abort` is called."""
 
-    def __init__(self, recipients: Sequence[str], executor: Executor) -> None:
+    def __init__(
+        self, recipients: Sequence[str], executor: Executor, pack: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        """pack: changes each piece before it is encrypted (maybe to nothing yet); an empty piece is the end, and gives the rest."""
         self._recipients = parsed_recipients(recipients)
+        self._pack = pack or (lambda piece: piece)
+        self._ended = False
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._incoming: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
@@ -121,9 +126,13 @@ class Sealing:
         self._wait(self._outgoing.put(b""))
 
     def _take(self) -> bytes:
-        piece: bytes = self._wait(self._incoming.get())
-        self.plain.add(piece)
-        return piece
+        packed = b""
+        while not packed and not self._ended:
+            piece: bytes = self._wait(self._incoming.get())
+            self.plain.add(piece)
+            self._ended = not piece
+            packed = self._pack(piece)
+        return packed
 
     def _give(self, piece: bytes) -> None:
         self.cipher.add(piece)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import secrets
 import shutil
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any, Final
 
 from integrations.backups import manifests
 from integrations.backups.address import SYSTEM, RepositoryAddress
+from integrations.backups.compression import Compressor, expand, is_compressed, stored_name
 from integrations.backups.decryption import unseal
-from integrations.backups.encryption import Sealing, Tally, ended, parsed_recipients, read_identities
+from integrations.backups.encryption import Sealing, Tally, ended, over, parsed_recipients, read_identities
 from integrations.backups.manifests import Signer, backup_place, wal_place
 from integrations.backups.objects import Objects, checked_key
 from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile, WalSegment
@@ -59,16 +61,18 @@ class Repository:
         *,
         expected_bytes: int = 0,
         stored: Callable[[int, int], None] | None = None,
+        compressed: bool = False,
     ) -> StoredFile:
         """Encrypts a stream into `<place>/<name>-<random>.age`, a key that is never used twice. Holds some 30 MB at most.
 
-        expected_bytes: about how many will come, 0: unknown; beyond 50 GB parts grow. stored: is called with the plain and encrypted bytes
+        compressed: by zstd before that, into `….zst.age`; for what isn't compressed yet. expected_bytes: about how many will come, 0: unknown;
+        beyond 50 GB parts grow. stored: is called with the plain and encrypted bytes
         so far. Whatever `chunks` raises is raised, and then, as after a cancellation, nothing is left behind. Raises Temporary and
         Permanent of "backups".
         """
-        key = f"{name}-{secrets.token_hex(4)}.age"
+        key = stored_name(name, secrets.token_hex(4), compressed=compressed)
         full = checked_key(f"{place}/{key}")
-        sealing = Sealing(self.recipients, self._threads)
+        sealing = Sealing(self.recipients, self._threads, Compressor().more if compressed else None)
         feeding = asyncio.create_task(sealing.feed(chunks))
         pieces = _told(sealing, stored) if stored else sealing.pieces()
         uploading = asyncio.create_task(self._objects.upload(full, pieces, expected_bytes))
@@ -94,15 +98,21 @@ class Repository:
         Permanent("backups.tampered"), Permanent("backups.missing"), Permanent("backups.key") and Temporary.
         """
         identities = await asyncio.to_thread(read_identities, self._address.identity_file)
-        hidden = into.with_name(f".{into.name}-{secrets.token_hex(4)}.plain")
+        hidden, packed = (into.with_name(f".{into.name}-{secrets.token_hex(4)}.{kind}") for kind in ("plain", "zst"))
         try:
-            _same(file, file.plain, await self._decrypted(place, file, hidden, identities), "what was decrypted")
+            if is_compressed(file):
+                await self._decrypted(place, file, packed, identities)
+                digest = await self._expanded(packed, hidden, file.plain)
+            else:
+                digest = await self._decrypted(place, file, hidden, identities)
+            _same(file, file.plain, digest, "what was decrypted")
             hidden.replace(into)
         except OSError as error:
             cause = f"{into.parent} can't take what is restored: {error.strerror}"
             raise Temporary(SYSTEM, "scratch", cause, "Make room in the scratch folder") from None
         finally:
-            hidden.unlink(missing_ok=True)
+            for path in (hidden, packed):
+                path.unlink(missing_ok=True)
 
     async def discard(self, place: str, keys: Iterable[str] | None = None) -> None:
         """Removes these files of a place (`StoredFile.key`), None: all of it. What is not there is fine."""
@@ -228,6 +238,19 @@ class Repository:
                 self._threads,
                 lambda digest: _same(file, file.cipher, digest, "what is stored"),
             )
+
+    async def _expanded(self, source: Path, target: Path, expected: Digest) -> Digest:
+        """In a thread, which is over before a cancellation is."""
+        stop = threading.Event()
+        job = self._threads.submit(expand, source, target, expected, stop)
+        work = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            job.cancel()
+            await over(work)
+            raise
 
     async def _stored_digest(self, place: str, file: StoredFile) -> Digest:
         tally = Tally()

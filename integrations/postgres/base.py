@@ -123,7 +123,7 @@ async def base_backup(
         files, size = await asyncio.to_thread(tree_size, data)
         watch.phase("storing", size)
         stored = await repository.store(
-            backup_place(order.id), FILE_NAME, _checked(data), expected_bytes=size, stored=watch.stored
+            backup_place(order.id), FILE_NAME, _checked(data), expected_bytes=size, stored=watch.stored, compressed=True
         )
     return Made(
         server=before, client=str(program.version), files=(stored,), started_at=before.at, finished_at=after.at, entries=files,

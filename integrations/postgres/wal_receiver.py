@@ -274,7 +274,7 @@ class WalReceiver:
         path = folder / name
         size = path.stat().st_size
         place = wal_place(self._service, self._environment, _system(folder))
-        stored = await self._repository.store(place, name, _content(path), expected_bytes=size)
+        stored = await self._repository.store(place, name, _content(path), expected_bytes=size, compressed=True)
         timeline = history_timeline(name) or int(name[:8], 16)
         end = (segment_number(name, size) + 1) * size if is_segment(name) else 0
         moment = self._marks.moment(end) if end else self._marks.newest
