@@ -53,6 +53,20 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 """Of every server here. Nothing of the source's own configuration is used."""
 
+FILLING: Final[Mapping[str, str]] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",  # rows and indexes that come with their table are in no WAL then: half of what is written
+    "max_wal_senders": "0",
+    "full_page_writes": "off",  # else, with checksums, each page gets there by its hint bits
+    "autovacuum": "off",
+}
+"""Of a server while it is filled, and never of one that is called restored: `LocalInstances.settle` is between."""
+
+_EMPTY, _FILLING, _SETTLED = "empty", "filling", "settled"
+_SYNC_S: Final = 3600.0
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -133,16 +147,55 @@ class LocalInstances:
         self._reachable()
         return places
 
-    async def provision(self, name: str, major: int, database: str) -> Instance:
-        """An empty server with a password of its own; the one of this name where it stands whole already, started if need be."""
+    async def provision(
+        self, name: str, major: int, database: str, settings: Mapping[str, str] | None = None
+    ) -> Instance:
+        """An empty server with a password of its own; the one of this name where it stands whole already, started if need be.
+
+        settings: of an empty one; they win. One that was settled never gets any.
+        """
         places = await asyncio.to_thread(self.prepare, name)
-        if _remembered(places) != {"kind": "empty", "major": major}:
-            await self.stop(name)
-            await asyncio.to_thread(_wipe, places.data, places.service_file, places.made)
+        found = _remembered(places)
+        if found == _state(_SETTLED, major):
+            await self.start(name, major)
+            return instance(name, major, places, database)
+        # Never put on the disk: what a machine that went down left of it, or a server that was killed, is not to be trusted.
+        if found != _state(_EMPTY, major):
+            await self._cleared(name)
             await self._initialise(places, major)
-            _remember(places, "empty", major)
-        await self.start(name, major)
+            _remember(places, _state(_EMPTY, major))
+        await self.start(name, major, settings)
         return instance(name, major, places, database)
+
+    async def begin_filling(self, name: str, major: int, database: str) -> Instance:
+        """An empty server that nobody has begun to fill, with `FILLING`. What an earlier attempt or a restore left under its name goes."""
+        if _kind(self.places(name)) in (_FILLING, _SETTLED):
+            await self._cleared(name)
+        found = await self.provision(name, major, database, FILLING)
+        await asyncio.to_thread(_remember, self.places(name), _state(_FILLING, major))
+        return found
+
+    async def settle(self, name: str, major: int) -> None:
+        """Puts a server that was filled on the disk, and starts it again with nothing but durable settings.
+
+        "In order to guarantee recovery when changing fsync from off to on, it is necessary to force all modified buffers in the kernel to
+        durable storage. This can be done while the cluster is shutdown or while fsync is on by running initdb --sync-only"
+        (https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-FSYNC). So: stopped, synced, and only then on record.
+        """
+        places = self.places(name)
+        await self.stop(name)
+        if self._settings.get("fsync") != "off":
+            program = await self._programs.exactly("initdb", major)
+            arguments = (str(program.path), "--sync-only", f"--pgdata={places.data}")
+            await run_tool(arguments, timeout_s=_SYNC_S, cwd=places.folder, as_server=True)
+            await asyncio.to_thread(_to_disk, places.service_file, places.folder)
+        await asyncio.to_thread(_remember, places, _state(_SETTLED, major))
+        await self.start(name, major)
+
+    async def _cleared(self, name: str) -> None:
+        places = self.places(name)
+        await self.stop(name)
+        await asyncio.to_thread(_wipe, places.data, places.service_file, places.made)
 
     async def start(
         self, name: str, major: int, settings: Mapping[str, str] | None = None, *, timeout_s: float = START_S
@@ -320,10 +373,33 @@ def _remembered(places: Places) -> object:
         return None
 
 
-def _remember(places: Places, kind: str, major: int) -> None:
+def _kind(places: Places) -> object:
+    found = _remembered(places)
+    return found.get("kind") if isinstance(found, dict) else None
+
+
+def _state(kind: str, major: int) -> dict[str, object]:
+    """What is not settled isn't on the disk: it counts until the machine is started again."""
+    if kind == _SETTLED:
+        return {"kind": kind, "major": major}
+    return {"kind": kind, "major": major, "boot": _BOOT.read_text().strip() if _BOOT.exists() else ""}
+
+
+def _remember(places: Places, state: Mapping[str, object]) -> None:
     part = places.made.with_suffix(".part")
-    part.write_text(json.dumps({"kind": kind, "major": major}))
+    part.write_text(json.dumps(state))
+    _to_disk(part)
     part.replace(places.made)
+    _to_disk(places.folder)
+
+
+def _to_disk(*paths: Path) -> None:
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _wipe(*paths: Path) -> None:

@@ -15,8 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from integrations.backups import Repository, backup_place, wal_place
-from integrations.postgres.instances import LocalInstances, Places, instance
+from integrations.backups import Repository, backup_place, is_compressed, wal_place
+from integrations.postgres.instances import FILLING, LocalInstances, Places, instance
 from integrations.postgres.programs import ProgramFinder
 from integrations.postgres.restore_checks import restored_facts
 from integrations.postgres.restoring import dump_of, replay, restore_dump, write_recovery_service
@@ -81,7 +81,7 @@ class LocalRestores:
         """Of a base backup the server starts with `restore`: it is that backup."""
         name, manifest = order.name, order.manifest
         if manifest.kind is BackupKind.LOGICAL:
-            return await self._instances.provision(name, manifest.major, manifest.database)
+            return await self._instances.provision(name, manifest.major, manifest.database, FILLING)
         await self._programs.exactly("postgres", manifest.major)
         places = await asyncio.to_thread(self._instances.prepare, name)
         write_recovery_service(places, manifest)
@@ -95,8 +95,9 @@ class LocalRestores:
         backup = places.fetched / f"{_DATA}-0"
         if manifest.kind is BackupKind.BASE:
             return await replay(self._instances, order.name, manifest, backup, order.until, timeline, tell)
-        await self.provision(order)
+        await self._instances.begin_filling(order.name, manifest.major, manifest.database)
         await restore_dump(self._programs, places, manifest, backup, tell)
+        await self._instances.settle(order.name, manifest.major)
         return None
 
     async def archive(self, order: RestoreOrder, tell: Tell) -> tuple[Path, datetime | None]:
@@ -172,9 +173,10 @@ def _emptied(*folders: Path) -> None:
 
 
 def _room(places: Places, manifest: Manifest, wal: Sequence[WalSegment]) -> None:
-    """For what is decrypted, once more for what is made of it, and for the largest file while it is still encrypted too."""
+    """For what is decrypted, once more for what is made of it, and for the largest file while it is still compressed too."""
     files: list[StoredFile] = [*manifest.files, *(segment.file for segment in wal)]
-    needed = 2 * sum(file.plain.bytes for file in files) + max((file.cipher.bytes for file in files), default=0)
+    packed = max((file.cipher.bytes for file in files if is_compressed(file)), default=0)
+    needed = 2 * sum(file.plain.bytes for file in files) + packed
     free = shutil.disk_usage(places.folder).free
     if free < needed + _SPARE:
         cause = f"scratch has {free // 1_000_000} MB of room; restoring {manifest.id} needs at least {needed // 1_000_000} MB"
