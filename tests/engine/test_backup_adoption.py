@@ -220,6 +220,17 @@ async def test_an_older_copy_of_the_record_learns_what_was_published_since(place
         assert row.id in drill.text
 
 
+async def test_a_drill_names_its_backup_or_its_kind_and_not_both(place: Place) -> None:
+    async with backing(place) as b:
+        row = await b.made()
+        both = await b.backup("drill", options={"backup": row.id, "kind": "base"})
+        assert (both.code, both.ok) == ("backup.one_of", False)
+        none = await b.backup("drill", options={"kind": "base"})
+        assert (none.code, none.remedy) == ("restore.no_base", "Make one: `backup run <env> --kind base`")
+        verify = await b.backup("verify", options={"backup": row.id})
+        assert verify.text == f"{verify.run} has started: the restore drill of shop on prod, of {row.id}."
+
+
 async def test_only_who_may_back_up_takes_anything_on_record(place: Place) -> None:
     async with backing(place) as b:
         _publish(place.repository, "shop-prod-20260302T020000Z-1f3a")

@@ -320,6 +320,8 @@ def test_the_verbs_of_backups_and_their_options() -> None:
     assert (found.name, found.environment, found.options) == (
         "backup", Environment.PROD, {"verb": "run", "kind": "logical"},
     )  # fmt: skip
+    assert intent("backup drill prod --kind base").options == {"verb": "drill", "kind": "base"}
+    assert intent("backup adopt prod").options == {"verb": "adopt"}
     found = intent("backup hold prod --backup shop-prod-20260302T020000Z-1f3a --reason audit")
     assert found.options == {"verb": "hold", "backup": "shop-prod-20260302T020000Z-1f3a"}
     found = intent('restore staging --at "2026-03-02 17:55" --from prod')
@@ -336,6 +338,9 @@ def test_the_verbs_of_backups_and_their_options() -> None:
         ("backup run prod --kind weekly", "parse.bad_kind", "Usage"),
         ("backup run prod --backup x", "parse.unknown_option", "Usage"),
         ("backup list prod --kind base", "parse.unknown_option", "Usage"),
+        ("backup verify prod --kind base", "parse.unknown_option", "Usage"),
+        ("backup adopt prod --backup shop-prod-20260302T020000Z-1f3a", "parse.unknown_option", "Usage"),
+        ("backup adopt", "parse.missing", "Environments are"),
         ("backup hold prod --reason x", "parse.missing_option", "/forge backup list <env> shows them"),
         ("backup hold prod --backup x", "parse.missing_option", "Usage"),
         ("backup release prod", "parse.missing_option", "Usage"),
