@@ -14,6 +14,7 @@ from engine.lookups import Asking
 from engine.memory import LedgerMemory
 from engine.ports import Ledger
 from engine.records import Decision, Run
+from integrations.github import GitHub
 from runbook.plan import to_json
 from runbook.policy import Policy, Service, Setting
 from runbook.ports import Ports, Tag
@@ -40,7 +41,9 @@ def release(version: str, commit: str, digest: str = "1") -> Release:
 
 @dataclass
 class Known:
-    """A world whose ledger, tags, branch and clusters a test fills. setting: of every service there is."""
+    """A world whose ledger, tags, branch and clusters a test fills. setting: of every service there is. github: asked in place of the one in
+    memory.
+    """
 
     store: SqlStore
     setting: Setting
@@ -48,11 +51,13 @@ class Known:
     source: FakeSource
     clusters: dict[Environment, FakeCluster]
     results: int = 0
+    github: GitHub | None = None
 
     @property
     def ports(self) -> Ports:
         memory = LedgerMemory(self.store, self.world.clock)
-        return replace(self.world.ports, clusters=self.clusters, source=self.source, memory=memory)
+        code, source = self.github or self.world.code, self.github or self.source
+        return replace(self.world.ports, clusters=self.clusters, code=code, source=source, memory=memory)
 
     def asking(self, name: str, environment: Environment | None = None, **more: Any) -> Asking:
         intent = Intent(name=name, environment=environment, **more)
