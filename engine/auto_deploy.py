@@ -7,7 +7,7 @@ One task for all services. A webhook only rings: GitHub is asked what is on the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -43,6 +43,9 @@ BLOCKED_LOOK_S = 60.0
 """How often the own rows are looked at while a lock or a freeze is in the way: nobody outside is asked for it."""
 
 PENDING_LOOK_S = 30.0
+LONGEST_ASKING_S = 60.0
+"""Real seconds: for what is on the branch with its CI, and for a plan."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 REFUSED_PAUSE_S = 15.0
 PATIENCE_S = 30 * 60.0
@@ -166,14 +169,16 @@ class AutoDeploys:
         if stands.blocked:
             return BLOCKED_LOOK_S
         if stands.place is Place.BUSY:
+            self._remind(stands)
             return dev.poll_s
-        decision = await self._decision(service, stands)
+        decision = await _in_time(self._decision(service, stands))
         if isinstance(decision, Deploy):
             after_s = await self._deploy(service, decision)
         elif isinstance(decision, Supersede):
             await self._supersede(stands, decision)
             after_s = dev.poll_s
         else:
+            self._remind(stands)
             after_s = self._awaited_s(service, decision)
         if stands.trouble_since is not None:
             await self._write(lambda turn: rows.forget_trouble(turn, service.name))
@@ -206,6 +211,12 @@ class AutoDeploys:
         waited_s = self._lasted_s(service, "ci", decision.commits[0])
         return min(PENDING_LOOK_S, dev.poll_s) if waited_s < dev.ci_wait_s else dev.poll_s
 
+    def _remind(self, stands: Standing) -> None:
+        """A commit of doubtful end may have opened or left a run and woken nobody."""
+        run = stands.run
+        if run is not None and (run.state == RunState.QUEUED or run.interrupt is not None):
+            self._wake(run.id)
+
     async def _supersede(self, stands: Standing, decision: Supersede) -> None:
         run = stands.run
         assert run is not None  # noqa: S101 - it is what stands in the way
@@ -219,7 +230,7 @@ class AutoDeploys:
         if procedure is None:
             return setting.policy.dev.poll_s
         request = Request(service=service.name, environment=DEV, version=decision.commit)
-        prepared = await procedure(request, setting, self._ports)
+        prepared = await _in_time(procedure(request, setting, self._ports))
         plan = prepared.plan
         if plan is None:
             return await self._refused(service, decision.commit, prepared)
@@ -302,6 +313,16 @@ def services_of(settings: Settings, ports: Ports) -> Iterator[Service]:
             yield service
 
 
+async def _in_time(asking: Awaitable[T]) -> T:
+    """One service's slow answers hold up no other's. Only what is asked is given up half way, and never what is written. Raises Temporary."""
+    try:
+        async with asyncio.timeout(LONGEST_ASKING_S):
+            return await asking
+    except TimeoutError:
+        cause = f"no whole answer came within {duration(LONGEST_ASKING_S)}"
+        raise Temporary("github", "slow", cause, "It is asked again by itself; see githubstatus.com") from None
+
+
 def _refusal_note(service: Service, commit: str, bad: tuple[Verdict, ...]) -> Note:
     why = _sentence("; ".join(verdict.reason for verdict in bad) or "its plan can't be made")
     again = f"It is tried again; `/forge deploy dev {commit[:SHORT]} --service {service.name}` tries it at once."
@@ -310,5 +331,6 @@ def _refusal_note(service: Service, commit: str, bad: tuple[Verdict, ...]) -> No
 
 
 def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    if text.partition(" ")[0].isalpha():  # a name such as acme/shop stays as it is written
+        text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.records import Lock, Mark, Run, RunChanges
-from runbook.errors import Permanent, Temporary
+from runbook.errors import Permanent, StoreUnavailable, Temporary
 from runbook.values import FORGE
 from runbook.verdicts import Verdict
 from tests.engine.automatic import DEV, POLICY, Place, automatic, service, setting_of, sha_of, with_dev
@@ -458,7 +459,7 @@ async def test_an_image_that_never_comes_is_told_once_over_restarts(place: Place
         (told,) = a.told("can't be deployed")
         assert newest[:12] in told
         (note,) = [m for m in place.chat.messages if "can't be deployed" in m.message.text]
-        assert "R.test/web has no such tag" in str(note.message.blocks)
+        assert "r.test/web has no such tag" in str(note.message.blocks)
         assert f"/forge deploy dev {newest[:12]}" in str(note.message.blocks)
     async with automatic(place) as a:
         await a.clock.advance(7200)
@@ -543,7 +544,7 @@ async def test_a_branch_that_isnt_there_is_told(place: Place) -> None:
     async with automatic(place) as a:
         await a.clock.advance(1)
         (note,) = [m for m in place.chat.messages if "by itself" in m.message.text]
-        assert "Acme/shop has no branch main" in str(note.message.blocks)
+        assert "acme/shop has no branch main" in str(note.message.blocks)
 
 
 async def test_ci_that_cant_be_asked_deploys_nothing(place: Place) -> None:
@@ -590,6 +591,47 @@ async def test_while_the_store_is_in_trouble_nothing_new_is_started(place: Place
         assert a.runs() == []
         deploys._store = well
         await a.all_ended(1)
+
+
+async def test_a_run_that_was_opened_by_a_commit_of_doubtful_end_is_not_forgotten(place: Place) -> None:
+    place.push("")
+    async with automatic(place) as a:
+        deploys = a.engine.auto_deploys
+        well = deploys._store
+
+        class Doubtful:
+            healthy = True
+            read = well.read
+
+            async def write(self, change: object) -> object:
+                await well.write(change)  # type: ignore[arg-type]
+                deploys._store = well
+                raise StoreUnavailable("doubtful", "the last changes may or may not have been kept")
+
+        deploys._store = Doubtful()  # type: ignore[assignment]
+        newest = place.push()
+        a.ring()
+        (run,) = await a.all_ended(1)
+        assert (run.version, run.ending) == (newest[:12], "completed")
+
+
+async def test_an_answer_that_takes_too_long_holds_up_no_other_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.auto_deploy.LONGEST_ASKING_S", 0.2)
+    place = Place(tmp_path, setting=setting_of(service("shop"), service("desk", "acme/desk")))
+    plain = place.source.commits
+
+    async def hanging(repository: str, branch: str, most: int = 30) -> object:
+        if repository == "acme/shop":
+            await asyncio.Event().wait()
+        return await plain(repository, branch, most)
+
+    place.source.commits = hanging  # type: ignore[method-assign, assignment]
+    newest = place.push(repository="acme/desk")
+    async with automatic(place) as a:
+        await a.all_ended(1)
+        assert a.deployed() == short(newest)
 
 
 async def test_when_the_process_ends_nothing_more_is_opened(place: Place) -> None:
