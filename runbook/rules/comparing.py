@@ -127,12 +127,16 @@ def compared_words(found: RestoredFacts, source: SourceFacts | None) -> str:
     known = source.catalogue if found.catalogue is not None else None
     parts = [
         f"schema version {source.schema_version}" if source.schema_version else "",
-        f"row counts of {rows}" if rows else "",
-        f"checksums of {sums} critical {'table' if sums == 1 else 'tables'}" if sums else "",
-        f"{len(source.sequences):,} sequences" if source.sequences else "",
-        f"the numbers of tables ({known.tables:,}), constraints ({known.constraints:,}) and indexes ({known.indexes:,})" if known else "",
+        f"row counts of {_many(rows, 'critical table')}" if rows else "",
+        f"checksums of {_many(sums, 'critical table')}" if sums else "",
+        _many(len(source.sequences), "sequence") if source.sequences else "",
+        f"{_many(known.tables, 'table')}, {_many(known.constraints, 'constraint')} and {_many(known.indexes, 'index', 'indexes')}" if known else "",
     ]  # fmt: skip
     return "; ".join(part for part in parts if part)
+
+
+def _many(number: int, one: str, more: str = "") -> str:
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 def _nothing_recorded(gate: str, source: SourceFacts | None) -> Verdict:
