@@ -12,7 +12,7 @@ from runbook.policy import Setting
 KEPT = timedelta(days=7)
 """GitHub sends nothing again that is older than three days. A replay of something older rings once more, and changes nothing by it."""
 
-MOST_KEPT = 50_000
+MOST_KEPT = 20_000
 """A bound for the table that no honest week reaches."""
 
 _AT_ONCE = 4
