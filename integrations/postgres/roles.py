@@ -18,7 +18,7 @@ from runbook.source_facts import Role
 MOST: Final = 32
 """So often a restore is begun anew for a role that nobody had foreseen."""
 
-_MISSING: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
+_MISSING: Final = re.compile(r'role "(.+?)" does not exist')
 _STATEMENT: Final = re.compile(r"^(?:ALTER|GRANT|REVOKE|SET SESSION AUTHORIZATION|CREATE POLICY) ")
 _NAMED: Final = re.compile(
     r"""(?:\b(?:TO|FROM|ROLE|AUTHORIZATION)|,) ('(?:[^']|'')+'|"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)"""
@@ -27,9 +27,9 @@ _LINE: Final = 1024 * 1024
 
 
 def missing_role(said: str) -> str:
-    """Which role a program misses, by its own words; empty: none."""
+    """Which role a program misses, by the server's words, which quote a name and leave quotes in it as they are; empty: none."""
     found = _MISSING.search(said)
-    return found[1].replace('""', '"') if found is not None else ""
+    return found[1] if found is not None else ""
 
 
 def named_in(schema: Path) -> tuple[Role, ...]:

@@ -99,5 +99,5 @@ def test_roles_are_read_off_the_statements_of_a_dump(tmp_path: Path, line: str, 
 
 def test_the_role_that_a_program_misses_is_read_from_its_words() -> None:
     assert missing_role('pg_restore: error: role "shop_app" does not exist') == "shop_app"
-    assert missing_role('ERROR:  role "Odd ""Role" does not exist | Command was: …') == 'Odd "Role'
+    assert missing_role('ERROR:  role "Odd "Role" does not exist | Command was: …') == 'Odd "Role'
     assert missing_role('relation "x" does not exist') == ""
