@@ -226,7 +226,7 @@ async def test_all_of_it_is_done_from_the_panel(prod: World) -> None:
             groups = {group["title"]: group for group in (await answer.json())["panel"]}
         shown = groups["Production"]
         assert [each["id"] for each in shown["controls"]] == [
-            "prod v1.4.0", "prod v1.4.2", "prod v1.4.4", "prod v1.4.4", "gateway", "database", "shrink web",
+            "prod v1.4.0", "prod v1.4.2", "prod v1.4.4", "gateway", "database", "shrink web",
         ]  # fmt: skip
 
         assert "v1.5.0 (was never a candidate)" in shown["help"]
