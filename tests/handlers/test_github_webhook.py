@@ -16,10 +16,10 @@ import pytest
 import structlog
 from aiohttp import web
 
-from engine.deliveries import Deliveries, Taken, configured_repository
+from engine.deliveries import KEPT, Deliveries, Taken, configured_repository
 from engine.ports import Store
 from engine.records import Delivery, Sealed
-from handlers.github_webhook import AT_ONCE, MAX_BODY_BYTES, PATH, USED, github_routes, github_taker
+from handlers.github_webhook import AT_ONCE, MAX_BODY_BYTES, PATH, READ_LIMIT_S, USED, github_routes, github_taker
 from runbook.errors import Permanent, StoreUnavailable
 from runbook.policy import Policy, Service, Setting
 from state.store import SqlStore, open_store
@@ -463,3 +463,13 @@ async def test_the_log_carries_no_secret_and_nothing_of_the_body(door: Door, cap
     assert SECRET not in everything
     assert "hunter2@" not in everything
     assert signed(json.dumps(body).encode())[7:] not in everything
+
+
+def test_the_page_names_the_bounds_and_every_event() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    assert f"more than {MAX_BODY_BYTES // 1024**2} MiB" in page
+    assert f"more than {READ_LIMIT_S:g} seconds" in page
+    assert f"for {KEPT.days} days" in page
+    assert (AT_ONCE, "or sixteen bodies are being read" in page) == (16, True)
+    assert {"Pushes", "Workflow runs", "Check suites", "Releases", "Branch or tag creation"} <= set(page.split("*"))
+    assert len(USED) == 5
