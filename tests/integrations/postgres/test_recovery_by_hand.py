@@ -151,19 +151,21 @@ def test_a_byte_of_the_wal_that_has_changed_stops_it_before_any_program_reads_it
     assert list((hand.folder / "work" / "data").iterdir()) == []
 
 
-def test_compressed_files_are_recovered_from_by_the_same_commands(hand: Hand) -> None:
-    for file in hand.wal.glob("*[0-9a-f].age"):
-        compress(hand, file)
+def test_wal_that_was_archived_before_it_was_compressed_is_recovered_from_by_the_same_commands(hand: Hand) -> None:
+    compressed = list(hand.wal.glob("*.zst.age"))
+    assert compressed
+    for file in compressed:
+        uncompress(hand, file)
     answer = hand.types(recipe(), UNTIL=f"{hand.story.moments['two']:%Y-%m-%d %H:%M:%S.%f%z}")
     assert answer.returncode == 0, answer.stdout + hand.log()
     assert hand.names() == {"one", "two"}
 
 
-def compress(hand: Hand, file: Path) -> None:
+def uncompress(hand: Hand, file: Path) -> None:
     """In its place, encrypted to the same key."""
     command = (
-        'age --decrypt --identity "$IDENTITY" --output "$WORK/plain" "$FILE" && zstd --quiet -f "$WORK/plain" -o "$WORK/plain.zst" && '
-        'age --encrypt --recipient "$RECIPIENT" --output "${FILE%.age}.zst.age" "$WORK/plain.zst" && rm "$FILE" "$WORK/plain" "$WORK/plain.zst"'
+        'age --decrypt --identity "$IDENTITY" --output "$WORK/plain.zst" "$FILE" && zstd --decompress --rm --quiet "$WORK/plain.zst" && '
+        'age --encrypt --recipient "$RECIPIENT" --output "${FILE%.zst.age}.age" "$WORK/plain" && rm "$FILE" "$WORK/plain"'
     )
     assert hand.story.site.keys is not None
     done = hand.types(command, FILE=str(file), RECIPIENT=hand.story.site.keys.recipient)
