@@ -22,6 +22,8 @@ from runbook.redaction import redacted
 KEPT_BYTES: Final = 4096
 """Of what a program says on its standard error, the end."""
 
+_LOOK_S: Final = 0.5
+
 
 async def run_tool(
     arguments: Sequence[str],
@@ -41,19 +43,23 @@ async def run_tool(
     """
     name = Path(arguments[0]).name
     try:
-        process = await asyncio.create_subprocess_exec(
-            *ending_with_us(arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(environment if environment is not None else plain_environment()),
-            cwd=cwd,
-            start_new_session=True,
-            **(server_user() if as_server else {}),
+        beginning = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                *ending_with_us(arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                env=dict(environment if environment is not None else plain_environment()),
+                cwd=cwd,
+                start_new_session=True,
+                **(server_user() if as_server else {}),
+            )
         )
+        process = await _begun(beginning)
     except OSError as error:
         raise _not_run(name, error.strerror or "") from None
     last = b""
+    ending = asyncio.create_task(_end_left_behind(process))
     try:
         if started is not None:
             started(process.pid)
@@ -67,6 +73,7 @@ async def run_tool(
     except TimeoutError:
         raise Temporary(SYSTEM, "timeout", f"{name} did not finish within {timeout_s:g} s") from None
     finally:
+        ending.cancel()
         await end_group(process)
     if code < 0:
         raise Temporary(SYSTEM, "killed", f"{name} was ended by signal {-code}")
@@ -74,6 +81,25 @@ async def run_tool(
         raise _not_run(name, last_words(last).rpartition(": ")[2])
     if code != 0:
         raise Permanent(SYSTEM, "failed", f"{name} failed: {last_words(last)}")
+
+
+async def _begun(beginning: asyncio.Task[asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """A cancellation in the middle of it would have asyncio end the program alone, and not what that has started already."""
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await end_group(await beginning)
+        raise
+
+
+async def _end_left_behind(process: asyncio.subprocess.Process) -> None:
+    """Once the program itself has ended. The child of a pg_basebackup that was killed goes on, and keeps its standard error open."""
+    while process.returncode is None:  # noqa: ASYNC110 - `wait` may not come back before the pipe is closed
+        await asyncio.sleep(_LOOK_S)
+    await asyncio.sleep(_LOOK_S)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _not_run(name: str, why: str) -> Permanent:
