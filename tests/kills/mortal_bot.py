@@ -2,14 +2,17 @@
 
 A boundary is a transaction that writes an audit entry or moves a message: found in what the bot writes, never listed by hand. It dies before
 the commit (what was done outside is not on record) and, in a later life, after it. MORTAL_FILE keeps the deaths that are behind it;
-MORTAL_KINDS says which boundaries count: `audit`, `outbox`, or none for a bot that is killed from outside. MORTAL_EVERY: of those only
-every n-th is deadly, from the first on that has MORTAL_FROM in its name.
+MORTAL_KINDS says which boundaries count: `audit`, `outbox`, `outside` (see `mortal_outside`), or none for a bot that is killed from outside.
+MORTAL_EVERY: of those only every n-th is deadly, from the first on that has MORTAL_FROM in its name. Where a test writes MORTAL_FILE with
+`.story`, that says so instead, story after story: `name|every|from`. A story is part of its boundaries' names, and dies of the same again;
+while the file is empty nothing is deadly.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import sys
 from datetime import datetime
@@ -19,14 +22,18 @@ from typing import Any
 from engine.records import Entry, Outgoing, Sealed, StepRow
 from state.ledger import SqlLedger
 from state.store import SqlStore
+from tests.kills.mortal_outside import watch_outside
 
 FILE = Path(os.environ["MORTAL_FILE"])
 PID = FILE.with_suffix(".pid")
 DEATHS = FILE.with_suffix(".deaths")
+STORY = FILE.with_suffix(".story")
 KINDS = frozenset(os.environ["MORTAL_KINDS"].split(","))
 EVERY = int(os.environ.get("MORTAL_EVERY", "1"))
 FROM = os.environ.get("MORTAL_FROM", "")
 
+ANEW = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+"""The part of a backup's name that is another one at each attempt: it is the same boundary all the same."""
 
 SEEN: list[str] = []
 """What the transaction that is being written does; there is one writer."""
@@ -38,9 +45,8 @@ def watch_ledger() -> None:
     def audit(self: SqlLedger, entry: Entry, at: datetime) -> Sealed:
         if "audit" in KINDS:
             # Each of the many images' scans is the same boundary.
-            SEEN.append(
-                entry.action if entry.action == "scan.received" else f"{entry.action} {entry.subject} {entry.what}"
-            )
+            name = entry.action if entry.action == "scan.received" else f"{entry.action} {entry.subject} {entry.what}"
+            SEEN.append(f"{name} {entry.why[:20]}" if entry.action == "backup.deleted" else name)
         return plain_audit(self, entry, at)
 
     def save(self: SqlLedger, record: Any) -> None:
@@ -63,19 +69,33 @@ def watch_ledger() -> None:
 
 
 def die_once(boundary: str) -> None:
-    behind = FILE.read_text().splitlines() if FILE.exists() else []
-    if boundary in behind or not (behind or FROM in boundary):
+    story, every, since = told_story()
+    if story == "":
+        return
+    boundary = ANEW.sub("…", f"{story}: {boundary}" if story else boundary)
+    behind = [line for line in FILE.read_text().splitlines() if line.startswith(story or "")] if FILE.exists() else []
+    if boundary in behind or not (behind or since in boundary):
         return
     with FILE.open("a") as file:
         file.write(boundary + "\n")
         file.flush()
         os.fsync(file.fileno())
-    if len(behind) % EVERY == 0:
+    if len(behind) % every == 0:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def told_story() -> tuple[str | None, int, str]:
+    """Its name, which boundaries of it are deadly, and from where on; None: there is no story."""
+    if not STORY.exists():
+        return None, EVERY, FROM
+    name, every, since = (*STORY.read_text().split("|"), "", "")[:3]
+    return name, int(every or EVERY), since
 
 
 def make_mortal() -> None:
     watch_ledger()
+    if "outside" in KINDS:
+        watch_outside(die_once)
     plain = SqlStore.write
 
     async def write(self: SqlStore, change: Any) -> Any:

@@ -1,0 +1,68 @@
+"""What a mortal bot does outside of its own database: PostgreSQL's programs, and the objects of the backups' repository.
+
+Each is a boundary: a program that has just begun, one that has just ended and nobody has heard of it yet, an object that was just written,
+read or removed. Named by their kind, not by their place: the names of objects and processes are others in each life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from integrations.backups.objects import Objects
+
+_PROGRAM = re.compile(r"pg_\w+|postgres|initdb")
+_KEY = re.compile(r"(manifest\.json|dump|base|probe/|wal/)")
+
+Die = Callable[[str], None]
+
+
+def watch_outside(die: Die) -> None:
+    _watch_programs(die)
+    for verb in ("upload", "create", "_remove", "_range"):
+        _watch_objects(verb, die)
+
+
+def program_of(arguments: Any) -> str:
+    """Empty for what is none of PostgreSQL's, and for who only asks for its version."""
+    words = [os.fspath(word) for word in arguments] if isinstance(arguments, Sequence) else []
+    names = [Path(os.fsdecode(word)).name for word in words[:5]]
+    name = next((name for name in names if _PROGRAM.fullmatch(name)), "")
+    return "" if {"--version", "--dbname=host=127.0.0.1 port=1 dbname=none user=none"} & set(words) else name
+
+
+def _watch_programs(die: Die) -> None:
+    plain_init, plain_wait = subprocess.Popen.__init__, asyncio.subprocess.Process.wait
+    started: dict[int, str] = {}
+
+    def begin(self: Any, args: Any, *more: Any, **words: Any) -> None:
+        plain_init(self, args, *more, **words)
+        if name := program_of(args):
+            started[self.pid] = name
+            die(f"{name} has begun")
+
+    async def wait(self: Any) -> int:
+        code = await plain_wait(self)
+        if name := started.pop(self.pid, ""):
+            die(f"{name} has ended")
+        return code
+
+    subprocess.Popen.__init__ = begin  # type: ignore[method-assign]
+    asyncio.subprocess.Process.wait = wait  # type: ignore[method-assign]
+
+
+def _watch_objects(verb: str, die: Die) -> None:
+    plain = getattr(Objects, verb)
+
+    async def watched(self: Objects, key: str, *more: Any) -> Any:
+        result = await plain(self, key, *more)
+        match = _KEY.search(key)
+        die(f"{verb.strip('_')} {match[1] if match else 'something'}")
+        return result
+
+    setattr(Objects, verb, watched)
