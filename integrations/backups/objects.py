@@ -221,6 +221,8 @@ _FULL: Final = ("No space left", "quota exceeded", "File too large")
 _SAID: Final = re.compile(
     r"<Code>(\w{1,60})</Code>|\b(?:status|error) (?:code:? )?(\d{3})\b|([A-Z][a-z/ -]{2,60}) \(os error|message: \"([A-Z][a-z ]{2,60})\""
 )
+_NO_BUCKET: Final = ("HTTP 404", "NoSuchBucket")
+"""What a listing gives of one, as an error of no kind of its own."""
 _KINDS: Final = (
     ("timed out", "timed out"),
     ("dns error", "its name can't be resolved"),
@@ -245,7 +247,8 @@ def _error(error: Exception, folder: Path | None) -> ForgeError:
     if isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError) or "Read-only file" in text:
         remedy = "Give forge's user or key the rights to read and write there"
         return Permanent(SYSTEM, "refused", f"{what} refuses forge's access", remedy)
-    if isinstance(error, NotFoundError | FileNotFoundError) or (folder is not None and not folder.is_dir()):
+    gone = isinstance(error, NotFoundError | FileNotFoundError) or _reason(text) in _NO_BUCKET
+    if gone or (folder is not None and not folder.is_dir()):
         remedy = "Look whether the bucket or folder of integrations.postgres.backups.destination is there, and who removed it"
         return Permanent(SYSTEM, "missing", f"{what}, or what was looked for there, is gone", remedy)
     if isinstance(error, InvalidPathError):
