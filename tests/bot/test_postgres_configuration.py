@@ -147,7 +147,6 @@ def test_what_only_looks_like_this_machine_is_not(tmp_path: Path, host: str) -> 
 @pytest.mark.parametrize(
     ("line", "key", "cause", "remedy"),
     [
-        ("databases: {dev: {shop: {" + SHOP + "}}}", "databases.dev", "dev is not configured", "staging"),
         ("databases: {prd: {shop: {" + SHOP + "}}}", "databases.prd", "prd", "prod"),
         ("databases: {prod: {shpo: {" + SHOP + "}}}", "databases.prod.shpo", "there is no service shpo", '"shop"'),
         (database(SHOP.replace("{env: SHOP_DB}", "hunter22")), "databases.prod.shop.password", "must not stand in this file", "{env: NAME}"),
@@ -157,7 +156,6 @@ def test_what_only_looks_like_this_machine_is_not(tmp_path: Path, host: str) -> 
         (database(SHOP.replace("name: shop", "name: dbname=x")), "databases.prod.shop.name", "a database's name", "shop"),
         (database(SHOP.replace("db.example", "'a.example,b.example'")), "databases.prod.shop.host", "one host", "db.example"),
         (database(SHOP + ", port: 70000"), "databases.prod.shop.port", "", ""),
-        ("restores: {dev: {server: {host: r.example, user: restorer}}}", "restores.dev", "dev is not configured", "staging"),
         ("restores: {prod: {server: {host: r.example, user: restorer, sslmode: prefer}}}", "restores.prod.server", "in the clear", "verify-full"),
         ("restores: {prod: {}}", "restores.prod", "a server or a template", "kubernetes"),
         ("restores: {prod: {server: {host: r, user: r}, kubernetes: {template: t.yaml}}}", "restores.prod", "a server or a template", "kubernetes"),
@@ -188,6 +186,21 @@ def test_what_cant_be_meant_is_refused_at_its_key(tmp_path: Path, line: str, key
     assert cause in found.cause
     assert remedy in found.remedy
     assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("databases: {dev: {shop: {" + SHOP + "}}}", "databases.dev"),
+        ("restores: {dev: {server: {host: r.example, user: restorer}}}", "restores.dev"),
+    ],
+)
+def test_an_environment_that_is_not_there_is_refused(tmp_path: Path, line: str, key: str) -> None:
+    dev = _BEFORE[_BEFORE.index("\n  dev: #") : _BEFORE.index("\n  staging:\n    kubernetes")]
+    found = {problem.path: problem for problem in problems(tmp_path, line, replaced=(dev, ""))}
+    problem = found[f"integrations.postgres.{key}"]
+    assert "dev is not configured" in problem.cause
+    assert "staging" in problem.remedy
 
 
 def test_a_scratch_space_that_a_link_leads_into_the_destination_is_refused(tmp_path: Path) -> None:
