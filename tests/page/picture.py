@@ -18,7 +18,9 @@ TOP = 100
 
 async def take(path: Path) -> None:
     """Ada asks, Sam approves, staging is observed; the go is waited for when the picture is taken."""
-    async with Stage(tempo=short()) as stage:
+    tempo = short(wal_switch="20s", dev="recommended")
+    async with Stage(tempo=tempo, environments=("dev", "staging", "prod")) as stage:
+        await stage.until(lambda: stage.has_ended("dev-1"), "dev has what is on the branch", within_s=90)
         controls = Controls(stage.world)
         controls.install()
         async with opened(stage.world.slack.url, width=SIZE[0], height=SIZE[1]) as (page, _):
