@@ -32,7 +32,7 @@ async def test_every_port_is_there_for_every_environment() -> None:
     adapters = Adapters(load(EXAMPLE, {}).connections)
     memory: Memory = NothingSeen()
     ports = adapters.ports(SteadyClock(), memory)
-    assert set(ports.clusters) == set(ports.metrics) == {Environment.STAGING, Environment.PROD}
+    assert set(ports.clusters) == set(ports.metrics) == set(Environment)
     assert isinstance(ports.clock.now(), datetime)
     await adapters.aclose()
 

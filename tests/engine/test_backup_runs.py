@@ -268,7 +268,7 @@ async def test_a_restore_is_approved_signed_off_and_ended_in_its_own_words(place
     async with backing(place) as b:
         row = await b.made()
         answer = await b.act("restore", DOT, options={"backup": row.id}, reason="orders were deleted")
-        assert answer.text == "prod-2 has started: the restore of shop on prod."
+        assert answer.text == f"prod-2 has started: the restore of shop on prod, of {row.id}."
         run = await b.waits(answer.run)
         assert (await b.act("approve", DAN, run=run.id)).code == "approval.granted"
         await b.until(lambda: b.run(run.id).state in ("waiting", "ended", "held") and "check" in place.host.calls)

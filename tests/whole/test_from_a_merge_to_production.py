@@ -51,6 +51,8 @@ async def test_a_merged_pull_request_goes_through_dev_and_staging_to_production(
     await stage.until(lambda: world.serves("dev", commit[:12]), "dev serves it")
     assert f"#{number} {title}" in stage.thread(run), "what it brings is told"
     assert development.validated == commit
+    taken = {each.event for each in world.github.hooks.deliveries if each.status_code == 202}
+    assert {"push", "check_suite"} <= taken, "GitHub's webhooks have told of it"
     notes = [each for each in world.github.repositories[REPOSITORY].releases if each.draft]
     assert any(commit[:12] in each.body for each in notes), f"no draft tells of {commit[:12]} ({VALIDATED})"
 
