@@ -19,7 +19,7 @@ from typing import Any, Final
 import psycopg
 
 from integrations.backups import Repository, backup_place
-from integrations.postgres.connection import SYSTEM, PostgresConnection, connection_files, folder_of_ours
+from integrations.postgres.connection import BASE_PREFIX, SYSTEM, PostgresConnection, connection_files, folder_of_ours
 from integrations.postgres.folder_tar import packed, tree_size
 from integrations.postgres.look import connect, look, translated
 from integrations.postgres.programs import Program, ProgramFinder
@@ -220,7 +220,7 @@ async def _checked(data: Path) -> AsyncIterator[bytes]:
 async def _folder(scratch: Path) -> AsyncIterator[Path]:
     """A folder of its own, wiped in the end, or by the next one and at the next start where forge dies."""
     stack = contextlib.ExitStack()
-    folder = await asyncio.to_thread(stack.enter_context, folder_of_ours(scratch, "base-"))
+    folder = await asyncio.to_thread(stack.enter_context, folder_of_ours(scratch, BASE_PREFIX))
     try:
         yield folder
     finally:

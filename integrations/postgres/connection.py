@@ -12,6 +12,7 @@ import os
 import shutil
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,13 @@ _SERVICE: Final = "forge"
 
 _PREFIX: Final = "connection-"
 _LOCK: Final = "lock"
+BASE_PREFIX: Final = "base-"
+PREFIXES: Final = (_PREFIX, BASE_PREFIX)
+"""Of the folders that `folder_of_ours` makes."""
+
+_MAKING_S: Final = 1.0
+"""A folder has its lock within microseconds."""
+
 _BUNDLES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 """Where distributions keep the authorities that a machine trusts."""
 
@@ -158,7 +166,7 @@ def folder_of_ours(scratch: Path, prefix: str) -> Iterator[Path]:
     sweep(made_private(scratch), prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(_wipe, folder)
         stack.enter_context(_held(folder))
         yield folder
 
@@ -176,15 +184,30 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def sweep(scratch: Path, prefix: str = "") -> None:
-    """Removes folders of `folder_of_ours` whose process is gone."""
+    """Removes folders of `folder_of_ours` whose process is gone. One that has no lock was being made, or removed, when its process was killed."""
+    for folder in (found for known in PREFIXES if known.startswith(prefix) for found in scratch.glob(f"{known}*")):
+        with contextlib.suppress(OSError):  # it was just removed
+            if not (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime > _MAKING_S:
+                _wipe(folder)
     for lock in scratch.glob(f"{prefix}*/{_LOCK}"):
         with contextlib.suppress(OSError):  # it is held, or was just removed
             handle = os.open(lock, os.O_RDWR)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
+                _wipe(lock.parent)
             finally:
                 os.close(handle)
+
+
+def _wipe(folder: Path) -> None:
+    """The lock last: whoever is killed in between leaves a folder that the next sweep knows."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != _LOCK:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def made_private(folder: Path) -> Path:
