@@ -48,6 +48,12 @@ class BackupTown(Town):
     def immortal(self) -> None:
         self.file.with_suffix(".story").write_text("")
 
+    async def at_rest(self) -> None:
+        """The bot ends in good order: its last boundaries, such as a receiver's end, are deadly no more."""
+        self.immortal()
+        await self.world.restart_bot()
+        await self.world.bot.stop()
+
     def boundaries(self, story: str) -> list[str]:
         """What is behind of it, deadly or not."""
         lines = self.file.read_text().splitlines() if self.file.exists() else []
@@ -161,7 +167,7 @@ class BackupTown(Town):
             for path in scratch.iterdir()
             if path.name not in ROOM
         }
-        assert left == {}
+        assert left == {}, left
         allowed = {str((scratch / "restores" / f"forge-{run}" / "data").resolve()) for run in standing}
         assert [(p.pid, p.name()) for p, cwd in processes_of(scratch) if cwd not in allowed] == []
 

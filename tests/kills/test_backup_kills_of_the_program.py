@@ -64,7 +64,7 @@ async def test_sigkills_all_along_backups_leave_one_of_each_and_nothing_half_mad
         t.deadly("retention", since="retention.planned")
         last = await t.done(RUN)
         assert_died_at(t, "retention", "remove manifest.json", "remove dump", "before backup.deleted")
-        await t.world.bot.stop()
+        await t.at_rest()
         assert t.deaths >= 70
         for run in (backup, base, last):
             assert_one_backup(t, run)
@@ -84,7 +84,7 @@ async def test_sigkills_all_along_a_drill_leave_one_record_and_no_server(
             t, "drill", "range dump", "initdb has begun", "postgres has begun", "pg_restore has begun", "pg_restore has ended",
             "Post-restore checks", "drill.passed", "Drop the instance", "drill.signed_off",
         )  # fmt: skip
-        await t.world.bot.stop()
+        await t.at_rest()
         assert t.deaths >= 40
         drill = t.drill(run)
         (row,) = t.made_by(made)
@@ -129,7 +129,7 @@ async def test_sigkills_all_along_restores_give_back_the_rows_of_the_source(
         assert await t.signed_off(again, DAN) == "completed"
         assert_died_at(t, "moment", "range wal/", "postgres has begun", "Restore the base backup and replay WAL")
         assert await asyncio.to_thread(t.rows, moment) == rows
-        await t.world.bot.stop()
+        await t.at_rest()
         assert t.deaths >= 70
         assert len(t.jobs) == len({name for name, _ in t.jobs}) == 2, "one switch of each restore"
         t.assert_whole(standing=(run, again))
@@ -158,7 +158,7 @@ async def test_sigkills_at_any_moment_change_nothing_of_the_end(
             restores.append(await t.begun(f'restore {STAGING} --backup {backup} --reason "the orders are gone"'))
             assert await t.signed_off(restores[-1], DAN) == "completed"
         await killer
-        await t.world.bot.stop()
+        await t.at_rest()
         for run in made:
             assert_one_backup(t, run)
         assert all(t.drill(run).passed for run in drills)
