@@ -137,7 +137,7 @@ def _drift(standing: Standing, service: Service, images: Mapping[str, str | None
         return ""
     if standing.release is None:
         running = [f"{name} {_short(image)}" for name, image in images.items() if image]
-        return "" if standing.view.version or not running else f"not deployed by forge: {_some(running)}"
+        return "" if standing.view.version or not running else f"what forge didn't deploy: {_some(running)}"
     wanted = {image.workload: image.reference for image in standing.release.images}
     odd = [
         f"{name} {_short(image) if image else 'is not there'}"

@@ -201,6 +201,7 @@ def _announce(turn: Turn, run: Run, step: Announce) -> None:
         ),
         "contracted": (Tone.GOOD, f"{run.id}: the contract migrations of {name} are done"),
         "completed": (Tone.GOOD, f"{run.id}: {name} got its go"),
+        "validated": (Tone.GOOD, f"{run.id}: {name} is validated"),
         "phase": (Tone.INFO, f"{run.id}: {name}: {step.title}"),
         "released": (Tone.GOOD, f"{run.id}: {name} is released; all gates passed and no trigger was met"),
         "backed_up": (Tone.GOOD, f"{run.id}: {name} is made and published"),

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook.criteria import Promotion, Weight, criterion
-from runbook.jobs import Stage
 from runbook.plan import CONTINUE, HOLD, STOP, Plan, Step, procedure, to_json
 from runbook.policy import Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
 from runbook.procedures.committed import dev_suites, is_loaded, look_at_commit
-from runbook.procedures.jobs import load_step, migration_step, suite_step, verification_step
+from runbook.procedures.deploying import about_migrations, deploy_steps, expand_steps, smoke_step
+from runbook.procedures.jobs import load_step, suite_step
 from runbook.procedures.preparing import Candidate
 from runbook.steps import (
     Announce,
@@ -24,7 +24,6 @@ from runbook.steps import (
     CiGreen,
     CleanLogs,
     Deployable,
-    DeployWorkload,
     ErrorRate,
     Gate,
     MarkValidated,
@@ -33,10 +32,8 @@ from runbook.steps import (
     RecordDecision,
     RememberImages,
     SmokePassed,
-    SmokeTest,
 )
 from runbook.steps.gates import AnyCheck
-from runbook.steps.requests import health_requests
 from runbook.values import Environment
 
 NAME = "dev"
@@ -63,8 +60,8 @@ def dev_plan(candidate: Candidate, policy: Policy) -> Plan:
         version=candidate.release.version,
         nodes=(
             *_before_effects(candidate, policy),
-            *_migrations(candidate, policy),
-            *_deployments(candidate, policy),
+            *expand_steps(candidate, policy, on_fail=BACK),
+            *deploy_steps(candidate, policy.dev, on_fail=BACK),
             *_tests(candidate, policy),
             *_observation(candidate, policy),
             *_ending(candidate),
@@ -88,39 +85,11 @@ def _before_effects(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
     )
 
 
-def _migrations(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
-    """As staging does it: what expands comes before the code, what contracts is never a part of a deployment."""
-    expand = candidate.migrations.of(Stage.EXPAND)
-    if not expand:
-        return ()
-    steps = tuple(migration_step(candidate, migration, policy.jobs, on_fail=BACK) for migration in expand)
-    return (*steps, *verification_step(candidate, policy.jobs, on_fail=BACK))
-
-
-def _deployments(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
-    return tuple(
-        DeployWorkload(
-            title=f"Deploy {workload.name}",
-            image=image,
-            timeout_s=policy.dev.rollout_timeout_s,
-            trouble_within_s=policy.dev.trouble_within_s,
-            on_fail=BACK,
-        )
-        for workload, image in zip(candidate.service.workloads, candidate.release.images, strict=True)
-    )
-
-
 def _tests(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
     """Runbook: Development Deployment 4. Suites and load only where they are asked for: they are optional for early dev."""
     service = candidate.service
     base_url = service.urls[Environment.DEV]
-    smoke = SmokeTest(
-        title="Smoke tests",
-        service=service.name,
-        base_url=base_url,
-        requests=(*health_requests(service.health, policy.health.timeout_s), *service.smoke),
-        on_fail=BACK,
-    )
+    smoke = smoke_step(candidate, Environment.DEV, policy, on_fail=BACK)
     suites = tuple(
         suite_step(candidate, suite, base_url, policy.jobs, on_fail=_unless(policy, "suites"))
         for suite in dev_suites(service, policy)
@@ -202,7 +171,7 @@ def _ending(candidate: Candidate) -> tuple[Step, ...]:
             on_fail=CONTINUE,
         ),
         RecordDecision(title="Record the result", result=VALIDATED, on_fail=HOLD),
-        Announce(title="Announce the result", moment="completed", on_fail=CONTINUE),
+        Announce(title="Announce the result", moment="validated", on_fail=CONTINUE),
     )
 
 
@@ -219,14 +188,5 @@ def _about(candidate: Candidate, policy: Policy) -> Mapping[str, Any]:
             "rollout_timeout_s": policy.dev.rollout_timeout_s,
         },
         "criteria": [to_json(row) for row in policy.criteria],
-        "migrations": [
-            {
-                "name": m.name,
-                "stage": m.stage.value,
-                "backward_compatible": m.backward_compatible,
-                "down": m.down is not None,
-            }
-            for m in migrations.migrations
-        ],
-        "migrations_source": migrations.source,
+        **about_migrations(migrations),
     }

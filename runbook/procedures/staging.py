@@ -17,7 +17,8 @@ from runbook.plan import CONTINUE, HOLD, STOP, Guard, Plan, Span, Step, procedur
 from runbook.policy import Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Request
-from runbook.procedures.jobs import load_step, migration_step, suite_step, verification_step
+from runbook.procedures.deploying import about_migrations, deploy_steps, expand_steps, smoke_step
+from runbook.procedures.jobs import load_step, suite_step
 from runbook.procedures.preparing import Candidate, has_dev, look_at_candidate, nothing_of_dev
 from runbook.series import Windows
 from runbook.steps import (
@@ -30,7 +31,6 @@ from runbook.steps import (
     CleanScan,
     DependencyTimeouts,
     Deployable,
-    DeployWorkload,
     DevValidated,
     Gate,
     KeyMetrics,
@@ -39,11 +39,9 @@ from runbook.steps import (
     PerformanceKept,
     RecordDecision,
     RememberImages,
-    SmokeTest,
     SteadyState,
 )
 from runbook.steps.gates import AnyCheck
-from runbook.steps.requests import health_requests
 from runbook.values import Environment
 from runbook.verdicts import Verdict
 
@@ -131,32 +129,10 @@ def _after_dev(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
 def _guarded(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
     """From the first effect to the go, waits included."""
     return (
-        *_migrations(candidate, policy),
-        *_deployments(candidate, policy),
+        *expand_steps(candidate, policy, on_fail=BACK),
+        *deploy_steps(candidate, policy.staging, on_fail=BACK),
         *_tests(candidate, policy),
         *_observation(candidate, policy),
-    )
-
-
-def _migrations(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
-    """Staged, non-destructive first: what contracts is never a part of a deployment."""
-    expand = candidate.migrations.of(Stage.EXPAND)
-    if not expand:
-        return ()
-    steps = tuple(migration_step(candidate, migration, policy.jobs, on_fail=BACK) for migration in expand)
-    return (*steps, *verification_step(candidate, policy.jobs, on_fail=BACK))
-
-
-def _deployments(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
-    return tuple(
-        DeployWorkload(
-            title=f"Deploy {workload.name}",
-            image=image,
-            timeout_s=policy.staging.rollout_timeout_s,
-            trouble_within_s=policy.staging.trouble_within_s,
-            on_fail=BACK,
-        )
-        for workload, image in zip(candidate.service.workloads, candidate.release.images, strict=True)
     )
 
 
@@ -164,14 +140,7 @@ def _tests(candidate: Candidate, policy: Policy) -> tuple[Step, ...]:
     """Smoke tests, then the full validation suite, then the load. What is not required to go on is shown and decides nothing."""
     service = candidate.service
     base_url = service.urls[Environment.STAGING]
-    health = health_requests(service.health, policy.health.timeout_s)
-    smoke = SmokeTest(
-        title="Smoke tests",
-        service=service.name,
-        base_url=base_url,
-        requests=(*health, *service.smoke),
-        on_fail=BACK,
-    )
+    smoke = smoke_step(candidate, Environment.STAGING, policy, on_fail=BACK)
     suites = tuple(
         suite_step(candidate, suite, base_url, policy.jobs, on_fail=_unless(policy, "suites"))
         for suite in service.suites
@@ -307,14 +276,5 @@ def _about(candidate: Candidate, policy: Policy) -> Mapping[str, Any]:
             "approval_expires_s": policy.waiting.approval_expires_s,
         },
         "criteria": [to_json(row) for row in policy.criteria],
-        "migrations": [
-            {
-                "name": m.name,
-                "stage": m.stage.value,
-                "backward_compatible": m.backward_compatible,
-                "down": m.down is not None,
-            }
-            for m in migrations.migrations
-        ],
-        "migrations_source": migrations.source,
+        **about_migrations(migrations),
     }

@@ -71,7 +71,7 @@ class Replan(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Announce(Step):
-    """Tells the release channel. moment: `started`, `phase`, `completed`, `contracted`, `released`, `rolled_back`, `returned`.
+    """Tells the release channel. moment: `started`, `phase`, `completed`, `validated`, `contracted`, `released`, `rolled_back`, `returned`.
 
     A `phase` says the step's title.
     """

@@ -89,10 +89,11 @@ def welcome(world: World) -> str:
   {world.slack.url}
 
 Try in #releases:
-  1. As Ada (release engineer): /forge deploy staging v1.4.0-rc.2 – then click Approve as Sam, and the go as Pia and as Sam.
-  2. Spoil v1.4.0-rc.3 at the right (its answers, a Job, a metric, its scan), deploy it, and watch staging go back by itself.
-  3. Deploy v1.4.0-rc.7, which nobody signed, or v1.4.0-rc.10, whose SQL isn't what it says. Or kill the bot in the middle of it all.
-  4. As Dora (database owner): /forge backup run staging --kind base. Drop the orders at the right, /forge restore staging, sign off as Dan.
+  1. Merge a pull request at the right: it goes to dev by itself. Then /forge status, /forge plan staging, sign, /forge deploy staging.
+  2. As Ada (release engineer): /forge deploy staging v1.4.0-rc.2 – then click Approve as Sam, and the go as Pia and as Sam.
+  3. Spoil v1.4.0-rc.3 at the right (its answers, a Job, a metric, its scan), deploy it, and watch staging go back by itself.
+  4. Deploy v1.4.0-rc.7, which nobody signed, or v1.4.0-rc.10, whose SQL isn't what it says. Or kill the bot in the middle of it all.
+  5. As Dora (database owner): /forge backup run staging --kind base. Drop the orders at the right, /forge restore staging, sign off as Dan.
 
 In a terminal:  FORGE_DATA_DIR={world.folder} FORGE_CONFIG={world.config_path} forge status
 The cluster:    kubectl --kubeconfig {world.folder / "kubeconfig"} -n staging get pods,jobs

@@ -203,14 +203,13 @@ class Development:
 def development_panel(development: Development) -> Json:
     """The panel's part; see `Controls`."""
     number, title = development.waiting
-    good = development.validated
     controls: Sequence[Json] = (
         {"id": "merge success", "kind": "button", "label": f"Merge pull request #{number}: {title}"},
         {"id": "merge failure", "kind": "button", "label": "Merge it, and its tests fail", "danger": True},
         {
             "id": "tag candidate",
             "kind": "button",
-            "label": f"Sign {development.next_candidate()} on {good[:7] or 'what dev validates'}",
+            "label": f"Sign {development.next_candidate()} on what dev has validated",
         },
         {"id": "tag final", "kind": "button", "label": f"Sign {NEXT} on the newest candidate"},
     )

@@ -88,7 +88,7 @@ async def test_a_cluster_that_runs_something_else_than_forge_deployed_is_told(kn
 
 
 async def test_what_forge_never_deployed_is_told_as_that(known: Known) -> None:
-    assert (await place(known, STAGING)).drift.startswith("not deployed by forge: web runs old@sha256:0")
+    assert (await place(known, STAGING)).drift.startswith("what forge didn't deploy: web runs old@sha256:0")
 
 
 async def test_a_run_that_changes_a_place_is_no_drift(known: Known) -> None:
