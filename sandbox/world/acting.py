@@ -14,7 +14,8 @@ from sandbox.slack.blocks import elements_of
 from sandbox.slack.transcript import text_of
 from sandbox.world import staff
 
-RUN = re.compile(r"^\W*([a-z]+-[0-9]+)\b")
+RUN = re.compile(r"^\W*((?:dev|staging|prod)-[0-9]+)\b")
+"""A run's headline begins with its name; an incident's card (`incident-1: …`), which stands in the same channel, is none."""
 
 
 class Actors:
