@@ -6,7 +6,6 @@ Runbook: Dev promotion gate to staging candidate; Promotion Criteria, dev → st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from runbook.criteria import Weight
@@ -14,11 +13,11 @@ from runbook.plan import Scene
 from runbook.rules.calm import INCIDENT_GATE, check_no_open_incident
 from runbook.rules.dev_validation import VALIDATED_GATE, DevWeights, judge_validated
 from runbook.rules.promotion import judge_smoke
-from runbook.rules.steady import ERRORS_GATE, SteadyLimits, judge_error_rate, steady_queries
+from runbook.rules.steady import ERRORS_GATE, SteadyLimits, judge_error_rate
 from runbook.steps.asking import Verdicts, all_asked
-from runbook.steps.key_metrics import Question, Questions
+from runbook.steps.key_metrics import no_observation
+from runbook.steps.looking_back import look_back
 from runbook.values import Environment
-from runbook.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,16 @@ class ErrorRate:
     kind: Literal["error_rate"] = "error_rate"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        begun = scene.facts.get("observed_from")
-        if not isinstance(begun, str):
-            reason = "no observation is on record for this run"
-            return (Verdict.no_data(ERRORS_GATE, "metrics.no_observation", reason),), True
-        at = scene.ports.clock.now()
-        observed_s = (at - datetime.fromisoformat(begun)).total_seconds()
-        queries = steady_queries(self.service, scene.environment.value, self.window, observed_s)
-        asking = Questions(scene.ports.metrics[scene.environment])
-        asked = {"requests": queries.requests, "errors": queries.errors}
-        found = await asking.ask({name: Question(ERRORS_GATE, query, at) for name, query in asked.items()})
+        asked = {"requests": ERRORS_GATE, "errors": ERRORS_GATE}
+        seen = await look_back(scene, self.service, self.window, asked)
+        if seen is None:
+            return (no_observation(ERRORS_GATE),), True
         limits = SteadyLimits(
             max_error_ratio=self.max_error_ratio, max_latency_p95_s=0.0, min_requests=self.min_requests
         )
-        verdict = judge_error_rate(found["requests"], found["errors"], limits, queries, observed_s)
-        return (verdict,), asking.may_pass
+        found = seen.found
+        verdict = judge_error_rate(found["requests"], found["errors"], limits, seen.queries, seen.observed_s)
+        return (verdict,), seen.may_pass
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ from pydantic import Field
 from runbook.artifacts import look_at_images, look_at_tag
 from runbook.charts import Chart, together
 from runbook.ci_checks import ci_checks
-from runbook.errors import Permanent, Temporary
 from runbook.plan import Result, Scene, Work
 from runbook.policy import HealthPaths, Workload
 from runbook.rules.ci import GATE as CI_GATE
 from runbook.rules.ci import judge_ci
 from runbook.rules.overrides import with_overrides
-from runbook.rules.readings import Reading, read_error, read_single
-from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_steady, steady_queries
+from runbook.rules.steady import ERRORS_GATE, LATENCY_GATE, SteadyLimits, judge_steady
 from runbook.rules.tags import IMAGES_GATE, TAG_GATE
 from runbook.rules.workloads import DEPLOYABLE_GATE, judge_deployable
 from runbook.steps.asking import Verdicts, all_asked
@@ -29,7 +27,8 @@ from runbook.steps.completion import NoSustainedAlert, PhasesPassed
 from runbook.steps.dev_validation import CalmAcross, DevValidated, ErrorRate, SmokePassed
 from runbook.steps.dividing import TrafficDividable
 from runbook.steps.finals import FinalTag
-from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics
+from runbook.steps.key_metrics import DependencyTimeouts, KeyMetrics, no_observation
+from runbook.steps.looking_back import look_back
 from runbook.steps.phase import (
     EndpointsReady,
     ErrorBudgetBurn,
@@ -50,7 +49,7 @@ from runbook.steps.readiness import (
 from runbook.steps.running import RunsHere
 from runbook.steps.scans import CleanScan
 from runbook.values import Release
-from runbook.verdicts import Outcome, Verdict, decided
+from runbook.verdicts import Outcome, decided
 from runbook.wording import duration
 
 ERRORS_TOLERATED_S = 60.0
@@ -122,8 +121,7 @@ class Deployable:
 class SteadyState:
     """Error rate and latency over the whole observation, with a minimum sample. Runbook: Staging Deployment 6, Suggested SLO Targets.
 
-    window: the recording rules' window, such as `1m`. The observation's start is the fact `observed_from`; its end is now, so that
-    requests which come while too few are waited for count too.
+    window: the recording rules' window, such as `1m`.
     """
 
     service: str
@@ -134,35 +132,18 @@ class SteadyState:
     kind: Literal["steady_state"] = "steady_state"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        begun = scene.facts.get("observed_from")
-        if not isinstance(begun, str):
-            reason = "no observation is on record for this run"
-            return (Verdict.no_data(ERRORS_GATE, "metrics.no_observation", reason),), True
-        at = scene.ports.clock.now()
-        observed_s = (at - datetime.fromisoformat(begun)).total_seconds()
-        queries = steady_queries(self.service, scene.environment.value, self.window, observed_s)
-        answers = await asyncio.gather(
-            self._read(scene, ERRORS_GATE, queries.requests, at),
-            self._read(scene, ERRORS_GATE, queries.errors, at),
-            self._read(scene, LATENCY_GATE, queries.p95, at),
-        )
-        (requests, _), (errors, _), (p95_s, _) = answers
+        asked = {"requests": ERRORS_GATE, "errors": ERRORS_GATE, "p95": LATENCY_GATE}
+        seen = await look_back(scene, self.service, self.window, asked)
+        if seen is None:
+            return (no_observation(ERRORS_GATE),), True
         limits = SteadyLimits(
             max_error_ratio=self.max_error_ratio,
             max_latency_p95_s=self.max_latency_p95_s,
             min_requests=self.min_requests,
         )
-        verdicts = judge_steady(requests, errors, p95_s, limits, queries, observed_s)
-        return verdicts, all(passing for _, passing in answers)
-
-    async def _read(self, scene: Scene, gate: str, query: str, at: datetime) -> tuple[Reading, bool]:
-        """(reading, False when an error lies behind it that won't pass by itself)."""
-        try:
-            return read_single(gate, await scene.ports.metrics[scene.environment].query(query, at), query), True
-        except Temporary as error:
-            return read_error(gate, error, query), True
-        except Permanent as error:
-            return read_error(gate, error, query), False
+        found = seen.found
+        verdicts = judge_steady(found["requests"], found["errors"], found["p95"], limits, seen.queries, seen.observed_s)
+        return verdicts, seen.may_pass
 
 
 @runtime_checkable

@@ -88,16 +88,16 @@ class KeyMetrics:
     kind: Literal["key_metrics"] = "key_metrics"
 
     async def ask(self, scene: Scene) -> tuple[Verdicts, bool]:
-        begun = _moment(scene, "observed_from")
+        begun = moment_of(scene, "observed_from")
         if begun is None:
-            return (_no_observation(key_metrics.GATE),), True
+            return (no_observation(key_metrics.GATE),), True
         at = scene.ports.clock.now()
         observation = self._observation(scene, (at - begun).total_seconds())
         metrics = asked_metrics(self.thresholds, self.without)
         queries = {metric.name: metric_query(metric, observation) for metric in metrics}
         questions = {name: Question(METRICS[name].title, query, at) for name, query in queries.items()}
         if series.QUEUE_LAG in questions:
-            before = _moment(scene, "before_effects_at") or begun
+            before = moment_of(scene, "before_effects_at") or begun
             baseline = observation.selector(series.QUEUE_LAG_BASELINE)
             questions[_NORMAL] = Question(key_metrics.LAG_GATE, baseline, before)
         asking = Questions(scene.ports.metrics[scene.environment])
@@ -135,15 +135,15 @@ class DependencyTimeouts:
         if series.DEPENDENCY_TIMEOUTS in self.without:
             reason = f"{self.service} has no dependencies by configuration (`without`)"
             return (Verdict(dependencies.GATE, Outcome.NOT_RUN, "metrics.without", reason, binding=False),), True
-        begun = _moment(scene, "observed_from")
+        begun = moment_of(scene, "observed_from")
         if begun is None:
-            return (_no_observation(dependencies.GATE),), True
+            return (no_observation(dependencies.GATE),), True
         at = scene.ports.clock.now()
         length_s = (at - begun).total_seconds()
         observation = Observation(
             service=self.service, env=scene.environment.value, windows=self.windows, length_s=length_s
         )
-        before = _moment(scene, "before_effects_at") or begun
+        before = moment_of(scene, "before_effects_at") or begun
         asking = Questions(scene.ports.metrics[scene.environment])
         baseline = observation.selector(series.DEPENDENCY_TIMEOUTS_BASELINE)
         readings = await asking.ask(
@@ -173,7 +173,8 @@ def _is_absent(reading: Reading | None) -> bool:
     return isinstance(reading, Verdict) and reading.code == "metrics.absent"
 
 
-def _moment(scene: Scene, fact: str) -> datetime | None:
+def moment_of(scene: Scene, fact: str) -> datetime | None:
+    """None: the run has no such fact."""
     found = scene.facts.get(fact)
     return datetime.fromisoformat(found) if isinstance(found, str) else None
 
@@ -183,5 +184,5 @@ def _or_nothing(reading: Reading | None) -> Reading | None:
     return None if _is_absent(reading) else reading
 
 
-def _no_observation(gate: str) -> Verdict:
+def no_observation(gate: str) -> Verdict:
     return Verdict.no_data(gate, "metrics.no_observation", "no observation is on record for this run")
