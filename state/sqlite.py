@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -21,6 +24,11 @@ from runbook.errors import StoreUnavailable
 BUSY_TIMEOUT_S: Final = 5.0
 OLDEST: Final = (3, 35, 0)
 """The first with RETURNING."""
+
+DURABLE: tuple[str, ...] = ("journal_mode=TRUNCATE", "synchronous=EXTRA")
+"""What the writer's connection is given so that a commit outlives a loss of power. Only tests within one process do with less."""
+
+_opening: ContextVar[Callable[[], sqlite3.Connection]] = ContextVar("_opening")
 
 _FAULTS: Final = {
     sqlite3.SQLITE_FULL: ("disk_full", "the disk is full", "Make room on the disk that holds the database"),
@@ -92,9 +100,7 @@ class SqliteDatabase:
             raise StoreUnavailable("io", f"{self.path} can't be made: {error.strerror}") from error
 
     def connect(self) -> Connection:
-        return self._open(
-            "rw", ("journal_mode=TRUNCATE", "synchronous=EXTRA", "trusted_schema=OFF", "cache_size=-16000")
-        )
+        return self._open("rw", (*DURABLE, "trusted_schema=OFF", "cache_size=-16000"))
 
     def connect_reader(self) -> Connection:
         if not self.path.exists():
@@ -116,11 +122,9 @@ class SqliteDatabase:
                 cached_statements=512,
             )
 
-        engine = create_engine(
-            "sqlite://", creator=driver, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
-        )
+        _opening.set(driver)
         try:
-            connection = engine.connect()
+            connection = _engine().connect()
             for pragma in pragmas:
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
         except DBAPIError as error:
@@ -143,3 +147,15 @@ class SqliteDatabase:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+@cache
+def _engine() -> Engine:
+    """One for all files of the process, so that a statement is compiled once for writer and reader; `_opening` says which file it is."""
+    return create_engine(
+        "sqlite://",
+        creator=lambda: _opening.get()(),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+    )

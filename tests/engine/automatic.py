@@ -26,7 +26,7 @@ from runbook.procedures.base import Prepared, Request
 from runbook.steps.control import Announce, RecordDecision
 from runbook.values import Actor, Environment, Release, Role
 from runbook.verdicts import Verdict
-from state.store import SqlStore, open_store
+from state.store import SqlStore
 from tests.engine.harness import (
     ADA,
     DATABASE,
@@ -39,6 +39,7 @@ from tests.engine.harness import (
     QuickPainter,
 )
 from tests.fakes.clock import SimulatedClock
+from tests.fixtures_store import open_quickly
 from tests.runbook.fake_source import REPOSITORY, FakeSource
 
 DEV = Environment.DEV
@@ -188,7 +189,7 @@ class Automatic:
 @asynccontextmanager
 async def automatic(place: Place) -> AsyncIterator[Automatic]:
     """One life of the program; again on the same place for the next."""
-    store = open_store(DATABASE.get(), data_dir=place.path, ballast_bytes=64 * 1024)
+    store = open_quickly(DATABASE.get(), data_dir=place.path)
     counted = Counted(store)
     if place.fate is not None:
         counted.write = place.fate.wrap(counted.write)  # type: ignore[method-assign]

@@ -24,9 +24,10 @@ from runbook.policy import BackupsPolicy, Policy, Setting
 from runbook.ports import Ports
 from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.values import Actor, Environment, Role
-from state.store import SqlStore, open_store
+from state.store import SqlStore
 from tests.engine.harness import DATABASE, Counted, KeepingChat, QuickPainter
 from tests.fakes.clock import SimulatedClock
+from tests.fixtures_store import open_quickly
 from tests.runbook.fake_databases import FakeDatabase, FakeRepository, FakeRestoreHost, facts_found
 from tests.runbook.fakes import SERVICE, World
 
@@ -156,7 +157,7 @@ class Backing:
 @asynccontextmanager
 async def backing(place: Place) -> AsyncIterator[Backing]:
     """One life of the program; again on the same place for the next."""
-    store = open_store(DATABASE.get(), data_dir=place.path, ballast_bytes=64 * 1024)
+    store = open_quickly(DATABASE.get(), data_dir=place.path)
     counted = Counted(store)
     if place.fate is not None:
         counted.write = place.fate.wrap(counted.write)  # type: ignore[method-assign]

@@ -29,8 +29,9 @@ from runbook.procedures.base import Continuation, Prepared, Request
 from runbook.steps.control import Announce, Approval, RecordDecision
 from runbook.values import Actor, Environment, Role
 from runbook.verdicts import Verdict
-from state.store import SqlStore, open_store
+from state.store import SqlStore
 from tests.fakes.clock import SimulatedClock
+from tests.fixtures_store import open_quickly
 from tests.runbook.fakes import FakeCodeHost
 
 ADA = Actor("T1:UADA", "Ada", frozenset({Role.RELEASE_ENGINEER}))
@@ -342,7 +343,7 @@ async def bench(
     fate: Any = None, painter: QuickPainter | None = None,
 ) -> AsyncIterator[Bench]:  # fmt: skip
     """One life of the program; call it again on the same path for the next."""
-    store = open_store(DATABASE.get(), data_dir=tmp_path, ballast_bytes=64 * 1024)
+    store = open_quickly(DATABASE.get(), data_dir=tmp_path)
     counted = Counted(store)
     if fate is not None:
         counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]

@@ -20,8 +20,9 @@ from runbook.policy import Policy, Service, Setting
 from runbook.ports import Ports, Tag
 from runbook.source import CommitInfo
 from runbook.values import Actor, Environment, FrozenImage, Release, Role
-from state.store import SqlStore, open_store
+from state.store import SqlStore
 from tests.fakes.clock import NOON
+from tests.fixtures_store import open_quickly
 from tests.runbook.fake_source import FakeSource
 from tests.runbook.fakes import SERVICE, FakeCluster, World
 
@@ -102,7 +103,7 @@ class Known:
 @contextmanager
 def known_places(tmp_path: Path, *services: Service) -> Iterator[Known]:
     """services: in place of the shop with its three environments."""
-    store = open_store("", data_dir=tmp_path)
+    store = open_quickly("", data_dir=tmp_path)
     world = World()
     world.code.tags.clear()
     setting = Setting(Policy(), {each.name: each for each in services or (SHOP,)}, "s1")

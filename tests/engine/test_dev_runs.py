@@ -26,9 +26,10 @@ from runbook.policy import DevPolicy, Policy, Setting
 from runbook.ports import HttpAnswer
 from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.values import Environment, Role
-from state.store import SqlStore, open_store
+from state.store import SqlStore
 from tests.engine.dying import DyingChat, Mortality
 from tests.engine.harness import ADA, Counted, QuickPainter
+from tests.fixtures_store import open_quickly
 from tests.runbook.dev_stories import DEV_SERVICE, SHORT, DevWorld
 from tests.runbook.fake_source import REPOSITORY
 from tests.runbook.fakes import COMMIT, NOON
@@ -113,7 +114,7 @@ class Story:
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[tuple[Engine, SqlStore]]:
         """One life of the program."""
-        store = open_store("", data_dir=self.path, ballast_bytes=64 * 1024)
+        store = open_quickly("", data_dir=self.path)
         counted, clock = Counted(store), self.world.clock
         counted.write = self.mortality.wrap(counted.write)  # type: ignore[method-assign]
         clock._busy = lambda: counted.under_way > 0 and not self.mortality.died.is_set()

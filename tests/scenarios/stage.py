@@ -27,8 +27,9 @@ from runbook.policy import Policy, Service, Setting, StagingPolicy
 from runbook.ports import Metrics, Sample, Series
 from runbook.procedures import CONTINUATIONS, PROCEDURES
 from runbook.values import Actor, Environment, Role
-from state.store import SqlStore, open_store
+from state.store import SqlStore
 from tests.engine.harness import Counted, KeepingChat, KeptMessage, QuickPainter
+from tests.fixtures_store import open_quickly
 from tests.runbook.fakes import GOOD_METRICS, SERVICE, World
 
 TEAM = "T1"
@@ -336,7 +337,7 @@ async def stage(
     trouble: StoreTrouble | None = None, service: Service = SERVICE, recorded: Mapping[Environment, Metrics] | None = None,
 ) -> AsyncIterator[Stage]:  # fmt: skip
     """One life of the program; call it again with the same path, world and chat for the next. recorded: in place of `metrics`."""
-    store = open_store(url, data_dir=path, ballast_bytes=64 * 1024)
+    store = open_quickly(url, data_dir=path)
     counted = TroubledStore(store, trouble or StoreTrouble())
     if fate is not None:
         counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]
