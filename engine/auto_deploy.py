@@ -22,8 +22,8 @@ from engine.notes import Note, Tone
 from engine.paces import Pace, growing_pause_s
 from engine.ports import Ledger, Store
 from engine.records import Run, RunState
+from engine.rounds import Rounds
 from engine.settings import Settings
-from engine.wakes import wait_for_bell
 from runbook.ci_checks import ci_checks
 from runbook.errors import ForgeError, Permanent, StoreUnavailable, Temporary
 from runbook.policy import Service
@@ -38,7 +38,6 @@ from runbook.wording import duration
 log = structlog.get_logger("forge.auto_deploy")
 T = TypeVar("T")
 
-STORE_RETRY_S = 1.0
 BLOCKED_LOOK_S = 60.0
 """How often the own rows are looked at while a lock or a freeze is in the way: nobody outside is asked for it."""
 
@@ -54,7 +53,6 @@ PATIENCE_S = 30 * 60.0
 AWAITED = frozenset({"image.missing"})
 """Codes of refusals that are expected to pass by themselves."""
 
-UNFORESEEN_S = 60.0
 MOST_WAITED_S = 2 * 3600.0
 """What an outside system may ask to wait: garbage in a header must not stop dev for a year."""
 
@@ -75,20 +73,17 @@ class AutoDeploys:
         self._settings = settings
         self._procedures = procedures
         self._wake = wake
-        self._bell = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("auto_deploy", ports.clock, self._look)
         self._paces: dict[str, Pace] = {}
         self._since: dict[tuple[str, str], tuple[str, datetime]] = {}
         self.shown: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="auto deploys")
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Nothing new begins; what was opened is taken up by the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._rounds.stop()
 
     # --- rings ------------------------------------------------------------------------------------------------------
 
@@ -98,12 +93,12 @@ class AutoDeploys:
         for service in self._settings.current.services.values():
             if service.repository == repository:
                 self._pace(service.name).ring(now, settle_s)
-        self._bell.set()
+        self._rounds.ring()
 
     def ring_all(self) -> None:
         """The configuration or the clock has changed."""
         self._paces.clear()
-        self._bell.set()
+        self._rounds.ring()
 
     def freed(self, environment: str, service: str | None) -> None:
         """A lock went or a run ended. service None: of every service."""
@@ -111,7 +106,7 @@ class AutoDeploys:
             return
         for name in self._settings.current.services if service is None else (service,):
             self._pace(name).ring_at_once(self._ports.clock.now())
-        self._bell.set()
+        self._rounds.ring()
 
     def run_changed(self, run: Run) -> None:
         """One that is held may have been superseded while it ran."""
@@ -121,42 +116,29 @@ class AutoDeploys:
     def _pace(self, service: str) -> Pace:
         return self._paces.setdefault(service, Pace())
 
-    # --- the loop ---------------------------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        while True:
-            self._bell.clear()
-            until = await self._look()
-            await wait_for_bell(self._bell, self._ports.clock, until)
+    # --- the rounds -------------------------------------------------------------------------------------------------
 
     async def _look(self) -> datetime | None:
         """Looks at every service that is due; returns when the next one is."""
         services = list(services_of(self._settings, self._ports))
         now = self._ports.clock.now()
         due = [service for service in services if self._pace(service.name).next_look(now) <= now]
-        await asyncio.gather(*(self._safely(service) for service in due))
+        await asyncio.gather(*(self._visit(service) for service in due))
         now = self._ports.clock.now()
         return min((self._pace(service.name).next_look(now) for service in services), default=None)
 
-    async def _safely(self, service: Service) -> None:
-        """One service's trouble holds up no other's."""
+    async def _visit(self, service: Service) -> None:
         pace = self._pace(service.name)
         pace.begin()
-        try:
-            after_s = await self._looked(service, pace)
-        except StoreUnavailable as error:
-            log.error("auto_deploy.store", service=service.name, code=error.code)
-            after_s = STORE_RETRY_S
-        except Exception:  # a bug about one service must not stop the others; the next look tries again
-            log.exception("auto_deploy.unforeseen", service=service.name)
-            after_s = UNFORESEEN_S
-        pace.due = self._ports.clock.now() + timedelta(seconds=after_s)
+        pace.due = await self._rounds.safely(self._next_visit(service, pace), service.name)
 
-    async def _looked(self, service: Service, pace: Pace) -> float:
+    async def _next_visit(self, service: Service, pace: Pace) -> datetime:
+        """Raises StoreUnavailable."""
         try:
-            return await self._look_at(service)
+            after_s = await self._look_at(service)
         except (Temporary, Permanent) as error:
-            return await self._in_trouble(service, pace, error)
+            after_s = await self._in_trouble(service, pace, error)
+        return self._ports.clock.now() + timedelta(seconds=after_s)
 
     # --- one service ------------------------------------------------------------------------------------------------
 

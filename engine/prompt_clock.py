@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-
-import structlog
 
 from engine.journal import Turn
 from engine.ports import Ledger, Store
 from engine.prompt_answers import next_due, settle_prompts
 from engine.prompts import OPEN
 from engine.records import Prompt
+from engine.rounds import Rounds
 from engine.settings import Settings
-from engine.wakes import wait_for_bell
-from runbook.errors import StoreUnavailable
 from runbook.ports import Clock
 
-log = structlog.get_logger("forge.prompts")
-
-STORE_RETRY = timedelta(seconds=1)
 GRACE_INTERVALS = 2
 """How many rounds of the guards a bot that was down looks first at what came meanwhile: the condition may have cleared, or a click wait."""
 
@@ -31,8 +24,7 @@ class PromptClock:
         self._clock = clock
         self._settings = settings
         self._wake = wake
-        self._bell = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("prompts", clock, self._look)
         self._patient_until: datetime | None = None
         self.shown: Callable[[], None] = lambda: None
         """Called when there is something new to show."""
@@ -40,29 +32,17 @@ class PromptClock:
     async def start(self) -> None:
         interval_s = self._settings.current.policy.metrics.interval_s
         self._patient_until = self._clock.now() + timedelta(seconds=GRACE_INTERVALS * interval_s)
-        self._task = asyncio.create_task(self._run(), name="prompts")
+        await self._rounds.start()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._rounds.stop()
 
     def ring(self) -> None:
         """A prompt was opened, or a deadline has moved."""
-        self._bell.set()
+        self._rounds.ring()
 
-    async def _run(self) -> None:
-        while True:
-            self._bell.clear()
-            try:
-                until = await self._settle()
-            except StoreUnavailable as error:
-                log.error("prompts.store", code=error.code)
-                until = self._clock.now() + STORE_RETRY
-            except Exception:  # a bug here must not stop the timers of all prompts; the next look tries again
-                log.exception("prompts.unforeseen")
-                until = self._clock.now() + timedelta(minutes=1)
-            await wait_for_bell(self._bell, self._clock, until)
+    async def _look(self) -> datetime | None:
+        return await self._rounds.safely(self._settle())
 
     async def _settle(self) -> datetime | None:
         """Does what is due; returns when the next thing is."""

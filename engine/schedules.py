@@ -6,14 +6,11 @@ never begin a second run where one is under way, nor catch up more than the newe
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
-
-import structlog
 
 from engine.answers import Answer
 from engine.journal import Turn
@@ -25,8 +22,8 @@ from engine.planned import Target, prepare, under_way_already
 from engine.ports import Ledger, Store
 from engine.queue import ahead_of
 from engine.records import Mark, Outgoing, Run, RunState
+from engine.rounds import Rounds
 from engine.settings import Settings
-from engine.wakes import wait_for_bell
 from runbook.errors import StoreUnavailable
 from runbook.moments import told
 from runbook.plan import to_json
@@ -36,9 +33,6 @@ from runbook.values import FORGE, Environment, Role
 from runbook.verdicts import Outcome
 from runbook.wording import duration
 
-log = structlog.get_logger("forge.schedules")
-
-STORE_RETRY = timedelta(seconds=1)
 TRY_AGAIN = timedelta(minutes=5)
 """What could not begin is tried again so long afterwards, until it has begun."""
 
@@ -83,48 +77,27 @@ class Schedules:
         self._settings = settings
         self._procedures = procedures
         self._wake = wake
-        self._bell = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("schedules", ports.clock, self._look)
         self._again: dict[str, datetime] = {}
         self.shown: Callable[[], None] = lambda: None
         """Called when there is something new to show."""
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="schedules")
+        await self._rounds.start()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._rounds.stop()
 
     def ring(self) -> None:
         """The policy or the clock has changed."""
-        self._bell.set()
-
-    async def _run(self) -> None:
-        while True:
-            self._bell.clear()
-            until = await self._look()
-            await wait_for_bell(self._bell, self._ports.clock, until)
+        self._rounds.ring()
 
     async def _look(self) -> datetime | None:
         """Begins what is due; returns when the next thing is."""
-        moments = [
-            await self._safely(self._look_at, schedule) for schedule in schedules_of(self._settings, self._ports)
-        ]
-        moments.append(await self._safely(self._tell_late))
+        safely, schedules = self._rounds.safely, schedules_of(self._settings, self._ports)
+        moments = [await safely(self._look_at(schedule), schedule.name) for schedule in schedules]
+        moments.append(await safely(self._tell_late()))
         return min((at for at in moments if at is not None), default=None)
-
-    async def _safely(self, look: Callable[..., Awaitable[datetime | None]], *args: Schedule) -> datetime | None:
-        """One database's trouble holds up no other's backups."""
-        try:
-            return await look(*args)
-        except StoreUnavailable as error:
-            log.error("schedules.store", code=error.code)
-            return self._ports.clock.now() + STORE_RETRY
-        except Exception:  # a bug in one schedule must not stop the others; the next look tries again
-            log.exception("schedules.unforeseen", schedule=[schedule.name for schedule in args])
-            return self._ports.clock.now() + timedelta(minutes=1)
 
     # --- one schedule -----------------------------------------------------------------------------------------------
 
