@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from messages.candidates import CANDIDATES, VERSION_BLOCK, VERSION_INPUT, CandidatesMemory
+from messages.candidates import VERSION_BLOCK, VERSION_INPUT
 from messages.dialogs import REASON_BLOCK, REASON_INPUT, DialogMemory
-from messages.restore_dialog import AT_BLOCK, AT_INPUT, BACKUP_BLOCK, BACKUP_INPUT, RESTORE, RestoreMemory
+from messages.restore_dialog import AT_BLOCK, AT_INPUT, BACKUP_BLOCK, BACKUP_INPUT
 
 COMMAND, CLICK, VIEW = "command", "click", "view"
 MAX_TEXT = 12_000
@@ -80,55 +80,27 @@ def from_click(body: Mapping[str, Any]) -> Kept:
 
 
 def from_view(body: Mapping[str, Any]) -> Kept:
+    """Of any dialog: what was typed and chosen in it, and what it carried. Whose action needs which of it is the consumer's to know."""
     user, view = _part(body, "user"), _part(body, "view")
-    if _text(view, "callback_id") == RESTORE:
-        return _from_restore(body, user, view)
-    if _text(view, "callback_id") == CANDIDATES:
-        return _from_candidates(body, user, view)
     memory = DialogMemory.load(_text(view, "private_metadata"))
     values = _part(_part(view, "state"), "values")
+
+    def given(block: str, name: str) -> Mapping[str, Any]:
+        return _part(_part(values, block), name)
+
     return Kept(
         team=_text(user, "team_id") or _text(_part(body, "team"), "id"),
         user=_text(user, "id"),
         channel=memory.channel,
         action=_text(view, "callback_id"),
         button=memory.button[:255],
-        reason=_text(_part(_part(values, REASON_BLOCK), REASON_INPUT), "value"),
-        response_url=memory.response_url,
-    )
-
-
-def _from_restore(body: Mapping[str, Any], user: Mapping[str, Any], view: Mapping[str, Any]) -> Kept:
-    memory = RestoreMemory.load(_text(view, "private_metadata"))
-    values = _part(_part(view, "state"), "values")
-    chosen = _part(_part(_part(values, BACKUP_BLOCK), BACKUP_INPUT), "selected_option")
-    return Kept(
-        team=_text(user, "team_id") or _text(_part(body, "team"), "id"),
-        user=_text(user, "id"),
-        channel=memory.channel,
-        action=RESTORE,
-        reason=_text(_part(_part(values, REASON_BLOCK), REASON_INPUT), "value"),
+        reason=_text(given(REASON_BLOCK, REASON_INPUT), "value"),
         response_url=memory.response_url,
         environment=memory.environment,
         service=memory.service,
-        backup=_text(chosen, "value"),
-        at=_text(_part(_part(values, AT_BLOCK), AT_INPUT), "value"),
-    )
-
-
-def _from_candidates(body: Mapping[str, Any], user: Mapping[str, Any], view: Mapping[str, Any]) -> Kept:
-    memory = CandidatesMemory.load(_text(view, "private_metadata"))
-    values = _part(_part(view, "state"), "values")
-    chosen = _part(_part(_part(values, VERSION_BLOCK), VERSION_INPUT), "selected_option")
-    return Kept(
-        team=_text(user, "team_id") or _text(_part(body, "team"), "id"),
-        user=_text(user, "id"),
-        channel=memory.channel,
-        action=CANDIDATES,
-        reason=_text(_part(_part(values, REASON_BLOCK), REASON_INPUT), "value"),
-        response_url=memory.response_url,
-        service=memory.service,
-        version=_text(chosen, "value")[:150],
+        backup=_text(_part(given(BACKUP_BLOCK, BACKUP_INPUT), "selected_option"), "value"),
+        at=_text(given(AT_BLOCK, AT_INPUT), "value"),
+        version=_text(_part(given(VERSION_BLOCK, VERSION_INPUT), "selected_option"), "value")[:150],
     )
 
 

@@ -53,9 +53,9 @@ from handlers.payloads import (
 from handlers.ports import Dialogs, Directory
 from handlers.troubles import Fate, no_candidates_dialog, no_dialog, no_restore_dialog, not_kept
 from messages.blocks import esc
-from messages.candidates import CANDIDATES, CandidatesMemory, candidates_dialog, loading_dialog
+from messages.candidates import CANDIDATES, candidates_dialog, loading_dialog
 from messages.dialogs import DialogMemory, closing_dialog, reason_dialog
-from messages.restore_dialog import RESTORE, RestoreMemory, restore_dialog
+from messages.restore_dialog import RESTORE, restore_dialog
 from runbook.errors import ForgeError, StoreUnavailable
 from runbook.values import Actor
 
@@ -120,7 +120,9 @@ class SlackListeners:
         answer = await self._asked(kept, lambda actor: self._operations.choices(intent, actor))
         if answer.ok and isinstance(answer.view, RestoreChoices):
             view = answer.view
-            memory = RestoreMemory(view.environment, view.service, kept.response_url, kept.channel)
+            memory = DialogMemory(
+                environment=view.environment, service=view.service, channel=kept.channel, response_url=kept.response_url
+            )
             try:
                 await self._dialogs.open_dialog(
                     kept.trigger_id, restore_dialog(view, memory), timeout_s=RESTORE_DIALOG_S
@@ -151,7 +153,7 @@ class SlackListeners:
         """Puts the candidates, or why there are none, in the loading dialog's place."""
         answer = await self._asked(kept, lambda actor: self._operations.choices(intent, actor), within_s=CHOICES_S)
         if answer.ok and isinstance(answer.view, CandidatesView):
-            memory = CandidatesMemory(answer.view.service, kept.response_url, kept.channel)
+            memory = DialogMemory(service=answer.view.service, channel=kept.channel, response_url=kept.response_url)
             view = candidates_dialog(answer.view, memory, intent.reason)
         else:
             view = closing_dialog("Not done", answer.text, answer.remedy)
@@ -175,7 +177,7 @@ class SlackListeners:
         Nothing is kept of such a click: nothing happens by it, and without the acknowledgement Slack itself tells the person.
         """
         kept = from_click(body)
-        memory = DialogMemory(kept.button, kept.response_url, kept.channel)
+        memory = DialogMemory(button=kept.button, channel=kept.channel, response_url=kept.response_url)
         view = reason_dialog(kept.action, run_named_by(body), memory, matter_named_by(body))
         try:
             await self._dialogs.open_dialog(kept.trigger_id, view, timeout_s=DIALOG_S)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +17,10 @@ from messages.blocks import (
     esc,
     join,
     paragraphs,
-    plain,
     preformatted,
 )
 from messages.changes import change_lines
-from messages.dialogs import MAX_REASON, REASON_BLOCK, REASON_INPUT
+from messages.dialogs import DialogMemory, plain_text, reason_input
 
 CANDIDATES = "candidates"
 """The modal's `callback_id`."""
@@ -95,68 +91,39 @@ def proposal_blocks(view: ProposalView) -> list[Block]:
 # --- the modal --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CandidatesMemory:
-    """What the dialog carries to its submission. It may come back forged: everything in it is checked and authorised again."""
-
-    service: str
-    response_url: str = ""
-    channel: str = ""
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def load(cls, text: str) -> CandidatesMemory:
-        """An empty memory when the text isn't one."""
-        try:
-            found = json.loads(text)
-        except ValueError:
-            found = None
-        given = found if isinstance(found, Mapping) else {}
-        return cls(*(str(given.get(name) or "")[:500] for name in ("service", "response_url", "channel")))
-
-
 def loading_dialog() -> dict[str, Any]:
     """Opened at once, since a trigger lives for three seconds and GitHub may take longer."""
     return {
         "type": "modal",
         "callback_id": CANDIDATES,
-        "title": _text("Deploy to staging", MAX_MODAL_TITLE),
-        "close": _text("Go back", MAX_MODAL_TITLE),
+        "title": plain_text("Deploy to staging", MAX_MODAL_TITLE),
+        "close": plain_text("Go back", MAX_MODAL_TITLE),
         "blocks": paragraphs([Markup(":hourglass_flowing_sand: Looking for candidates …")]),
     }
 
 
-def candidates_dialog(view: CandidatesView, memory: CandidatesMemory, reason: str = "") -> dict[str, Any]:
+def candidates_dialog(view: CandidatesView, memory: DialogMemory, reason: str = "") -> dict[str, Any]:
     """Takes the loading dialog's place. Nothing happens before its submission, which does what the typed command would.
 
     reason: that was typed already.
     """
-    given = {"initial_value": reason[:MAX_REASON]} if reason else {}
     return {
         "type": "modal",
         "callback_id": CANDIDATES,
         "private_metadata": memory.dump(),
-        "title": _text("Deploy to staging", MAX_MODAL_TITLE),
-        "submit": _text("Deploy", MAX_MODAL_TITLE),
-        "close": _text("Go back", MAX_MODAL_TITLE),
+        "title": plain_text("Deploy to staging", MAX_MODAL_TITLE),
+        "submit": plain_text("Deploy", MAX_MODAL_TITLE),
+        "close": plain_text("Go back", MAX_MODAL_TITLE),
         "blocks": [
             *paragraphs([join(esc(_said(view)), esc(more_words(view)))]),
             {
-                "type": "input", "block_id": VERSION_BLOCK, "label": _text("Candidate", 100),
+                "type": "input", "block_id": VERSION_BLOCK, "label": plain_text("Candidate", 100),
                 "element": {
                     "type": "static_select", "action_id": VERSION_INPUT,
                     "options": [_option(line, view.now) for line in view.lines[:MAX_OPTIONS]],
                 },
             },
-            {
-                "type": "input", "block_id": REASON_BLOCK, "optional": True, "label": _text("Reason", 100),
-                "element": {
-                    "type": "plain_text_input", "action_id": REASON_INPUT, "multiline": True, "max_length": MAX_REASON,
-                    **given,
-                },
-            },
+            reason_input(is_optional=True, given=reason),
         ],
     }  # fmt: skip
 
@@ -172,11 +139,7 @@ def _said(view: CandidatesView) -> str:
 def _option(line: CandidateLine, now: datetime) -> Block:
     age = f" {words.since(line.validated_at, now)} ago" if line.validated_at is not None else ""
     return {
-        "text": _text(f"{line.version} · {dev_words(line)}{age}", MAX_OPTION),
-        "description": _text(staging_words(line), MAX_OPTION),
+        "text": plain_text(f"{line.version} · {dev_words(line)}{age}", MAX_OPTION),
+        "description": plain_text(staging_words(line), MAX_OPTION),
         "value": line.version[:MAX_VALUE],
     }
-
-
-def _text(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit) or "–"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs, plain
@@ -16,6 +16,8 @@ REFUSAL = "reject an override"
 """The words for a `reject` beneath an override: the run doesn't end by it."""
 
 MAX_PRIVATE = 3_000
+MAX_REMEMBERED = 500
+"""Characters of each part of a memory that are believed."""
 
 _TITLES = {"abort": "Abort", "reject": "Reject", "continue": "Continue", "override": "Override", REFUSAL: "Refuse"}
 _REQUIRED = ("abort", "continue", "override")
@@ -30,21 +32,27 @@ _SAID = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialogMemory:
-    """What a dialog carries from the click to its submission. It may come back forged: only ids that are looked up again."""
+    """What a dialog carries from where it was opened to its submission. It may come back forged: all of it is looked up and authorised again.
 
-    button: str
-    response_url: str = ""
+    button: of a clicked button, the opaque value. environment, service: what a dialog that a command opened is about. response_url,
+    channel: where the answer goes.
+    """
+
+    button: str = ""
+    environment: str = ""
+    service: str = ""
     channel: str = ""
+    response_url: str = ""
 
     def dump(self) -> str:
-        text = json.dumps({"button": self.button, "response_url": self.response_url, "channel": self.channel})
-        return (
-            text
-            if len(text) <= MAX_PRIVATE
-            else json.dumps({"button": self.button.encode("ascii", "ignore").decode()[:255]})
-        )
+        """Within Slack's limit: of what would be too long, where the answer goes is left out."""
+        text = json.dumps(asdict(self))
+        if len(text) <= MAX_PRIVATE:
+            return text
+        about = {"button": self.button[:255], "environment": self.environment[:63], "service": self.service[:63]}
+        return json.dumps({name: value.encode("ascii", "ignore").decode() for name, value in about.items()})
 
     @classmethod
     def load(cls, text: str) -> DialogMemory:
@@ -53,13 +61,8 @@ class DialogMemory:
             found = json.loads(text)
         except ValueError:
             found = None
-        if not isinstance(found, Mapping):
-            return cls("")
-        return cls(*(str(found.get(name) or "") for name in ("button", "response_url", "channel")))
-
-
-def _text(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit) or "–"}
+        given = found if isinstance(found, Mapping) else {}
+        return cls(**{name: str(given.get(name) or "")[:MAX_REMEMBERED] for name in cls.__dataclass_fields__})
 
 
 def reason_dialog(action: str, run: str, memory: DialogMemory, about: str = "") -> dict[str, Any]:
@@ -72,23 +75,12 @@ def reason_dialog(action: str, run: str, memory: DialogMemory, about: str = "") 
         "type": "modal",
         "callback_id": action,
         "private_metadata": memory.dump(),
-        "title": _text(f"{word} {run}".strip(), MAX_MODAL_TITLE),
-        "submit": _text(word, MAX_MODAL_TITLE),
-        "close": _text("Go back", MAX_MODAL_TITLE),
+        "title": plain_text(f"{word} {run}".strip(), MAX_MODAL_TITLE),
+        "submit": plain_text(word, MAX_MODAL_TITLE),
+        "close": plain_text("Go back", MAX_MODAL_TITLE),
         "blocks": [
             *paragraphs([esc(_SAID.get(said, "{run}").format(run=named))]),
-            {
-                "type": "input",
-                "block_id": REASON_BLOCK,
-                "optional": is_optional,
-                "label": _text("Reason", 100),
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": REASON_INPUT,
-                    "multiline": True,
-                    "max_length": MAX_REASON,
-                },
-            },
+            reason_input(is_optional=is_optional),
         ],
     }
 
@@ -98,7 +90,23 @@ def closing_dialog(title: str, text: str, remedy: str = "") -> dict[str, Any]:
     lines = [esc(text, 1_500)] + ([esc(remedy, 1_000)] if remedy else [])
     return {
         "type": "modal",
-        "title": _text(title, MAX_MODAL_TITLE),
-        "close": _text("Close", MAX_MODAL_TITLE),
+        "title": plain_text(title, MAX_MODAL_TITLE),
+        "close": plain_text("Close", MAX_MODAL_TITLE),
         "blocks": paragraphs(lines),
     }
+
+
+def reason_input(*, is_optional: bool, given: str = "") -> Block:
+    """given: what was typed already."""
+    typed = {"initial_value": given[:MAX_REASON]} if given else {}
+    return {
+        "type": "input", "block_id": REASON_BLOCK, "optional": is_optional, "label": plain_text("Reason", 100),
+        "element": {
+            "type": "plain_text_input", "action_id": REASON_INPUT, "multiline": True, "max_length": MAX_REASON, **typed,
+        },
+    }  # fmt: skip
+
+
+def plain_text(text: str, limit: int) -> Block:
+    """limit: in characters; what is empty becomes a dash, since Slack refuses it."""
+    return {"type": "plain_text", "text": plain(text, limit) or "–"}

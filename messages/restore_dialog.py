@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.backup_views import BackupLine, RestoreChoices
 from messages import backups, words
-from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs, plain
-from messages.dialogs import MAX_REASON, REASON_BLOCK, REASON_INPUT
+from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs
+from messages.dialogs import DialogMemory, plain_text, reason_input
 from runbook.moments import PAST_FORMS, told
 from runbook.wording import size
 
@@ -22,46 +19,21 @@ AT_BLOCK, AT_INPUT = "at", "text"
 MAX_OPTION, MAX_VALUE, MAX_HINT = 75, 150, 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreMemory:
-    """What the dialog carries to its submission. It may come back forged: everything in it is checked and authorised again."""
-
-    environment: str
-    service: str
-    response_url: str = ""
-    channel: str = ""
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def load(cls, text: str) -> RestoreMemory:
-        """An empty memory when the text isn't one."""
-        try:
-            found = json.loads(text)
-        except ValueError:
-            found = None
-        given = found if isinstance(found, Mapping) else {}
-        return cls(
-            *(str(given.get(name) or "")[:500] for name in ("environment", "service", "response_url", "channel"))
-        )
-
-
-def restore_dialog(choices: RestoreChoices, memory: RestoreMemory) -> dict[str, Any]:
+def restore_dialog(choices: RestoreChoices, memory: DialogMemory) -> dict[str, Any]:
     """Nothing happens before its submission; in production a second person approves it after that."""
     name = f"{choices.service} on {choices.environment}"
     return {
         "type": "modal",
         "callback_id": RESTORE,
         "private_metadata": memory.dump(),
-        "title": _text(f"Restore {choices.service}", MAX_MODAL_TITLE),
-        "submit": _text("Restore", MAX_MODAL_TITLE),
-        "close": _text("Go back", MAX_MODAL_TITLE),
+        "title": plain_text(f"Restore {choices.service}", MAX_MODAL_TITLE),
+        "submit": plain_text("Restore", MAX_MODAL_TITLE),
+        "close": plain_text("Go back", MAX_MODAL_TITLE),
         "blocks": [
             *paragraphs([esc(_said(name)), esc(_window(choices))]),
             *([_backup(choices)] if choices.lines else []),
             _at(),
-            _reason(),
+            reason_input(is_optional=False),
         ],
     }
 
@@ -81,12 +53,12 @@ def _window(choices: RestoreChoices) -> str:
 
 def _backup(choices: RestoreChoices) -> Block:
     options = [
-        {"text": _text(_option(line, choices), MAX_OPTION), "value": line.id}
+        {"text": plain_text(_option(line, choices), MAX_OPTION), "value": line.id}
         for line in choices.lines
         if len(line.id) <= MAX_VALUE
     ]
     return {
-        "type": "input", "block_id": BACKUP_BLOCK, "optional": True, "label": _text("Backup", 100),
+        "type": "input", "block_id": BACKUP_BLOCK, "optional": True, "label": plain_text("Backup", 100),
         "element": {"type": "static_select", "action_id": BACKUP_INPUT, "options": options},
     }  # fmt: skip
 
@@ -98,18 +70,7 @@ def _option(line: BackupLine, choices: RestoreChoices) -> str:
 
 def _at() -> Block:
     return {
-        "type": "input", "block_id": AT_BLOCK, "optional": True, "label": _text("Or recover to this moment", 100),
-        "hint": _text(f"{PAST_FORMS}; UTC where no zone stands behind it", MAX_HINT),
+        "type": "input", "block_id": AT_BLOCK, "optional": True, "label": plain_text("Or recover to this moment", 100),
+        "hint": plain_text(f"{PAST_FORMS}; UTC where no zone stands behind it", MAX_HINT),
         "element": {"type": "plain_text_input", "action_id": AT_INPUT, "max_length": 60},
     }  # fmt: skip
-
-
-def _reason() -> Block:
-    return {
-        "type": "input", "block_id": REASON_BLOCK, "optional": False, "label": _text("Reason", 100),
-        "element": {"type": "plain_text_input", "action_id": REASON_INPUT, "multiline": True, "max_length": MAX_REASON},
-    }  # fmt: skip
-
-
-def _text(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit) or "–"}

@@ -14,7 +14,8 @@ from engine.intents import Intent
 from handlers import slack_app
 from handlers.consumer import intent_of
 from handlers.payloads import VIEW, Kept, from_view
-from messages.candidates import MAX_OPTION, MAX_OPTIONS, CandidatesMemory, candidates_dialog
+from messages.candidates import MAX_OPTION, MAX_OPTIONS, candidates_dialog
+from messages.dialogs import DialogMemory
 from runbook.values import Environment
 from sandbox.faults import Fault
 from sandbox.slack import workspace
@@ -133,7 +134,8 @@ async def test_a_deployment_that_names_its_candidate_opens_no_dialog(world: Worl
 
 def test_a_hundred_candidates_fit_into_the_dialog() -> None:
     made = candidates_dialog(
-        view(lines=lines(100), total=300, has_dev=False), CandidatesMemory("shop", "https://x", "C1")
+        view(lines=lines(100), total=300, has_dev=False),
+        DialogMemory(service="shop", channel="C1", response_url="https://x"),
     )
     (block,) = [each for each in made["blocks"] if each.get("block_id") == "version"]
     options = block["element"]["options"]

@@ -13,7 +13,8 @@ from engine.backup_views import BackupLine, RestoreChoices
 from engine.intents import Intent
 from handlers.consumer import intent_of
 from handlers.payloads import VIEW, Kept, from_view
-from messages.restore_dialog import MAX_OPTION, RestoreMemory, restore_dialog
+from messages.dialogs import DialogMemory
+from messages.restore_dialog import MAX_OPTION, restore_dialog
 from runbook.backups import RecoveryWindow
 from runbook.values import Environment
 from sandbox.faults import Fault
@@ -115,7 +116,8 @@ async def test_a_restore_that_names_what_it_wants_opens_no_dialog(world: World) 
 
 
 def test_fifty_backups_fit_into_the_dialog_and_every_option_into_its_line() -> None:
-    view = restore_dialog(choices(lines=lines(50), window=None), RestoreMemory("prod", "shop", "https://x", "C1"))
+    memory = DialogMemory(environment="prod", service="shop", channel="C1", response_url="https://x")
+    view = restore_dialog(choices(lines=lines(50), window=None), memory)
     (block,) = [each for each in view["blocks"] if each.get("block_id") == "backup"]
     assert len(block["element"]["options"]) == 50
     assert all(len(option["text"]["text"]) <= MAX_OPTION for option in block["element"]["options"])

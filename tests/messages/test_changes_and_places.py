@@ -16,8 +16,9 @@ from engine.candidates import CandidateLine, CandidatesView, ProposalView
 from engine.records import Decision
 from engine.views import ChangesView, CommitLine, PlaceView, PlanView, PullLine, StatusView, WaitView
 from messages import plain
-from messages.candidates import CandidatesMemory, candidates_dialog, loading_dialog
+from messages.candidates import candidates_dialog, loading_dialog
 from messages.changes import change_lines, change_texts, summary
+from messages.dialogs import DialogMemory
 from messages.render import Messages
 from messages.status import BRIEF_FROM
 from sandbox.slack.viewrules import check_view
@@ -218,10 +219,10 @@ def test_the_modals_are_what_slack_takes() -> None:
         line(n, validated=n % 2 == 0, validated_at=NOW, decided="no_go", runs_now=True) for n in range(999_975, 999_999)
     )
     view = CandidatesView(service="s" * 63, lines=lines, total=300, has_dev=True, now=NOW)
-    memory = CandidatesMemory("s" * 63, "https://hooks.slack.com/" + "x" * 400, "C1")
+    memory = DialogMemory(service="s" * 63, channel="C1", response_url="https://hooks.slack.com/" + "x" * 400)
     check_view(candidates_dialog(view, memory), kind="modal")
     check_view(loading_dialog(), kind="modal")
-    assert CandidatesMemory.load(memory.dump()) == memory
+    assert DialogMemory.load(memory.dump()) == memory
 
 
 def test_the_list_of_candidates_says_how_many_more_there_are() -> None:

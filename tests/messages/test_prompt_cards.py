@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.ports import Message
 from engine.questions import ChoiceView, OptionView, PromptView
 from messages.blocks import MAX_BLOCKS, MAX_CHARACTERS, size
-from messages.dialogs import DialogMemory, reason_dialog
+from messages.dialogs import MAX_PRIVATE, DialogMemory, reason_dialog
 from messages.render import Messages
 from runbook.verdicts import Evidence, Verdict
 from sandbox.slack.blocks import check_message_blocks
@@ -176,7 +176,9 @@ def test_the_default_and_the_wait_without_an_end_are_said() -> None:
 
 
 def test_going_on_asks_for_a_reason_that_cannot_be_left_out() -> None:
-    view = reason_dialog("continue", "prod-12", DialogMemory("b3", "https://hooks.test/1", "C1"))
+    view = reason_dialog(
+        "continue", "prod-12", DialogMemory(button="b3", channel="C1", response_url="https://hooks.test/1")
+    )
     check_view(view, kind="modal")
     (field,) = [block for block in view["blocks"] if block["type"] == "input"]
     assert field["optional"] is False
@@ -198,3 +200,18 @@ def test_whatever_the_words_are_slack_takes_the_cards_and_nobody_else_is_mention
     ):
         assert "<!channel>" not in shown(message)
         assert "<@U0EVIL>" not in shown(message)
+
+
+def test_a_dialog_remembers_what_it_was_opened_for() -> None:
+    memory = DialogMemory(button="b3", environment="prod", service="shop", channel="C1", response_url="https://x")
+    assert DialogMemory.load(memory.dump()) == memory
+
+
+def test_a_memory_too_long_for_slack_forgets_where_to_answer_before_what_to_do() -> None:
+    memory = DialogMemory(button="b3", environment="prod", service="shop", response_url="https://x/" + "\x07" * 1_000)
+    assert len(memory.dump()) <= MAX_PRIVATE
+    assert DialogMemory.load(memory.dump()) == DialogMemory(button="b3", environment="prod", service="shop")
+
+
+def test_a_forged_memory_is_bounded_and_no_more_than_text() -> None:
+    assert DialogMemory.load('{"button": "' + "x" * 9_000 + '", "to": "all"}') == DialogMemory(button="x" * 500)

@@ -408,7 +408,7 @@ def test_no_value_breaks_a_message_or_mentions_anybody(text: str, count: int) ->
 @settings(max_examples=40, phases=[Phase.explicit, Phase.generate], deadline=None)
 @given(_HOSTILE, _HOSTILE, st.sampled_from(["abort", "reject", "other"]))
 def test_every_dialog_is_one_that_slack_takes(text: str, run_name: str, action: str) -> None:
-    memory = DialogMemory(text[:300], "https://hooks.slack.com/actions/T/1/x", text)
+    memory = DialogMemory(button=text[:300], channel=text, response_url="https://hooks.slack.com/actions/T/1/x")
     view = reason_dialog(action, run_name, memory)
     check_view(view, kind="modal")
     if text.isascii():
