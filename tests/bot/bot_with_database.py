@@ -39,7 +39,7 @@ services:
     repository: acme/shop
     workloads: [{{name: web, container: web, image: registry.test/acme/web}}]
     urls: {{staging: "http://127.0.0.1:9"}}
-    restore_checks: {{tables: [public.orders], smoke: ["SELECT held()"]}}
+    restore_checks: {{tables: [public.orders], smoke: ["{smoke}"]}}
 environments:
   staging:
     kubernetes: {{host: "http://127.0.0.1:9", namespace: staging}}
@@ -49,10 +49,10 @@ integrations:
     programs: ["{programs}"]
     databases:
       staging:
-        shop: {{host: "{host}", port: {port}, name: shop, user: backup, password: {{env: SHOP_DB}}}}
+        shop: {{host: "{host}", port: {port}, name: shop, user: backup, password: {{env: SHOP_DB}}{wal}}}
     backups: {{destination: kept, scratch: scratch}}
 policy:
-  backups: {{full: "", base: "", drill: ""}}
+  backups: {{full: "", base: "", drill: ""{switch}}}
 server: {{port: 0}}
 """
 HELD = """
@@ -82,12 +82,12 @@ class BotWithDatabase:
 
     # --- acting
 
-    async def type(self, *words: str) -> dict[str, Any]:
+    async def typed(self, *words: str) -> dict[str, Any]:
         return await asyncio.to_thread(send, self.bot.configuration.connections.socket_path, words)
 
     async def started(self, *words: str) -> str:
         """The run that it begins."""
-        answer = await self.type(*words)
+        answer = await self.typed(*words)
         assert answer["run"], answer
         return str(answer["run"])
 
@@ -181,8 +181,13 @@ def source(statements: Sequence[str] = ()) -> Iterator[LocalPostgres]:
 
 
 @contextlib.asynccontextmanager
-async def bot_with_database(server: LocalPostgres) -> AsyncIterator[BotWithDatabase]:
-    """Afterwards nothing of it runs, and no instance stands."""
+async def bot_with_database(
+    server: LocalPostgres, *, smoke: str = "SELECT held()", archives: bool = False
+) -> AsyncIterator[BotWithDatabase]:
+    """Afterwards nothing of it runs, and no instance stands.
+
+    smoke: the statement that a restored database must answer with true. archives: its WAL is archived too, a segment each second.
+    """
     folder = Path(tempfile.mkdtemp(prefix="forge-b-"))  # a short path: a socket's name may have 107 bytes
     folder.chmod(0o755)
     (folder / "kept").mkdir()
@@ -194,7 +199,10 @@ async def bot_with_database(server: LocalPostgres) -> AsyncIterator[BotWithDatab
     slack.add_channel("C0RELEASE1", "releases", ["U0ALICE"])
     await slack.start()
     user = pwd.getpwuid(os.getuid()).pw_name
-    text = FILE.format(slack=slack.api_url, user=user, programs=server.binaries, host=server.run, port=server.port)
+    text = FILE.format(
+        slack=slack.api_url, user=user, programs=server.binaries, host=server.run, port=server.port, smoke=smoke,
+        wal=", wal: true" if archives else "", switch=", wal_switch: 1s" if archives else "",
+    )  # fmt: skip
     (folder / "forge.yaml").write_text(text)
     environ = {
         "FORGE_DATA_DIR": str(folder / "data"),

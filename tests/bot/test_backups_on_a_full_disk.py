@@ -79,7 +79,7 @@ async def test_a_destination_that_is_full_in_the_middle_of_a_dump_gives_no_backu
     assert "the backups' folder is full" in await b.why(run)
     await assert_no_new_backup(b, "the backups' folder is full")
     assert b.stored() == set()
-    assert "No backups of shop on staging are on record" in str(await b.type("backup", "list", "staging"))
+    assert "No backups of shop on staging are on record" in str(await b.typed("backup", "list", "staging"))
     good = await b.done("backup", "run", "staging")
     assert good.id != run.id
 

@@ -75,7 +75,7 @@ def places(b: BotWithDatabase) -> set[str]:
 
 async def test_of_two_who_ask_for_a_backup_at_the_same_moment_one_makes_it(b: BotWithDatabase) -> None:
     with locked(b):
-        answers = await asyncio.gather(*(b.type("backup", "run", "staging") for _ in range(2)))
+        answers = await asyncio.gather(*(b.typed("backup", "run", "staging") for _ in range(2)))
         runs = [answer["run"] for answer in answers if answer["run"]]
         assert len(set(runs)) == 1, answers
         assert any("already" in str(answer) for answer in answers), answers
@@ -119,7 +119,7 @@ async def test_a_restore_and_a_backup_of_the_same_database_come_to_their_ends_be
     run = await b.ended(backup)
     assert run.ending == "completed", await b.why(run)
     assert (await b.backups())[old].deleted_at is None, "the retention has come by while it was read"
-    await b.type("abort", restore, "--reason", "they were found")
+    await b.typed("abort", restore, "--reason", "they were found")
     assert (await b.ended(restore)).ending == "returned"
     assert b.left() == set()
     assert (await b.backups())[old].busy == ""
@@ -129,7 +129,7 @@ async def test_a_cancelled_dump_leaves_neither_bytes_nor_programs(b: BotWithData
     with locked(b):
         run = await b.started("backup", "run", "staging")
         await seen(lambda: b.programs("pg_dump"), "the dump is under way")
-        await b.type("cancel", run)
+        await b.typed("cancel", run)
         assert (await b.ended(run)).ending == "cancelled"
         await assert_discarded(b)
         assert b.programs("pg_dump") == b.programs("pg_restore") == []
@@ -141,7 +141,7 @@ async def test_a_cancelled_base_backup_leaves_neither_bytes_nor_programs(b: BotW
     for program in b.programs("pg_basebackup"):
         with contextlib.suppress(ProcessLookupError):
             program.send_signal(signal.SIGSTOP)
-    await b.type("cancel", run)
+    await b.typed("cancel", run)
     assert (await b.ended(run)).ending == "cancelled"
     await assert_discarded(b)
     assert b.programs("pg_basebackup") == []
@@ -162,7 +162,7 @@ async def test_a_cancelled_drill_is_on_record_as_failed_and_its_server_is_gone(b
     run = await b.started("backup", "drill", "staging")
     await is_read(b, row.id, run)
     await seen(lambda: b.programs("postgres"), "its server runs")
-    await b.type("cancel", run)
+    await b.typed("cancel", run)
     assert (await b.ended(run)).ending == "cancelled"
     (drill,) = await b.rows(DrillRow)
     assert not drill.passed
@@ -177,9 +177,9 @@ async def test_an_aborted_restore_drops_its_server_in_the_middle_of_its_checks(b
     run = await b.started("restore", "staging", "--backup", row.id, "--reason", "orders are gone")
     await is_read(b, row.id, run)
     await seen(lambda: b.programs("postgres"), "its server runs")
-    late = await b.type("cancel", run)
+    late = await b.typed("cancel", run)
     assert "abort" in str(late)
-    await b.type("abort", run, "--reason", "they were found")
+    await b.typed("abort", run, "--reason", "they were found")
     assert (await b.ended(run)).ending == "returned"
     await assert_nobody_reads(b, row.id)
 
