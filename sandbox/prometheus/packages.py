@@ -5,13 +5,12 @@ It never installs anything on the system and never runs a package's scripts.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-import platformdirs
+from sandbox.cache import cache_dir
 
 # package -> our name of a program -> what it is called on a PATH (upstream's name, Debian's name)
 PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -27,11 +26,6 @@ DOWNLOAD_TIMEOUT_S = 180
 
 class ProgramMissing(RuntimeError):
     """It is not on the PATH and can't be unpacked; the message names the remedy in one line."""
-
-
-def cache_dir() -> Path:
-    """`FORGE_CACHE_DIR`, or the user's cache folder for forge."""
-    return Path(os.environ.get("FORGE_CACHE_DIR") or platformdirs.user_cache_dir("forge"))
 
 
 def find_or_unpack(package: str) -> dict[str, Path]:
