@@ -63,10 +63,10 @@ log = structlog.get_logger(__name__)
 
 COMMAND_NAME = "/forge"
 COMMIT_S = 2.0
-LOOKUP_S = 1.2
 DIALOG_S = 2.0
-RESTORE_DIALOG_S = 1.5
-"""Time limits, in seconds, that together leave room within Slack's three."""
+LOOKUP_S = 1.2
+VIEW_COMMIT_S = RESTORE_DIALOG_S = 1.5
+"""Time limits, in seconds, that leave room within Slack's three: those of the last line each after a look-up."""
 
 CHOICES_S = 12.0
 """Of a dialog that is open already."""
@@ -193,7 +193,7 @@ class SlackListeners:
         # A redelivery isn't judged again: its own first delivery may have changed what the answer would be.
         answer = None if dedup_key(VIEW, body) in self._recent_views else await self._judge(kept)
         if answer is None:
-            fate = await self._keep(VIEW, body, kept)
+            fate = await self._keep(VIEW, body, kept, within_s=VIEW_COMMIT_S)
             answer = not_kept(fate) if fate in (Fate.LOST, Fate.UNSURE) else None
         if answer is None:
             self._recent_views.append(dedup_key(VIEW, body))
@@ -218,12 +218,12 @@ class SlackListeners:
 
     # --- parts
 
-    async def _keep(self, kind: str, body: Mapping[str, Any], kept: Kept) -> Fate:
+    async def _keep(self, kind: str, body: Mapping[str, Any], kept: Kept, within_s: float | None = None) -> Fate:
         """Commits to the inbox, bounded in time."""
         work = asyncio.ensure_future(self._operations.receive(dedup_key(kind, body), kind, kept.as_json()))
         try:
             # Shielded: a commit that is late must not be torn, it may be there already.
-            row = await asyncio.wait_for(asyncio.shield(work), COMMIT_S)
+            row = await asyncio.wait_for(asyncio.shield(work), within_s or COMMIT_S)
         except StoreUnavailable as error:
             log.error("a Slack payload could not be kept", kind=kind, code=error.code)
             return Fate.UNSURE if error.code == "store.doubtful" else Fate.LOST

@@ -1,19 +1,25 @@
-"""A local Slack, the real Bolt app over two sockets, and an engine of twenty lines that records what it is told."""
+"""A local Slack, the real Bolt app over two sockets, and an engine of twenty lines that records what it is told.
+
+All are patient: a machine that is busy with other things is no reason for an answer to come too late.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from engine.answers import Answer, done
 from engine.intents import Intent
 from engine.ports import Message
 from engine.records import Received
+from handlers import slack_app
 from handlers.consumer import SlackConsumer
 from handlers.slack_app import SlackListeners, build_app
 from integrations.slack.chat import SlackChat
@@ -24,9 +30,10 @@ from messages.blocks import actions, button
 from messages.render import Messages
 from runbook.errors import StoreUnavailable
 from runbook.values import Actor, Role
-from sandbox.slack import LocalSlack
+from sandbox.slack import LocalSlack, httpmode, sockets, workspace
 
 CHANNEL = "C0RELEASE"
+PATIENCE_S = 60.0
 ROLES: dict[Role, tuple[str, ...]] = {Role.RELEASE_ENGINEER: ("U0ALICE",), Role.SERVICE_OWNER: ("S0OWNERS",)}
 
 
@@ -130,13 +137,31 @@ def furnish(slack: LocalSlack) -> None:
     slack.add_usergroup("S0OWNERS", "owners", ["U0OLGA"])
 
 
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """Slack waits twice as long as the app gives itself. What the real limits leave room for is a test of its own."""
+    with pytest.MonkeyPatch.context() as limits:
+        for name in ("COMMIT_S", "VIEW_COMMIT_S", "LOOKUP_S", "DIALOG_S", "RESTORE_DIALOG_S"):
+            limits.setattr(slack_app, name, PATIENCE_S / 2)
+        for module, name in ((sockets, "ACK_WITHIN_S"), (httpmode, "ACK_WITHIN_S"), (workspace, "TRIGGER_LIFE_S")):
+            limits.setattr(module, name, PATIENCE_S)
+        yield
+
+
 @contextlib.asynccontextmanager
 async def slack_world(**settings: Any) -> AsyncIterator[World]:
     """settings: of `Sockets`. The world is connected when it is entered."""
+    with patient():
+        async with _slack_world(settings) as made:
+            yield made
+
+
+@contextlib.asynccontextmanager
+async def _slack_world(settings: dict[str, Any]) -> AsyncIterator[World]:
     slack = LocalSlack(ping_interval_s=0.2)
     furnish(slack)
     await slack.start()
-    web = SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=3.0)
+    web = SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=PATIENCE_S)
     chat = SlackChat(web, bot_id=slack.workspace.bot_id)
     directory = SlackDirectory(web, team_id=slack.workspace.team_id, roles=lambda: ROLES)
     operations = FakeOperations(chat=chat)
@@ -145,13 +170,13 @@ async def slack_world(**settings: Any) -> AsyncIterator[World]:
     app = build_app(
         listeners, bot_token=slack.bot_token, client=bare_client(slack.api_url), signing_secret=slack.signing_secret
     )
-    sockets = Sockets(app, slack.app_token, bare_client(slack.api_url), **({"ping_interval_s": 0.5} | settings))
-    await sockets.start()
+    ears = Sockets(app, slack.app_token, bare_client(slack.api_url), **settings)
+    await ears.start()
     try:
-        await sockets.wait_connected(10)
-        yield World(slack, operations, web, chat, directory, sockets, listeners)
+        await ears.wait_connected(PATIENCE_S)
+        yield World(slack, operations, web, chat, directory, ears, listeners)
     finally:
-        await sockets.stop(drain_s=0.5)
+        await ears.stop(drain_s=0.5)
         await listeners.close()
         await web.close()
         await slack.stop()

@@ -11,14 +11,12 @@ import pytest
 from engine.answers import info, refused
 from engine.candidates import CandidateLine, CandidatesView
 from engine.intents import Intent
-from handlers import slack_app
 from handlers.consumer import intent_of
 from handlers.payloads import VIEW, Kept, from_view
 from messages.candidates import MAX_OPTION, MAX_OPTIONS, candidates_dialog
 from messages.dialogs import DialogMemory
 from runbook.values import Environment
 from sandbox.faults import Fault
-from sandbox.slack import workspace
 from tests.handlers.slack_world import CHANNEL, World, shown_text, slack_world
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -40,11 +38,7 @@ def view(**changes: Any) -> CandidatesView:
 
 
 @pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """Patient: a machine that is busy with other things is no reason for a dialog not to open."""
-    for name in ("DIALOG_S", "LOOKUP_S", "COMMIT_S"):
-        monkeypatch.setattr(slack_app, name, 30.0)
-    monkeypatch.setattr(workspace, "TRIGGER_LIFE_S", 60.0)
+async def world() -> AsyncIterator[World]:
     async with slack_world() as made:
         made.operations.choices_result = info("candidates", "", view=view())
         yield made

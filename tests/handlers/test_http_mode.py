@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 
@@ -19,7 +20,7 @@ from integrations.slack.web import SlackWeb
 from messages.render import Messages
 from sandbox.slack import LocalSlack
 from sandbox.slack.httpmode import signature
-from tests.handlers.slack_world import CHANNEL, ROLES, FakeOperations, furnish
+from tests.handlers.slack_world import CHANNEL, ROLES, FakeOperations, furnish, patient
 
 BODY = "command=%2Fforge&text=status&user_id=U0ALICE&team_id=T0FORGE&trigger_id=1.2&response_url="
 
@@ -38,8 +39,8 @@ class Door:
             return answer.status
 
 
-@pytest.fixture
-async def door() -> AsyncIterator[Door]:
+@contextlib.asynccontextmanager
+async def _open_door() -> AsyncIterator[Door]:
     slack = LocalSlack()
     furnish(slack)
     await slack.start()
@@ -62,6 +63,13 @@ async def door() -> AsyncIterator[Door]:
     await runner.cleanup()
     await sdk.close()
     await slack.stop()
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    with patient():
+        async with _open_door() as made:
+            yield made
 
 
 async def test_a_signed_command_is_kept_and_answered(door: Door) -> None:

@@ -51,6 +51,21 @@ def test_a_deployment_is_understood_however_it_was_pasted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "environment", "run"),
+    [
+        ("status", None, ""),
+        ("status prod", Environment.PROD, ""),
+        ("status production --service shop", Environment.PROD, ""),
+        ("status staging-12", None, "staging-12"),
+    ],
+)
+def test_status_is_asked_of_everything_of_an_environment_or_of_a_run(
+    text: str, environment: Environment | None, run: str
+) -> None:
+    assert (intent(text).environment, intent(text).run) == (environment, run)
+
+
+@pytest.mark.parametrize(
     ("typed", "reason"),
     [
         ('--reason "load test until noon"', "load test until noon"),

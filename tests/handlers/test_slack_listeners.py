@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from engine.answers import refused
+from handlers import slack_app
 from runbook.values import Environment, Role
 from sandbox.faults import Fault
+from sandbox.slack.sockets import ACK_WITHIN_S
+from sandbox.slack.workspace import TRIGGER_LIFE_S
 from tests.handlers.slack_world import CHANNEL, World, shown_text, slack_world
 
 
@@ -110,7 +113,20 @@ async def test_when_a_click_cant_be_kept_the_caller_is_told(world: World) -> Non
     await world.slack.until(lambda: "nothing was started" in world.told("U0ALICE"))
 
 
-async def test_a_commit_that_takes_too_long_is_acknowledged_in_time_and_not_torn(world: World) -> None:
+def test_the_limits_leave_room_within_those_that_slack_sets() -> None:
+    """A quarter of a second remains for everything that has no limit of its own."""
+    alone = {name: getattr(slack_app, name) for name in ("COMMIT_S", "DIALOG_S")}
+    after_a_look_up = {
+        name: slack_app.LOOKUP_S + getattr(slack_app, name) for name in ("VIEW_COMMIT_S", "RESTORE_DIALOG_S")
+    }
+    assert max((alone | after_a_look_up).values()) <= ACK_WITHIN_S - 0.25
+    assert slack_app.LOOKUP_S + slack_app.RESTORE_DIALOG_S <= TRIGGER_LIFE_S - 0.25
+
+
+async def test_a_commit_that_takes_too_long_is_acknowledged_before_it_is_done_and_not_torn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_app, "COMMIT_S", 0.1)
     world.operations.keeping = asyncio.Event()
     result = await world.slack.command("U0ALICE", "status", channel_id=CHANNEL)
     assert result.outcome == "acknowledged"
@@ -209,7 +225,10 @@ async def test_a_submission_that_cant_be_kept_says_so_in_the_dialog(world: World
     assert "nothing was started" in shown_text(view.content)
 
 
-async def test_a_submission_while_slack_cant_say_who_it_is_is_refused_in_time(world: World) -> None:
+async def test_a_submission_while_slack_cant_say_who_it_is_is_refused_without_waiting_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_app, "LOOKUP_S", 0.1)
     ts = await world.post_buttons("abort")
     await world.slack.click("U0ALICE", CHANNEL, ts, "abort")
     world.slack.faults.add(Fault(kind="hang", path="/api/users.info", times=-1))
