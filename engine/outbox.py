@@ -49,6 +49,8 @@ CONTENT_FAULTS = frozenset(
 """Slack's refusals that are about the message itself; everything else (a missing channel, a revoked token) holds for all."""
 
 LOOK_BACK = timedelta(minutes=5)
+HEADLINE_PAUSE = timedelta(seconds=5)
+"""How often a report looks whether the thread is there that it belongs into."""
 
 LANES = {
     "channel": ["view", "note", PICTURE],
@@ -163,7 +165,7 @@ class Outbox:
             current = ledger.get(Outgoing, row.id) or row
             attempts = current.attempts + 1
             if attempts >= TRIES:
-                ledger.save(replace(current, state="dropped", attempts=attempts, error="outbox.unforeseen"))
+                _drop(ledger, replace(current, attempts=attempts, error="outbox.unforeseen"))
                 return None
             pause_s = 2.0**attempts
             again = self._clock.now() + timedelta(seconds=pause_s)
@@ -182,6 +184,9 @@ class Outbox:
             ledger.save(replace(current, state="dropped", error="its arrival is doubtful after a restart"))
             return None
         now = self._clock.now()
+        if current.kind == REPORT and _awaits_headline(ledger, current):
+            ledger.save(replace(current, not_before=now + HEADLINE_PAUSE))
+            return None
         if current.kind in FILES:
             return self._letter(ledger, current, doubtful=doubtful)
         message = self._renderer.render(ledger, current, now)
@@ -284,7 +289,7 @@ class Outbox:
             )  # fmt: skip
 
     async def _postpone(self, letter: Letter, error: ForgeError, pause_s: float) -> None:
-        """state stays `sending` where the message may have arrived: it is looked for before the next try."""
+        """state stays `sending` where the message may have arrived, by this try or by one before it: it is looked for before the next."""
         self.trouble = error.code
         log.warning("outbox.postponed", subject=letter.row.subject, code=error.code, pause_s=pause_s)
         doubtful = error.code.endswith(".doubtful")
@@ -292,7 +297,8 @@ class Outbox:
             row = replace(letter.row, state="dropped", error=error.code)
         else:
             again = self._clock.now() + timedelta(seconds=pause_s)
-            row = replace(letter.row, state="sending" if doubtful else "pending", not_before=again, error=error.code)
+            state = "sending" if doubtful else _not_sent(letter)
+            row = replace(letter.row, state=state, not_before=again, error=error.code)
         await self._store.write(lambda ledger: ledger.save(row))
 
     async def _refused(self, letter: Letter, error: Permanent) -> float | None:
@@ -310,7 +316,7 @@ class Outbox:
         self.trouble = error.code
         pause_s = min(2.0 ** min(letter.row.attempts, 8), 300.0)
         again = self._clock.now() + timedelta(seconds=pause_s)
-        row = replace(letter.row, state="pending", not_before=again, error=error.code)
+        row = replace(letter.row, state=_not_sent(letter), not_before=again, error=error.code)
         await self._store.write(lambda ledger: ledger.save(row))
         return pause_s
 
@@ -329,11 +335,32 @@ def _thread(ledger: Ledger, row: Outgoing) -> Posted | None:
     return ledger.get(Posted, f"headline:{row.run}")
 
 
+def _awaits_headline(ledger: Ledger, row: Outgoing) -> bool:
+    """A report has a lane of its own, and belongs into the thread of a message that another lane has yet to post."""
+    headline = f"headline:{row.run}"
+    unsent = ledger.count(Outgoing, subject=headline, state=["pending", "sending"])
+    return unsent > 0 and ledger.get(Posted, headline) is None
+
+
 def _without_blocks_or_dropped(ledger: Ledger, letter: Letter, error: ForgeError) -> None:
     """A message that Slack won't show must not hold up those behind it: its text alone is tried, then it is dropped."""
-    plain = letter.row.error.startswith(PLAIN)
-    state, word = ("dropped", error.code) if plain else ("pending", PLAIN + error.code)
-    ledger.save(replace(letter.row, state=state, error=word))
+    if letter.row.error.startswith(PLAIN):
+        _drop(ledger, replace(letter.row, error=error.code))
+    else:
+        ledger.save(replace(letter.row, state=_not_sent(letter), error=PLAIN + error.code))
+
+
+def _not_sent(letter: Letter) -> str:
+    """The state of what this try has not sent: whether an earlier one did stays as doubtful as it was."""
+    return "sending" if letter.doubtful and letter.row.kind not in AT_MOST_ONCE else "pending"
+
+
+def _drop(ledger: Ledger, row: Outgoing) -> None:
+    """The next wish to show the same draws it again: what stands there by now is unknown."""
+    ledger.save(replace(row, state="dropped"))
+    place = ledger.get(Posted, row.subject) if row.kind in VIEWS else None
+    if place is not None:
+        ledger.save(replace(place, rendered=""))
 
 
 def _forget(ledger: Ledger, letter: Letter) -> None:

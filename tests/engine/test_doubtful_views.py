@@ -10,18 +10,28 @@ import pytest
 
 from engine.ports import Message, Placed
 from engine.records import Outgoing
-from runbook.errors import Temporary
+from runbook.errors import ForgeError, Permanent, Temporary
 from tests.engine.harness import ADA, Bench, KeepingChat, KeptMessage, bench
 
 
 class LosingChat(KeepingChat):
-    """Does what it is asked to, and then loses the answer as often as `lost` says."""
+    """Does what it is asked to, and then loses the answer as often as `lost` says, or raises what nobody foresees, `broken` times."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lost = 0
+        self.lost = self.broken = 0
+        self.find_faults: list[ForgeError] = []
+
+    async def find(self, *args: Any, **kwargs: Any) -> Placed | None:
+        """Raises what is queued in `find_faults` first."""
+        if self.find_faults:
+            raise self.find_faults.pop(0)
+        return await super().find(*args, **kwargs)
 
     def _lose(self) -> None:
+        if self.broken:
+            self.broken -= 1
+            raise RuntimeError("nobody has foreseen this")
         if self.lost:
             self.lost -= 1
             raise Temporary("slack", "timeout.doubtful", "Slack gave no answer")
@@ -73,6 +83,53 @@ async def test_a_doubtful_edit_is_made_again_where_the_words_are_back_to_those_b
     before = headline(here, run).message
     losing(here).lost = 1
     await here.act("pause", ADA, run, reason="lunch")
+    assert "paused" in headline(here, run).message.text
+    await here.act("resume", ADA, run)
+    await all_sent(here)
+    assert headline(here, run).message.text == before.text
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Temporary("slack", "ratelimited", "Slack asks for patience", retry_after_s=30.0),
+        Permanent("slack", "missing_scope", "forge may not read this channel"),
+    ],
+    ids=["temporary", "permanent"],
+)
+async def test_what_was_doubtful_stays_so_while_it_cant_be_looked_for(here: Bench, fault: ForgeError) -> None:
+    losing(here).lost = 1
+    losing(here).find_faults = [fault, fault]
+    run = await here.deploy()
+    await here.until(run, "waiting")
+    await all_sent(here)
+    assert not losing(here).find_faults
+    assert headline(here, run).message_id  # one alone: it was not posted again
+
+
+async def test_a_doubtful_edit_stays_so_where_the_next_try_is_refused(here: Bench) -> None:
+    run = await here.deploy()
+    await here.until(run, "waiting")
+    await all_sent(here)
+    before = headline(here, run).message
+    losing(here).lost = 1
+    await here.act("pause", ADA, run, reason="lunch")
+    losing(here).faults = [Temporary("slack", "ratelimited", "Slack asks for patience", retry_after_s=30.0)]
+    await here.clock.run_until(lambda: not losing(here).faults)
+    await here.act("resume", ADA, run)
+    await all_sent(here)
+    assert headline(here, run).message.text == before.text
+
+
+async def test_after_an_edit_that_was_given_up_the_words_of_before_are_shown_again(here: Bench) -> None:
+    run = await here.deploy()
+    await here.until(run, "waiting")
+    await all_sent(here)
+    before = headline(here, run).message
+    losing(here).broken = 2
+    await here.act("pause", ADA, run, reason="lunch")
+    await here.clock.run_until(lambda: bool(here.rows(Outgoing, state="dropped")))
+    assert not losing(here).broken
     assert "paused" in headline(here, run).message.text
     await here.act("resume", ADA, run)
     await all_sent(here)

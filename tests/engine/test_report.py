@@ -129,3 +129,14 @@ async def test_a_run_under_way_is_reported_as_far_as_it_is_and_an_unknown_one_is
         await b.clock.run_until(lambda: len(pages(b)) == 1)
         assert "waiting" in Reader(pages(b)[0]).text
         assert (await b.act("report", ADA, run="staging-99")).code == "run.unknown"
+
+
+async def test_a_report_waits_for_the_message_beneath_which_it_belongs(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        b.chat.faults += [Temporary("slack", "unreachable", "Slack gives no answer")] * 5
+        run = await b.deploy()
+        await b.act("report", ADA, run=run)
+        await b.clock.run_until(lambda: len(pages(b)) == 1)
+        [upload] = [each for each in b.chat.uploads if each.name.endswith(".html")]
+        assert not b.chat.faults
+        assert upload.thread_ts == next(m.ts for m in b.chat.messages if not m.thread_ts)
