@@ -41,7 +41,8 @@ class BackupLine:
 class BackupsView:
     """A database's backups, the newest first. total: how many are kept. window: within which moments it can be recovered.
 
-    drilled_at, drill_passed, drill_seconds, signed_off: of the newest drill; None: there was none.
+    drilled_at, drill_passed, drill_seconds, drill_compared, signed_off: of the newest drill; None: there was none. drill_compared: what of it
+    was as the source had it, in words.
     """
 
     service: str
@@ -54,6 +55,7 @@ class BackupsView:
     drill_passed: bool = False
     drill_seconds: float = 0.0
     drill_reason: str = ""
+    drill_compared: str = ""
     signed_off: bool = False
 
 
@@ -82,6 +84,7 @@ def backups_view(ledger: Ledger, now: datetime, service: str, environment: Envir
         drill_passed=newest is not None and newest.passed,
         drill_seconds=newest.milliseconds / 1000 if newest is not None else 0.0,
         drill_reason=newest.reason if newest is not None else "",
+        drill_compared=newest.compared if newest is not None else "",
         signed_off=newest is not None and bool(newest.signed_off_by),
     )  # fmt: skip
 

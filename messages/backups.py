@@ -44,12 +44,17 @@ def window_words(view: BackupsView) -> str:
 
 
 def drill_words(view: BackupsView) -> str:
+    """How the newest one went, and of one that passed what it proved."""
     if view.drilled_at is None:
         return "Restore drill: never."
-    how = "passed" if view.drill_passed else f"FAILED: {view.drill_reason}"
+    ago = f"{words.since(view.drilled_at, view.now)} ago"
+    if not view.drill_passed:
+        return f"Restore drill: FAILED: {view.drill_reason}, {ago}."
     signed = "signed off" if view.signed_off else "not signed off"
-    took = f", took {words.duration(view.drill_seconds)}, {signed}" if view.drill_passed else ""
-    return f"Restore drill: {how}, {words.since(view.drilled_at, view.now)} ago{took}."
+    compared = (
+        f"As the source had it: {view.drill_compared}" if view.drill_compared else "Nothing was held against its source"
+    )
+    return f"Restore drill: passed, {ago}, took {words.duration(view.drill_seconds)}, {signed}. {compared}."
 
 
 def held_words(line: BackupLine) -> str:

@@ -178,6 +178,7 @@ async def test_the_list_has_the_newest_first_with_its_drill_and_its_holder(place
         assert (older.state, older.held_by_name) == ("verified", "Dot")
         assert older.drilled_at is not None
         assert (answer.view.drill_passed, answer.view.signed_off) == (True, False)
+        assert answer.view.drill_compared == b.rows(DrillRow)[0].compared
 
 
 # --- drills and sign-offs -------------------------------------------------------------------------------------------

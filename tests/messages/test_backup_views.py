@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -77,6 +78,18 @@ def test_a_drill_that_failed_is_told_with_its_reason_and_no_praise() -> None:
     assert "Restore drill: FAILED: 12 rows are missing, 8 h ago." in slack
     slack, _ = both(view(line(), drilled_at=NOON, drill_passed=True, drill_seconds=192.0, signed_off=True))
     assert "passed, 0 ms ago, took 3 min 12 s, signed off" in slack
+
+
+def test_a_drill_that_passed_is_told_with_what_was_held_against_its_source() -> None:
+    passed = view(line(), drilled_at=NOON, drill_passed=True, drill_seconds=192.0)
+    for text in both(replace(passed, drill_compared="schema version 42; row counts of 3 critical tables")):
+        assert "not signed off. As the source had it: schema version 42; row counts of 3 critical tables." in text
+    for text in both(passed):
+        assert "Nothing was held against its source." in text
+    for text in both(
+        replace(passed, drill_passed=False, drill_reason="12 rows are missing", drill_compared="3 tables")
+    ):
+        assert "the source" not in text
 
 
 def test_a_long_list_and_hostile_names_stay_within_limits() -> None:
