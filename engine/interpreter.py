@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from engine.journal import Turn, plan_of, segment_of
-from engine.lanes import responsible
+from engine.lanes import called_at_once
 from engine.lifecycle import Continuations, end_run, replace_plan, request_of, void_approvals
 from engine.notes import Note, Tone
 from engine.ports import Ledger, Store
@@ -29,7 +29,7 @@ from runbook.errors import ForgeError, StoreUnavailable
 from runbook.plan import Result, Scene, canonical, hash_of
 from runbook.ports import Ports
 from runbook.procedures.base import Prepared, Procedure
-from runbook.values import Environment, Role
+from runbook.values import Environment
 from runbook.verdicts import Outcome, Verdict, worst
 
 log = structlog.get_logger("forge.engine")
@@ -349,7 +349,7 @@ def _tell_stuck(turn: Turn, run: Run, verdict: Verdict) -> None:
     """Between two steps nothing can be held: the run stands still until it is looked at again, by an abort or the next start."""
     note = Note(
         tone=Tone.ASK, title=f"{run.id} can't go on", text=f"{verdict.reason}\nAbort it, or restart forge once it is repaired.",
-        mention=turn.members(*responsible(run, Role.ON_CALL, Role.RELEASE_ENGINEER)),
+        mention=turn.members(*called_at_once(run)),
     )  # fmt: skip
     turn.note(run, f"stuck:{run.segment}:{run.position}", note, broadcast=True)
     turn.audit("run.stuck", run.id, why=verdict.reason)

@@ -38,9 +38,19 @@ def responsible(run: Run, *others: Role) -> tuple[Role, ...]:
     return (Role.DATABASE_OWNER,) if is_of_database(run.procedure) else others
 
 
+def is_of_dev(run: Run) -> bool:
+    """A deployment there: on-call is never called for it, for nobody's night is worth it."""
+    return run.environment == Environment.DEV.value and not is_of_database(run.procedure)
+
+
+def called_at_once(run: Run) -> tuple[Role, ...]:
+    """Who is called where forge itself can't go on, or leaves something to be done by hand."""
+    return (Role.RELEASE_ENGINEER,) if is_of_dev(run) else responsible(run, Role.ON_CALL, Role.RELEASE_ENGINEER)
+
+
 def escalated_to(run: Run) -> tuple[Role, ...]:
-    """Who is called when it has needed somebody for long. On-call is not called for dev: nobody's night is worth it."""
-    if run.environment == Environment.DEV.value and not is_of_database(run.procedure):
+    """Who is called when it has needed somebody for long."""
+    if is_of_dev(run):
         return (Role.RELEASE_ENGINEER, Role.SERVICE_OWNER)
     return (*responsible(run), Role.ON_CALL)
 

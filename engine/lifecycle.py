@@ -8,14 +8,14 @@ from typing import Any
 
 from engine.endings import completed_words, ending_remedy, ending_words, leaving_words
 from engine.journal import RUN_BUTTONS, Turn, add_buttons, append_segment, open_steps, plan_of, segment_of, show_view
-from engine.lanes import is_beside, is_of_database, responsible
+from engine.lanes import called_at_once, is_beside, is_of_database, responsible
 from engine.notes import Note, Tone
 from engine.prompts import close_prompts
 from engine.records import Click, Ending, Override, Run, RunState, StepRow, StepState
 from runbook.plan import BEGUN, Plan, from_json, to_json
 from runbook.procedures import WAYS_BACK
 from runbook.procedures.base import Continuation, Request
-from runbook.values import FORGE, Actor, Environment, Role
+from runbook.values import FORGE, Actor, Environment
 from runbook.verdicts import Outcome, Verdict
 
 Continuations = Mapping[str, Continuation]
@@ -160,7 +160,7 @@ def end_run(turn: Turn, run: Run, ending: Ending, code: str = "", reason: str = 
 
 
 def _ending_note(turn: Turn, run: Run) -> Note:
-    """What is left undone goes to on-call with what a hand has to type: each verdict carries its command."""
+    """What is left undone goes to on-call (in dev to the Release Engineer) with what a hand has to type: each verdict carries its command."""
     name = f"{run.service} {run.version} on {run.environment}"
     tone, title = ending_words(run)
     if run.ending != Ending.INCOMPLETE:
@@ -170,7 +170,7 @@ def _ending_note(turn: Turn, run: Run) -> Note:
     rows = [row for row in turn.steps(run.id) if row.segment == run.segment and row.outcome not in (Outcome.PASS, None)]
     left = [v for row in rows for v in verdicts_of(row.verdicts) if v.binding and v.outcome is not Outcome.PASS]
     text = "\n".join([run.ending_reason, "Left to do:", *(f"• {row.title}: {row.reason}" for row in rows)])
-    who = turn.members(*responsible(run, Role.ON_CALL, Role.RELEASE_ENGINEER))
+    who = turn.members(*called_at_once(run))
     return Note(tone=tone, title=f"{run.id}: {name}: {title}", text=text, verdicts=tuple(left), mention=who)
 
 

@@ -15,7 +15,7 @@ from engine.choices import looked_at, open_choice, settle_choice
 from engine.endings import stop_command
 from engine.incident_updates import update_incident
 from engine.journal import Turn, append_segment, plan_of, segment_of, step_of
-from engine.lanes import escalated_to, is_of_database, responsible
+from engine.lanes import escalated_to, is_of_database, is_of_dev, responsible
 from engine.lifecycle import Continuations, close_plan, end_run, leave_plan, on_way_back, verdicts_of, way_back
 from engine.notes import Note, Tone
 from engine.prompts import WENT_ON, ask_about_step
@@ -60,7 +60,7 @@ Action = Perform | Remake | Wait | Ended
 MOST_REASONS = 4
 
 UNFORESEEN = "engine.unforeseen"
-"""The code of a bug: it is on-call who hears of it."""
+"""The code of a bug: it is on-call who hears of it, but not of one in a deployment to dev."""
 
 AHEAD = ("rollback",)
 """Procedures that no lock holds up."""
@@ -347,7 +347,8 @@ def hold(turn: Turn, run: Run, row: StepRow, result: Result) -> None:
     turn.save_step(row, state=StepState.HELD, deadline=deadline, escalation=0, finished_at=turn.now)
     turn.save_run(run, state=RunState.HELD)
     turn.audit("step.held", f"{run.id}/{row.index}", what=row.title, why=row.reason)
-    who = (Role.ON_CALL, Role.RELEASE_ENGINEER) if row.code == UNFORESEEN else responsible(run, Role.RELEASE_ENGINEER)
+    is_grave = row.code == UNFORESEEN and not is_of_dev(run)
+    who = (Role.ON_CALL, Role.RELEASE_ENGINEER) if is_grave else responsible(run, Role.RELEASE_ENGINEER)
     note = Note(
         tone=Tone.ASK, title=f"{run.id} is held: {row.title}", text=f"{row.reason}\nRetry it, or {stop_command(run)} the run.",
         verdicts=result.verdicts, mention=turn.members(*who),

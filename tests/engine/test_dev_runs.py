@@ -19,7 +19,7 @@ from engine.answers import Answer
 from engine.engine import Engine
 from engine.intents import Intent
 from engine.memory import LedgerMemory
-from engine.records import Decision, Received, Run, Sealed
+from engine.records import Decision, Outgoing, Received, Run, Sealed
 from engine.settings import Settings
 from messages.showing import Showing
 from runbook.policy import DevPolicy, Policy, Setting
@@ -201,6 +201,28 @@ async def test_a_held_run_of_dev_calls_its_own_people_and_never_on_call(tmp_path
         await story.world.clock.advance(60)
     said = [f"{kept.message.text} {kept.message.blocks}" for kept in story.chat.messages]
     assert any("has been held for" in words and "USAM" in words for words in said)
+    assert not any("UONCALL" in words for words in said)
+
+
+async def test_a_bug_in_a_run_of_dev_is_told_in_its_thread_and_the_channel_and_never_to_on_call(tmp_path: Path) -> None:
+    story = Story(tmp_path / "one")
+
+    async def bug(*_: object) -> int:
+        raise ZeroDivisionError
+
+    story.world.cluster.set_images = bug  # type: ignore[method-assign]
+    async with story.engine() as (engine, store):
+        await engine.desk.receive("deploy", "command", {"name": "deploy", "environment": "dev", "service": "shop"})
+
+        def escalated() -> bool:
+            return "hold.escalated" in [entry.action for entry in store.read_now(lambda ledger: ledger.find(Sealed))]
+
+        await story.world.clock.run_until(escalated)
+        await story.world.clock.advance(60)
+        notes = store.read_now(lambda ledger: ledger.find(Outgoing, kind="note"))
+    said = [f"{kept.message.text} {kept.message.blocks}" for kept in story.chat.messages]
+    assert [note.broadcast for note in notes if note.subject.startswith("note:dev-1:held:")] == [True]
+    assert any("is held" in words and "correlation id" in words and "UADA" in words for words in said)
     assert not any("UONCALL" in words for words in said)
 
 
