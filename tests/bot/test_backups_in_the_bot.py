@@ -13,6 +13,8 @@ from sandbox.postgres import LocalPostgres
 from sandbox.serving import until
 from tests.bot.bot_with_database import IDENTITY, STAGING, WORD, BotWithDatabase, bot_with_database, source
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def server() -> Iterator[LocalPostgres]:

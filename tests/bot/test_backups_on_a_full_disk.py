@@ -19,6 +19,7 @@ from sandbox.postgres import LocalPostgres
 from sandbox.serving import until
 from tests.bot.bot_with_database import STAGING, BotWithDatabase, bot_with_database, source
 
+pytestmark = pytest.mark.timeout(600)
 MEBIBYTE = 1024 * 1024
 NOISE = 12 * MEBIBYTE
 """What no compression makes smaller: so large is a dump, and what is fetched of it."""
@@ -135,11 +136,12 @@ async def test_a_destination_that_goes_away_in_the_middle_of_a_dump_gives_no_bac
 
         await until(dumps, 60, "the dump is under way")
         (b.folder / "kept").rename(away)
-        (b.folder / "kept").touch()  # a folder could be made anew
+        (b.folder / "kept").mkdir()  # what is beneath the mount point of a volume
         session.rollback()
     run = await b.ended(run_id)
     assert run.ending in ("failed", "incomplete"), await b.why(run)
     assert "backups' folder" in await b.why(run)
+    assert list((b.folder / "kept").rglob("*.age")) == []
     newest = await b.bot.backups.newest("shop", STAGING)
     assert newest is not None
     assert newest.id == before.id
@@ -148,7 +150,11 @@ async def test_a_destination_that_goes_away_in_the_middle_of_a_dump_gives_no_bac
     assert drill.ending == "failed", await b.why(drill)
     (record,) = await b.rows(DrillRow)
     assert not record.passed
-    (b.folder / "kept").unlink()
+    again = await b.ended(await b.started("backup", "run", "staging"))
+    assert again.ending == "failed", await b.why(again)
+    assert "Is its volume mounted?" in await b.why(again)
+    assert list((b.folder / "kept").iterdir()) == []
+    (b.folder / "kept").rmdir()
     away.rename(b.folder / "kept")
     await b.done("backup", "run", "staging")
     assert b.left() == set()

@@ -18,6 +18,7 @@ from sandbox.postgres import LocalPostgres
 from sandbox.serving import until
 from tests.bot.bot_with_database import BotWithDatabase, bot_with_database, source
 
+pytestmark = pytest.mark.timeout(600)
 OLD = timedelta(days=40)
 
 

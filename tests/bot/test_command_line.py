@@ -35,7 +35,7 @@ def forge(*words: str, folder: Path, **environ: str) -> subprocess.CompletedProc
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
     )
 
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -15,7 +16,7 @@ import pytest
 from psycopg import sql
 from pyrage import x25519
 
-from bot.checks.backups import check_destination, check_keys, check_scratch, judge_destination
+from bot.checks.backups import OnRecord, check_destination, check_keys, check_scratch, judge_destination
 from bot.checks.databases import check_database, judge_slot
 from bot.checks.findings import Check, Finding, State, carry_out
 from bot.checks.restore_servers import check_restore_server, check_template
@@ -30,12 +31,15 @@ from bot.configuration.connections import (
     Secret,
 )
 from bot.databases import DatabaseAdapters
+from engine.backup_ledger import LedgerBackups
+from engine.clock import SteadyClock
 from integrations.postgres.rights import Slot
 from runbook.database_ports import Destination
 from runbook.policy import BackupsPolicy
 from runbook.values import Environment
 from sandbox.postgres import USER, LocalPostgres
 from state.checkpoints import new_private_key
+from tests.fixtures_store import open_quickly
 
 IDENTITY, OTHER = x25519.Identity.generate(), x25519.Identity.generate()
 WORDS = {"BACKUP": "backup-word-1", "READER": "reader-word-1", "KEY": new_private_key(), "IDENTITY": str(IDENTITY)}
@@ -258,6 +262,24 @@ async def test_a_destination_that_cant_be_written_fails(newest: LocalPostgres, t
     own = adapters(tmp_path, over_socket(newest))
     told = await findings(lambda: check_destination(own))
     assert [each.state for each in told] == [State.FAIL]
+
+
+async def test_a_folder_whose_volume_is_not_mounted_fails_and_nothing_is_made_there(
+    newest: LocalPostgres, tmp_path: Path
+) -> None:
+    own = adapters(tmp_path, over_socket(newest))
+    own.memory = OnRecord("", tmp_path)
+    assert {each.state for each in await findings(lambda: check_destination(own))} <= {State.OK, State.WARN}
+    with open_quickly("", data_dir=tmp_path) as store:
+        await LedgerBackups(store, SteadyClock()).place_seen(str(tmp_path / "kept"), datetime.now(UTC))
+    (tmp_path / "kept").rename(tmp_path / "volume")
+    (tmp_path / "kept").mkdir()
+    again = adapters(tmp_path, over_socket(newest))
+    again.memory = OnRecord("", tmp_path)
+    (told,) = await findings(lambda: check_destination(again))
+    assert told.state is State.FAIL
+    assert "Is its volume mounted?" in told.text
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_whatever_is_wrong_with_a_destination_is_told() -> None:

@@ -35,6 +35,7 @@ from sandbox.slack import LocalSlack
 from state.checkpoints import load_private_key, new_private_key, public_pem
 from state.store import SqlStore, open_store
 
+pytestmark = pytest.mark.timeout(600)
 CHANNEL = "C0RELEASE1"
 FILE = """
 slack: {{channel: C0RELEASE1, team: T0FORGE, api_url: "{slack}"}}
@@ -398,7 +399,7 @@ async def shown(bot: Bot, *lines: str) -> None:
         text = (await page(bot, "/metrics"))[1]
         return all(line in text for line in lines)
 
-    await until(holds, 30, f"{lines} in /metrics")
+    await until(holds, 90, f"{lines} in /metrics")
 
 
 LABELS = '{env="staging",service="shop"}'
@@ -414,32 +415,28 @@ async def test_the_running_bot_tells_what_it_measured(
         f"forge_postgres_up{LABELS} 1.0",
         f"forge_postgres_max_connections{LABELS} 60.0",
         f"forge_postgres_deadlocks_total{LABELS}",
+        f"forge_postgres_connections{LABELS}",
+        f"forge_postgres_replication_lag_seconds{LABELS}",
+        f"forge_postgres_slow_queries{LABELS}",
+        f"forge_postgres_lock_waits{LABELS}",
+        f"forge_postgres_wal_size_bytes{LABELS}",
+        f"forge_postgres_checkpoint_seconds_total{LABELS}",
     )
-    text = (await page(bot, "/metrics"))[1]
-    for name in (
-        "connections",
-        "replication_lag_seconds",
-        "slow_queries",
-        "lock_waits",
-        "wal_size_bytes",
-        "checkpoint_seconds_total",
-    ):
-        assert f"forge_postgres_{name}{LABELS}" in text
-    assert "first-word-1" not in text
+    assert "first-word-1" not in (await page(bot, "/metrics"))[1]
 
 
 async def test_a_database_that_is_down_keeps_the_bot_from_nothing(
     bots: Callable[[Configuration], Bot], place: Place, server: LocalPostgres
 ) -> None:
     bot = bots(place.configuration(server, port=1))
-    await asyncio.wait_for(bot.start(), 30)
+    await asyncio.wait_for(bot.start(), 90)
     await shown(bot, f"forge_postgres_up{LABELS} 0.0")
     assert f"forge_postgres_connections{LABELS}" not in (await page(bot, "/metrics"))[1]
 
     async def ready() -> bool:
         return (await page(bot, "/health/ready"))[0] == 200
 
-    await until(ready, 30, "ready without its database")
+    await until(ready, 90, "ready without its database")
 
 
 async def test_a_new_policy_of_backups_is_taken_at_a_reload_and_a_new_address_at_the_next_start(
@@ -535,4 +532,4 @@ async def test_a_new_installation_knows_what_an_old_one_published_soon_after_its
         record = await LedgerBackups(store, SteadyClock()).record(ORDER.id)
         return record is not None and record.restorable
 
-    await until(known, 30, "the old backup is on record")
+    await until(known, 90, "the old backup is on record")

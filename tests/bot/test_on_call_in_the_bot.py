@@ -39,7 +39,7 @@ async def wait(condition: Callable[[], bool], what: str) -> None:
     async def holds() -> bool:
         return condition()
 
-    await until(holds, 30, what)
+    await until(holds, 90, what)
 
 
 @pytest.fixture

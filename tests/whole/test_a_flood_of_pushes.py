@@ -35,6 +35,7 @@ from state.store import SqlStore, open_store
 from state.verify import verify
 from tests.whole.stage import Stage
 
+pytestmark = pytest.mark.timeout(900)
 PUSHES = 500
 CONNECTIONS = AT_ONCE // 2
 """With as many nobody is turned away."""
