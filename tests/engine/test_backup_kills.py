@@ -1,12 +1,10 @@
-"""The process dies at every commit of a backup and of a drill, in turn before it and after it: the next life ends it as if nothing had happened."""
+"""The process dies at every commit of a backup and of a drill, before it and after it: the next life ends it as if nothing had happened."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +12,50 @@ import pytest
 
 from engine.records import BackupRow, DrillRow, Outgoing, Run, Sealed
 from tests.engine.backing import DAN, DOT, Backing, Place, backing
-from tests.engine.harness import KeepingChat
-from tests.fakes.clock import SimulatedClock
+from tests.engine.crash_images import Camera, Image, Left, no_message_twice
+from tests.engine.harness import Outside
 
 RUNS = {"run": "prod-1", "drill": "prod-2"}
 """A drill comes after a backup in which nobody died."""
 
 
-@dataclass
-class Fate:
-    """Dies at the n-th changing write, before or after its commit; -1: never. From then on nothing gets through any more."""
+@dataclass(frozen=True)
+class Around:
+    """What outlives the program. kept: of the repository, the database and the place for restores, what each remembers by a name."""
 
-    at: int = -1
-    after: bool = False
-    writes: int = 0
-    died: asyncio.Event = field(default_factory=asyncio.Event)
+    left: Left
+    kept: tuple[dict[str, Any], ...]
 
-    def wrap(self, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        async def mortal(change: Any) -> Any:
-            await self.alive()
-            self.writes += 1
-            mine = self.writes == self.at
-            if mine and not self.after:
-                self.died.set()
-            await self.alive()
-            result = await write(change)
-            if mine:
-                self.died.set()
-            await self.alive()
-            return result
+    @classmethod
+    def of(cls, place: Place) -> Around:
+        return cls(Left.of(place.clock, place.chat, Outside()), tuple(_kept(part) for part in _parts(place)))
 
-        return mortal
-
-    async def alive(self) -> None:
-        if self.died.is_set():
-            await asyncio.Event().wait()
+    def place(self, path: Path) -> Place:
+        """A place in this folder where all of it is as it was."""
+        place = Place(path, clock=self.left.clock(), chat=self.left.chat())
+        for part, kept in zip(_parts(place), self.kept, strict=True):
+            for name, value in kept.items():
+                setattr(part, name, copy.copy(value))
+        place.database.takes_s = place.host.takes_s = 0.0
+        return place
 
 
-async def live(place: Place, fate: Fate, verb: str) -> bool:
-    """One life, until the run has ended and all is shown, or until death. True when it was whole."""
+def _parts(place: Place) -> tuple[Any, ...]:
+    return place.repository, place.database, place.host
+
+
+def _kept(part: Any) -> dict[str, Any]:
+    found = {each.name: getattr(part, each.name) for each in fields(part)}
+    return {name: copy.copy(value) for name, value in found.items() if isinstance(value, dict | list | set)}
+
+
+async def live(place: Place, verb: str, fate: Any = None) -> dict[str, Any]:
+    """One life, until the run has ended and all is shown."""
     place.fate = fate
-    life = asyncio.ensure_future(_whole_life(place, verb))
-    death = asyncio.ensure_future(fate.died.wait())
-    await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
-    death.cancel()
-    if life.done():
-        await life
-        return True
-    life.cancel()
-    await asyncio.gather(life, return_exceptions=True)
-    return False
-
-
-async def _whole_life(place: Place, verb: str) -> None:
     async with backing(place) as b:
         await _run(b, RUNS[verb], verb)
         await b.until(lambda: not b.rows(Outgoing, state=["pending", "sending"]))
+        return seen(b)
 
 
 async def _run(b: Backing, run: str, verb: str) -> None:
@@ -85,62 +71,55 @@ async def _run(b: Backing, run: str, verb: str) -> None:
             await b.until(lambda: b.run(run).state != "waiting")
 
 
-async def the_end(place: Place) -> dict[str, Any]:
+def seen(b: Backing) -> dict[str, Any]:
     """What can be seen when all is over. A backup's id is made by chance, so that it is told by its place."""
-    place.fate = None
-    async with backing(place) as b:
-        rows = [row for row in b.rows(BackupRow) if row.deleted_at is None]
-        entries = [e.action for e in b.rows(Sealed)]
-        return {
-            "runs": [(run.id, run.ending, run.ending_reason) for run in b.rows(Run, order="number")],
-            "backups": [(row.state, row.run, row.busy, bool(row.manifest)) for row in rows],
-            "stored": len(place.repository.stored),
-            "published": sorted(place.repository.manifests) == sorted(row.id for row in rows),
-            "drills": [(drill.passed, drill.signed_off_by) for drill in b.rows(DrillRow)],
-            "standing": dict(place.host.there),
-            "messages": sorted(_without_names(m.message.text) for m in place.chat.messages),
-            "proven": [entries.count(action) for action in ("backup.published", "drill.passed", "drill.signed_off")],
-        }
+    place = b.place
+    rows = [row for row in b.rows(BackupRow) if row.deleted_at is None]
+    entries = [e.action for e in b.rows(Sealed)]
+    return {
+        "runs": [(run.id, run.ending, run.ending_reason) for run in b.rows(Run, order="number")],
+        "backups": [(row.state, row.run, row.busy, bool(row.manifest)) for row in rows],
+        "stored": len(place.repository.stored),
+        "published": sorted(place.repository.manifests) == sorted(row.id for row in rows),
+        "drills": [(drill.passed, drill.signed_off_by) for drill in b.rows(DrillRow)],
+        "standing": dict(place.host.there),
+        "messages": sorted(_without_names(m.message.text) for m in place.chat.messages),
+        "proven": [entries.count(action) for action in ("backup.published", "drill.passed", "drill.signed_off")],
+    }
 
 
 def _without_names(text: str) -> str:
     return " ".join(word for word in text.split() if not word.startswith("shop-prod-"))
 
 
-def at(path: Path, template: Place | None) -> Place:
-    """A place of its own, as it was after the template's lives."""
-    if template is None:
-        path.mkdir()
-        place = Place(path)
-        place.database.takes_s = place.host.takes_s = 0.0
-        return place
-    shutil.copytree(template.path, path)
-    chat = KeepingChat(len(template.chat.messages) + 1)
-    chat.messages = copy.deepcopy(template.chat.messages)
-    place = Place(path, clock=SimulatedClock(template.clock.now()), chat=chat)
-    place.repository.stored = dict(template.repository.stored)
-    place.repository.manifests = dict(template.repository.manifests)
+async def begun(path: Path, verb: str) -> Place:
+    """Where nothing was done yet, or before a drill: one backup."""
+    (path / "first").mkdir(parents=True)
+    place = Place(path / "first")
     place.database.takes_s = place.host.takes_s = 0.0
-    return place
+    if verb == "run":
+        return place
+    await live(place, "run")
+    shutil.copytree(place.path, path / "second")
+    return Around.of(place).place(path / "second")
 
 
 @pytest.mark.parametrize("verb", ["run", "drill"])
 async def test_a_death_at_any_commit_changes_nothing_of_the_end_of_a_backup_or_a_drill(
     tmp_path: Path, verb: str
 ) -> None:
-    template = None
-    if verb == "drill":
-        template = at(tmp_path / "template", None)
-        assert await live(template, Fate(), "run")
-        template.fate = None
-    place, fate = at(tmp_path / "whole", template), Fate()
-    assert await live(place, fate, verb)
-    expected = await the_end(place)
+    first = await begun(tmp_path, verb)
+    camera = Camera(first.path, lambda: Around.of(first))
+    expected = await live(first, verb, camera)
     assert expected["backups"] == [("verified" if verb == "drill" else "decoded", "prod-1", "", True)]
     assert expected["drills"] == ([(True, DAN.id)] if verb == "drill" else [])
-    assert fate.writes > 20
-    for point in range(1, fate.writes + 1):
-        place = at(tmp_path / f"{point}", template)
-        if not await live(place, Fate(at=point, after=point % 2 == 0), verb):
-            assert await live(place, Fate(), verb), f"the second life after a death at {point} did not end"
-        assert await the_end(place) == expected, f"a death at write {point} of {fate.writes}"
+    assert camera.writes > 20
+    assert await live(first, verb) == expected
+    for number, image in enumerate(camera.images):
+        place = _after(image, tmp_path / f"{number}")
+        assert await live(place, verb) == expected, f"a death {image.boundary} of {camera.writes}"
+        assert no_message_twice(place.chat), f"a message twice after a death {image.boundary}"
+
+
+def _after(image: Image[Around], path: Path) -> Place:
+    return image.outside.place(image.laid_out(path))

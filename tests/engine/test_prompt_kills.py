@@ -1,8 +1,7 @@
-"""The process dies while on-call is asked, at commits all along the story: it ends as if nothing had happened, and nobody is asked twice."""
+"""The process dies while on-call is asked, at every commit of the story: it ends as if nothing had happened, and nobody is asked twice."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,51 +14,48 @@ from engine.records import Button, Outgoing, Prompt, Run, Sealed
 from runbook.policy import Policy, ProdPolicy
 from tests.engine import harness
 from tests.engine.asking import ASKING, bad_between, watched_by
-from tests.engine.harness import ADA, PIA, SAM, Bench, Outside, Series1, bench, setting_for
-from tests.engine.test_engine_kills import Fate, MortalChat
+from tests.engine.crash_images import Camera, Image, Left, no_message_twice
+from tests.engine.harness import ADA, PIA, SAM, Bench, KeepingChat, Outside, Series1, bench, setting_for
 from tests.fakes.clock import NOON, SimulatedClock
 
 RUN = "staging-1"
 QUICK = replace(ASKING, for_s=60.0, mitigate_s=120.0)
 SETTING = setting_for(Policy(prod=ProdPolicy(remind_every_s=60.0, mitigate_s=120.0)))
-STRIDE = 3
 
 
 @dataclass
 class Story:
-    """answer: the button that Ada presses, or empty: nobody answers."""
+    """answer: the button that Ada presses, or empty: nobody answers. world: by which the plan's steps find what is outside."""
 
     path: Path
     answer: str
+    world: str = ""
     outside: Outside = field(default_factory=Outside)
-    chat: MortalChat = field(default_factory=MortalChat)
+    chat: KeepingChat = field(default_factory=KeepingChat)
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     metrics: Series1 = field(default_factory=Series1)
 
     def __post_init__(self) -> None:
+        self.world = self.world or str(self.path)
         self.metrics.value = bad_between(NOON, (120.0, 1e9))
 
-    async def live(self, fate: Fate) -> bool:
-        """One life, until the run has ended and all is shown, or until death. True when it was whole."""
-        self.chat.fate = fate
-        life = asyncio.ensure_future(self._whole(fate))
-        death = asyncio.ensure_future(fate.died.wait())
-        await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
-        death.cancel()
-        if life.done():
-            await life
-            return True
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
-        return False
+    def left(self) -> Left:
+        return Left.of(self.clock, self.chat, self.outside)
 
-    async def _whole(self, fate: Fate) -> None:
+    def after(self, image: Image[Left], path: Path) -> Story:
+        """The same story, where the program died."""
+        left = image.outside
+        return Story(image.laid_out(path), self.answer, self.world, left.world(self.outside), left.chat(), left.clock())
+
+    async def live(self, fate: Any = None) -> dict[str, Any]:
+        """One life, until the run has ended and all is shown."""
         async with bench(
             self.path, outside=self.outside, chat=self.chat, clock=self.clock, metrics=self.metrics, fate=fate,
-            setting=SETTING, world=str(self.path),
+            setting=SETTING, world=self.world,
         ) as b:  # fmt: skip
             await self._tell(b)
             await b.clock.run_until(lambda: not b.rows(Outgoing, state=["pending", "sending"]), timedelta(hours=2))
+            return self._seen(b)
 
     async def _tell(self, b: Bench) -> None:
         """What the people do, whatever was done in an earlier life."""
@@ -79,18 +75,16 @@ class Story:
         await b.engine.desk.receive(f"{name}:{who.id}", "command", {"actor": who.id, "name": name, **more})
         await b.clock.settle()
 
-    async def end(self) -> dict[str, Any]:
-        async with bench(self.path, outside=self.outside, clock=self.clock, metrics=self.metrics, setting=SETTING,
-                         world=str(self.path)) as b:  # fmt: skip
-            run = b.run(RUN)
-            actions = Counter(e.action for e in b.rows(Sealed) if e.action.startswith("prompt."))
-            actions.pop("prompt.reminded", None)
-            return {
-                "ending": (run.ending, run.ending_code),
-                "prompts": [(p.state, p.answered_by_name) for p in b.rows(Prompt)],
-                "audit": dict(actions),
-                "buttons": len([x for x in b.rows(Button) if x.argument]),
-            }
+    def _seen(self, b: Bench) -> dict[str, Any]:
+        run = b.run(RUN)
+        actions = Counter(e.action for e in b.rows(Sealed) if e.action.startswith("prompt."))
+        actions.pop("prompt.reminded", None)
+        return {
+            "ending": (run.ending, run.ending_code),
+            "prompts": [(p.state, p.answered_by_name) for p in b.rows(Prompt)],
+            "audit": dict(actions),
+            "buttons": len([x for x in b.rows(Button) if x.argument]),
+        }
 
 
 @pytest.fixture(autouse=True)
@@ -110,18 +104,13 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_death_while_on_call_is_asked_changes_nothing_of_the_end(
     tmp_path: Path, answer: str, ending: tuple[str, str]
 ) -> None:
-    whole = Story(tmp_path / "whole", answer)
-    whole.path.mkdir()
-    fate = Fate()
-    assert await whole.live(fate)
-    expected = await whole.end()
+    (tmp_path / "whole").mkdir()
+    first = Story(tmp_path / "whole", answer)
+    camera = Camera(first.path, first.left)
+    expected = await first.live(camera)
     assert expected["ending"] == ending
     assert len(expected["prompts"]) == 1
-    for point in range(2, fate.writes + 1, STRIDE):
-        story = Story(tmp_path / f"{point}", answer)
-        story.path.mkdir()
-        if not await story.live(Fate(at=point, after=point % 2 == 0)):
-            assert await story.live(Fate()), f"the second life after a death at {point} did not end"
-        assert await story.end() == expected, f"a death at write {point} of {fate.writes}"
-        ids = [m.message_id for m in story.chat.messages]
-        assert len(ids) == len(set(ids)), f"a message twice after a death at write {point}"
+    for number, image in enumerate(camera.images):
+        story = first.after(image, tmp_path / f"{number}")
+        assert await story.live() == expected, f"a death {image.boundary} of {camera.writes}"
+        assert no_message_twice(story.chat), f"a message twice after a death {image.boundary}"
