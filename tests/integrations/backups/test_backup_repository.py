@@ -111,7 +111,7 @@ async def test_a_cancelled_fetch_leaves_nothing(local: Repository, tmp_path: Pat
     into = tmp_path / "fetched" / "dump"
     into.parent.mkdir()
     fetching = asyncio.create_task(local.fetch(PLACE, file, into))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not list(into.parent.iterdir()) and not fetching.done():  # noqa: ASYNC110 - it is a file
             await asyncio.sleep(0)
     fetching.cancel()

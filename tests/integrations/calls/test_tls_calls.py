@@ -22,7 +22,7 @@ from integrations.prometheus import PrometheusMetrics
 from runbook.errors import Permanent
 from runbook.ports import HttpRequest
 
-LIMITS = Limits(timeout_s=10.0, attempts=1)
+LIMITS = Limits(timeout_s=60.0, attempts=1)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ async def test_a_picture_that_takes_too_long_is_given_up_and_its_process_ended(s
 
 async def test_cancelling_ends_the_process_as_well(painter: Painter) -> None:
     drawing = asyncio.create_task(painter.draw(SMALL))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not _children():  # noqa: ASYNC110 - the system tells nobody of a new process
             await asyncio.sleep(0.005)
     drawing.cancel()

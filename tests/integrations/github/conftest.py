@@ -11,7 +11,7 @@ from integrations.http_calls import Limits
 from sandbox.github import LocalGitHub
 
 SECRET = "ghp_a-secret-nobody-may-see"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ async def in_phase(
     *phases: str,
     name: str = "forge-staging-1-3",
     fits: Callable[[JobState], Any] = lambda _: True,
-    within_s: float = 30,
+    within_s: float = 60,
 ) -> JobState:
     deadline = asyncio.get_running_loop().time() + within_s
     while True:
@@ -41,7 +41,7 @@ async def in_phase(
         await asyncio.sleep(0.02)
 
 
-async def gone(cluster: KubernetesCluster, name: str = "forge-staging-1-3", within_s: float = 30) -> None:
+async def gone(cluster: KubernetesCluster, name: str = "forge-staging-1-3", within_s: float = 60) -> None:
     deadline = asyncio.get_running_loop().time() + within_s
     while (state := await cluster.job(name)) is not None:
         assert asyncio.get_running_loop().time() < deadline, state

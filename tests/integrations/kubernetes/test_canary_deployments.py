@@ -20,7 +20,7 @@ from sandbox.faults import Fault
 from sandbox.kubernetes import Behaviour, LocalKubernetes, Rule, ScriptedRuntime, User
 from tests.integrations.kubernetes.kubernetes_traffic import BAD, BETTER, GOOD, NOTES, WORKER, deployment, order
 
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 DEPLOYMENTS = "/deployments"
 
 
@@ -51,7 +51,7 @@ async def refusal(call: Awaitable[Any]) -> ForgeError:
     return caught.value
 
 
-async def until(read: Callable[[], Awaitable[Any]], fits: Callable[[Any], bool], within_s: float = 20) -> Any:
+async def until(read: Callable[[], Awaitable[Any]], fits: Callable[[Any], bool], within_s: float = 60) -> Any:
     deadline = asyncio.get_running_loop().time() + within_s
     while not fits(found := await read()):
         assert asyncio.get_running_loop().time() < deadline, found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 from runbook.ports import ContainerSpec, PodTrouble, Rollout
 from sandbox.faults import Fault
 from sandbox.kubernetes import Behaviour, Crash, LocalKubernetes, Rule, ScriptedRuntime, User
+from tests.integrations.waiting import as_if_waited
 
 SECRET = "a-token-nobody-may-see"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+HANGING = Limits(timeout_s=10.0, attempts=2, deadline_s=60.0, first_wait_s=0.01)
 GOOD, BETTER, BAD = (f"registry.local/web@sha256:{sign * 64}" for sign in "abc")
 PROXY = "registry.local/proxy:1.0"
 NOTES = {"forge/run": "staging-1", "forge/step": "deploy web"}
@@ -76,7 +79,7 @@ async def refusal(call: Awaitable[Any]) -> ForgeError:
 
 
 async def eventually(
-    read: Callable[[], Awaitable[Rollout]], fits: Callable[[Rollout], bool], within_s: float = 15
+    read: Callable[[], Awaitable[Rollout]], fits: Callable[[Rollout], bool], within_s: float = 60
 ) -> Rollout:
     deadline = asyncio.get_running_loop().time() + within_s
     while not fits(rollout := await read()):
@@ -464,11 +467,11 @@ async def test_one_failure_of_a_read_or_a_set_is_asked_again(
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 async def test_an_api_that_hangs_once_is_asked_again(kubernetes: LocalKubernetes, method: str) -> None:
-    limits = Limits(timeout_s=1.0, attempts=5, deadline_s=20.0, first_wait_s=0.01)
-    cluster = KubernetesCluster(Direct(kubernetes.url), "dev", limits=limits)
+    cluster = KubernetesCluster(Direct(kubernetes.url), "dev", limits=HANGING)
     kubernetes.apply(manifest())
-    kubernetes.faults.add(Fault(kind="hang", method=method))
-    assert await cluster.set_images("web", {"web": BETTER}, NOTES) == 2
+    fault = kubernetes.faults.add(Fault(kind="hang", method=method))
+    setting = cluster.set_images("web", {"web": BETTER}, NOTES)
+    assert await as_if_waited(setting, lambda: fault.struck, HANGING.timeout_s) == 2
     await cluster.aclose()
 
 
@@ -488,12 +491,11 @@ async def test_a_long_pause_is_reported_and_not_waited_for(
 
 
 async def test_a_hanging_api_is_temporary_after_bounded_tries(kubernetes: LocalKubernetes) -> None:
-    limits = Limits(timeout_s=0.2, attempts=2, deadline_s=2.0, first_wait_s=0.01)
-    cluster = KubernetesCluster(Direct(kubernetes.url), "dev", limits=limits)
+    cluster = KubernetesCluster(Direct(kubernetes.url), "dev", limits=HANGING)
     await cluster.deployment("web")
     kubernetes.forget_requests()
-    kubernetes.faults.add(Fault(kind="hang", times=-1))
-    error = await refusal(cluster.deployment("web"))
+    fault = kubernetes.faults.add(Fault(kind="hang", times=-1))
+    error = await as_if_waited(refusal(cluster.deployment("web")), lambda: fault.struck, HANGING.timeout_s)
     await cluster.aclose()
     assert isinstance(error, Temporary)
     assert error.code == "kubernetes.timeout"
@@ -534,9 +536,8 @@ async def test_nobody_at_the_address_is_temporary(unused_address: str) -> None:
 
 
 @pytest.fixture
-def unused_address() -> str:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+def unused_address() -> Iterator[str]:
+    """Nobody listens there, and nobody else can take it meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"

@@ -18,7 +18,7 @@ from integrations.kubernetes.output import Tail
 from sandbox.kubernetes import LocalKubernetes
 
 NAME = "forge-staging-1-3"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 MANY_LINES = "import sys\nfor n in range({lines}): sys.stdout.write(f'{{n:09}} ' + 'x' * 89 + '\\n')"
 LINE = 100
 
@@ -86,7 +86,7 @@ async def test_a_connection_lost_on_the_way_leaves_what_was_read(
     await cluster.start_job(order(MANY_LINES.format(lines=10_000)))
     await in_phase(cluster, "succeeded")
     proxy = CuttingProxy(kubernetes.url, 100_000, silent=silent)
-    limits = Limits(timeout_s=0.5, attempts=8, deadline_s=20.0, first_wait_s=0.01)
+    limits = Limits(timeout_s=2.0, attempts=8, deadline_s=60.0, first_wait_s=0.01)
     through = KubernetesCluster(Direct(await proxy.start()), "staging", limits=limits)
     log = await through.job_log(NAME, 1000)
     await through.aclose()
@@ -97,7 +97,7 @@ async def test_a_connection_lost_on_the_way_leaves_what_was_read(
 
 async def test_a_running_jobs_output_is_read_so_far(cluster: KubernetesCluster) -> None:
     await cluster.start_job(order(FOR_EVER))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (log := await cluster.job_log(NAME, 1000)).text:  # noqa: ASYNC110 - nobody rings
             await asyncio.sleep(0.02)
     assert (log.text, log.complete) == ("begun\n", True)

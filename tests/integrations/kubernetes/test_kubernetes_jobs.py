@@ -19,9 +19,11 @@ from integrations.kubernetes.job_manifest import manifest
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.kubernetes import Crash, LocalKubernetes, Rule, User
+from tests.integrations.waiting import as_if_waited
 
 NAME = "forge-staging-1-3"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+HANGING = Limits(timeout_s=10.0, attempts=2, deadline_s=60.0, first_wait_s=0.01)
 
 
 @pytest.fixture
@@ -256,7 +258,7 @@ async def test_a_job_that_is_being_deleted_is_a_conflict(cluster: KubernetesClus
 
 
 async def begun(cluster: KubernetesCluster) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while "begun" not in (await cluster.job_log(NAME, 1000)).text:  # noqa: ASYNC110 - nobody rings
             await asyncio.sleep(0.02)
 
@@ -299,7 +301,7 @@ async def test_a_process_that_ignores_the_word_is_killed_with_its_children(
 async def ended(pid: int) -> bool:
     """A killed child of a killed parent is a zombie until init takes it: that counts."""
     stat = Path(f"/proc/{pid}/stat")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":  # noqa: ASYNC110 - nobody rings
             await asyncio.sleep(0.02)
     return True
@@ -324,7 +326,7 @@ async def test_a_job_that_took_the_name_meanwhile_is_left_alone(
     await in_phase(cluster, "succeeded")
     kubernetes.faults.add(Fault(kind="delay", delay_s=0.3, method="DELETE"))
     deletion = asyncio.create_task(cluster.delete_job(NAME, "k1"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any(entry.method == "DELETE" for entry in kubernetes.requests):  # noqa: ASYNC110 - nobody rings
             await asyncio.sleep(0.005)
     kubernetes.delete("Job", "staging", NAME)
@@ -455,14 +457,13 @@ async def test_an_api_that_hangs_is_temporary_whatever_is_asked(
 ) -> None:
     await cluster.start_job(order())
     await in_phase(cluster, "succeeded")
-    limits = Limits(timeout_s=0.2, attempts=2, deadline_s=2.0, first_wait_s=0.01)
-    hasty = KubernetesCluster(Direct(kubernetes.url), "staging", limits=limits)
-    kubernetes.faults.add(Fault(kind="hang", times=-1))
+    hasty = KubernetesCluster(Direct(kubernetes.url), "staging", limits=HANGING)
+    fault = kubernetes.faults.add(Fault(kind="hang", times=-1))
     calls = (
         hasty.start_job(order()), hasty.job(NAME), hasty.job_log(NAME, 100), hasty.delete_job(NAME, "k1"), hasty.jobs_of("staging-1"),
     )  # fmt: skip
     for call in calls:
-        error = await refusal(call)
+        error = await as_if_waited(refusal(call), lambda: fault.struck, HANGING.timeout_s)
         assert (type(error), error.code) == (Temporary, "kubernetes.timeout")
     await hasty.aclose()
 

@@ -17,7 +17,7 @@ from runbook.errors import Permanent
 from runbook.ports import PodOfWorkload
 from sandbox.kubernetes import Crash, LocalKubernetes, Rule, ScriptedRuntime, User
 
-QUICK = Limits(timeout_s=5.0, attempts=2, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=2, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 GOOD, BETTER = (f"registry.local/web@sha256:{sign * 64}" for sign in "ab")
 SECRET = "a-token-nobody-may-see"
 

@@ -16,7 +16,7 @@ from sandbox.pagerduty import LocalPagerDuty
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECRET = "pd-key-nobody-may-see"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 
 
 @pytest.fixture

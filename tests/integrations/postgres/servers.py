@@ -46,7 +46,7 @@ async def end_all(scratch: Path) -> None:
         await instances.drop(name)
 
 
-async def until(condition: Callable[[], bool], what: str, deadline_s: float = 30) -> None:
+async def until(condition: Callable[[], bool], what: str, deadline_s: float = 60) -> None:
     """Waits for it; fails with these words."""
     try:
         async with asyncio.timeout(deadline_s):

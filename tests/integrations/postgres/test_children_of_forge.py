@@ -45,7 +45,7 @@ async def test_a_program_dies_with_a_forge_that_is_killed_and_its_folder_goes_at
     async def is_gone() -> bool:
         return not is_running(child)
 
-    await until(is_gone, 20, "the program is gone")
+    await until(is_gone, 60, "the program is gone")
     assert (left / "row").exists()
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == []

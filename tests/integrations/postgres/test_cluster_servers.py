@@ -27,7 +27,7 @@ from tests.integrations.postgres.physical import Site, asks, fill, picture, pict
 from tests.integrations.postgres.servers import end_all, finder
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "restore-server.yaml"
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 RUN = "forge-prod-12"
 PROD = Environment.PROD
 SETS = Resource("apps", "v1", "statefulsets", "StatefulSet", subresources=("status",))

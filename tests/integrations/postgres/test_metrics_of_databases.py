@@ -48,7 +48,7 @@ async def reading(
         yield session
 
 
-async def until(truth: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
+async def until(truth: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not await truth():
         assert time.monotonic() < deadline

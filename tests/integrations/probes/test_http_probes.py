@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -120,7 +121,7 @@ async def test_hanging_is_an_answer_after_the_time_out(serve: Any, probes: Aioht
     answer = await probes.send(HttpRequest(await serve(hang), timeout_s=0.2))
     assert answer.status is None
     assert answer.error == "timed out after 0.2 s"
-    assert 0.2 <= answer.latency_s < 10
+    assert 0.2 <= answer.latency_s < 60
 
 
 async def test_a_dripping_body_is_bounded_too(serve: Any, probes: AiohttpProbes) -> None:
@@ -177,17 +178,16 @@ async def test_nobody_there_is_an_answer(probes: AiohttpProbes, unused_port: int
 
 
 async def test_each_probe_makes_its_own_connection(serve: Any, probes: AiohttpProbes) -> None:
-    peers = set()
+    connections = set()
 
     async def note(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        peers.add(request.transport.get_extra_info("peername"))
+        connections.add(request.transport)
         return web.Response()
 
     url = await serve(note)
     for _ in range(3):
         await probes.send(HttpRequest(url))
-    assert len(peers) == 3
+    assert len(connections) == 3
 
 
 async def test_two_hundred_probes_at_once_share_one_session(
@@ -212,9 +212,8 @@ async def test_two_hundred_probes_at_once_share_one_session(
 
 
 @pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def unused_port() -> Iterator[int]:
+    """Nobody listens there, and nobody else can take it meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])

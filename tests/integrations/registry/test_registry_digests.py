@@ -17,8 +17,9 @@ from sandbox.faults import Fault
 from sandbox.registry import LocalRegistry
 from sandbox.registry.access import Access
 from sandbox.registry.images import Form
+from tests.integrations.waiting import as_if_waited
 
-QUICK = Limits(timeout_s=5.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
+QUICK = Limits(timeout_s=15.0, attempts=3, deadline_s=20.0, first_wait_s=0.01, longest_wait_s=0.2)
 PASSWORD = "a-password-nobody-may-see"
 
 
@@ -246,10 +247,11 @@ async def test_the_pull_limit_tells_how_long_to_wait(started: Any, client: OciRe
 @pytest.mark.parametrize(("kind", "code"), [("hang", "registry.timeout"), ("reset", "registry.connection_lost")])
 async def test_no_answer_is_temporary_after_bounded_tries(started: Any, tmp_path: Path, kind: Any, code: str) -> None:
     registry = await started(access=Access(mode="none"))
-    registry.faults.add(Fault(kind=kind, times=-1))
-    limits = Limits(timeout_s=0.2 if kind == "hang" else 5.0, attempts=2, deadline_s=10.0, first_wait_s=0.01)
+    fault = registry.faults.add(Fault(kind=kind, times=-1))
+    limits = Limits(timeout_s=10.0, attempts=2, deadline_s=40.0, first_wait_s=0.01)
     client = OciRegistry(docker_config=tmp_path / "config.json", limits=limits)
-    error = await refusal(client.digest(f"{registry.host}/acme/web", "v1"))
+    asking = refusal(client.digest(f"{registry.host}/acme/web", "v1"))
+    error = await as_if_waited(asking, lambda: fault.struck if kind == "hang" else 0, limits.timeout_s)
     await client.aclose()
     assert isinstance(error, Temporary)
     assert error.code == code

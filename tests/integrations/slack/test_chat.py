@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,10 @@ from messages.blocks import Markup, section
 from runbook.errors import Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.slack import LocalSlack
+from tests.integrations.waiting import as_if_waited
 
 CHANNEL = "C0RELEASE"
+PATIENCE_S = 30.0
 HELLO = Message("hello", [section(Markup("*hello*"))])
 
 
@@ -32,7 +35,7 @@ async def slack() -> AsyncIterator[LocalSlack]:
 
 @pytest.fixture
 async def chat(slack: LocalSlack) -> AsyncIterator[SlackChat]:
-    async with SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=0.7) as web:
+    async with SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=PATIENCE_S) as web:
         yield SlackChat(web, bot_id=slack.workspace.bot_id)
 
 
@@ -110,9 +113,10 @@ async def test_a_post_whose_answer_is_lost_is_doubtful_and_was_sent_once(slack: 
 async def test_what_may_pass_is_temporary_and_sent_only_once(
     slack: LocalSlack, chat: SlackChat, fault: Fault, code: str
 ) -> None:
-    slack.faults.add(fault)
+    slack.faults.add(fault := replace(fault))
+    post = chat.post(CHANNEL, HELLO, "out-1")
     with pytest.raises(Temporary) as caught:
-        await chat.post(CHANNEL, HELLO, "out-1")
+        await as_if_waited(post, lambda: fault.struck if fault.kind == "hang" else 0, PATIENCE_S)
     assert caught.value.code == code
     assert len(slack.calls("chat.postMessage")) == 1
 

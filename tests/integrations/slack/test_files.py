@@ -13,10 +13,12 @@ from integrations.slack.web import SlackWeb
 from runbook.errors import Permanent, Temporary
 from sandbox.faults import Fault
 from sandbox.slack import LocalSlack
+from tests.integrations.waiting import as_if_waited
 
 CHANNEL = "C0RELEASE"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 NAME = "staging-1-abc.png"
+PATIENCE_S = 30.0
 STEPS = {"address": "getUploadURLExternal", "bytes": "/upload/v1/", "completion": "completeUploadExternal"}
 
 
@@ -33,7 +35,7 @@ async def slack() -> AsyncIterator[LocalSlack]:
 
 @pytest.fixture
 async def chat(slack: LocalSlack) -> AsyncIterator[SlackChat]:
-    async with SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=0.7) as web:
+    async with SlackWeb(slack.bot_token, api_url=slack.api_url, timeout_s=PATIENCE_S) as web:
         yield SlackChat(web, bot_id=slack.workspace.bot_id)
 
 
@@ -81,9 +83,9 @@ async def test_the_alt_text_is_no_part_of_any_address(slack: LocalSlack, chat: S
 async def test_what_may_pass_is_temporary_and_doubtful_in_the_last_step_alone(
     slack: LocalSlack, chat: SlackChat, step: str, fault: Fault, code: str
 ) -> None:
-    slack.faults.add(Fault(kind=fault.kind, status=fault.status, headers=fault.headers, path=STEPS[step]))
+    added = slack.faults.add(Fault(kind=fault.kind, status=fault.status, headers=fault.headers, path=STEPS[step]))
     with pytest.raises(Temporary) as caught:
-        await send(chat)
+        await as_if_waited(send(chat), lambda: added.struck if fault.kind == "hang" else 0, PATIENCE_S)
     doubt = ".doubtful" if step == "completion" and code != "ratelimited" else ""
     assert caught.value.code == f"slack.{code}{doubt}"
     assert caught.value.retry_after_s == (9.0 if code == "ratelimited" else None)

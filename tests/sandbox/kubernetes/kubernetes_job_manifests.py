@@ -48,7 +48,7 @@ async def concluded(kubernetes: LocalKubernetes, name: str = "tool") -> list[tup
         found = conditions_of(kubernetes, name)
         return found if found and found[-1][0] in ("Complete", "Failed") else None
 
-    found: list[tuple[str, str]] = await eventually(over, f"the Job {name} is over", within_s=30)
+    found: list[tuple[str, str]] = await eventually(over, f"the Job {name} is over", within_s=60)
     return found
 
 
@@ -60,5 +60,5 @@ async def running(kubernetes: LocalKubernetes, name: str = "tool") -> dict[str, 
     def ready() -> Any:
         return next((p for p in pods_of_job(kubernetes, name) if p["status"].get("phase") == "Running"), None)
 
-    pod: dict[str, Any] = await eventually(ready, f"a pod of {name} runs", within_s=30)
+    pod: dict[str, Any] = await eventually(ready, f"a pod of {name} runs", within_s=60)
     return pod

@@ -48,7 +48,7 @@ def image_patch(image: str) -> dict[str, Any]:
     return {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}}
 
 
-async def eventually(condition: Callable[[], Any], what: str, within_s: float = 15.0) -> Any:
+async def eventually(condition: Callable[[], Any], what: str, within_s: float = 60) -> Any:
     """The condition's first true value; raises AssertionError after the deadline."""
     deadline = asyncio.get_running_loop().time() + within_s
     while not (value := condition()):

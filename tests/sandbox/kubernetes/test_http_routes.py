@@ -234,7 +234,7 @@ async def test_a_watch_shows_the_change_and_then_its_acceptance(custom: Any, sho
     listed = await custom.list_namespaced_custom_object(GROUP, "v1", "prod", "httproutes", **WITHIN)
     shop.apply(route([{"backendRefs": backends(web=95, web_canary=5)}]))
     seen: list[int] = []
-    async with asyncio.timeout(10), watch.Watch() as stream:
+    async with asyncio.timeout(60), watch.Watch() as stream:
         version = listed["metadata"]["resourceVersion"]
         async for event in stream.stream(
             custom.list_namespaced_custom_object, GROUP, "v1", "prod", "httproutes", resource_version=version

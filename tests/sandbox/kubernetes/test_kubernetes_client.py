@@ -34,15 +34,15 @@ def core(api: client.ApiClient) -> Any:
 
 async def test_a_deployment_is_created_read_and_listed(apps: Any, kubernetes: LocalKubernetes) -> None:
     kubernetes.cluster.ensure_namespace("dev")
-    created = await apps.create_namespaced_deployment("dev", deployment(), _request_timeout=5)
+    created = await apps.create_namespaced_deployment("dev", deployment(), _request_timeout=60)
     assert (created.metadata.generation, created.spec.strategy.rolling_update.max_surge) == (1, "25%")
     container = created.spec.template.spec.containers[0]
     assert (container.image_pull_policy, container.readiness_probe.failure_threshold) == ("IfNotPresent", 3)
     await rolled_out(kubernetes)
-    read = await apps.read_namespaced_deployment("web", "dev", _request_timeout=5)
+    read = await apps.read_namespaced_deployment("web", "dev", _request_timeout=60)
     assert read.metadata.uid == created.metadata.uid
     assert (read.status.available_replicas, read.status.observed_generation) == (3, 1)
-    listed = await apps.list_deployment_for_all_namespaces(label_selector="app in (web, other)", _request_timeout=5)
+    listed = await apps.list_deployment_for_all_namespaces(label_selector="app in (web, other)", _request_timeout=60)
     assert [item.metadata.name for item in listed.items] == ["web"]
     assert int(listed.metadata.resource_version) >= int(read.metadata.resource_version)
 
@@ -54,7 +54,7 @@ async def test_a_strategic_merge_keeps_sidecar_ports_and_variables(apps: Any, ku
         {"name": "B", "value": "3"},
         {"name": "C", "value": "4"},
     ]
-    patched = await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=STRATEGIC, _request_timeout=5)
+    patched = await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=STRATEGIC, _request_timeout=60)
     app, sidecar = patched.spec.template.spec.containers
     assert (app.image, sidecar.image) == (BETTER, SIDECAR)
     assert {variable.name: variable.value for variable in app.env} == {"A": "1", "B": "3", "C": "4"}
@@ -67,7 +67,7 @@ async def test_a_merge_patch_replaces_lists_and_removes_nulls(apps: Any, kuberne
     kubernetes.apply(deployment(minReadySeconds=1))
     containers = [{"name": "web", "image": BETTER}]
     patch = {"spec": {"minReadySeconds": None, "template": {"spec": {"containers": containers}}}}
-    patched = await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=5)
+    patched = await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=60)
     assert [container.image for container in patched.spec.template.spec.containers] == [BETTER]
     assert patched.spec.min_ready_seconds is None
 
@@ -76,19 +76,19 @@ async def test_a_json_patch_is_applied_only_when_its_test_holds(apps: Any, kuber
     kubernetes.apply(deployment())
     path = "/spec/template/spec/containers/0/image"
     change = [{"op": "test", "path": path, "value": GOOD}, {"op": "replace", "path": path, "value": BETTER}]
-    patched = await apps.patch_namespaced_deployment("web", "dev", change, _content_type=JSON, _request_timeout=5)
+    patched = await apps.patch_namespaced_deployment("web", "dev", change, _content_type=JSON, _request_timeout=60)
     assert patched.spec.template.spec.containers[0].image == BETTER
     with pytest.raises(ApiException) as error:
-        await apps.patch_namespaced_deployment("web", "dev", change, _content_type=JSON, _request_timeout=5)
+        await apps.patch_namespaced_deployment("web", "dev", change, _content_type=JSON, _request_timeout=60)
     assert (error.value.status, body_of(error)["reason"]) == (422, "Invalid")
 
 
 async def test_a_write_that_changes_nothing_keeps_its_version(apps: Any, kubernetes: LocalKubernetes) -> None:
     kubernetes.apply(deployment())
     await rolled_out(kubernetes)
-    before = await apps.read_namespaced_deployment("web", "dev", _request_timeout=5)
+    before = await apps.read_namespaced_deployment("web", "dev", _request_timeout=60)
     patch = image_patch(GOOD)
-    after = await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=STRATEGIC, _request_timeout=5)
+    after = await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=STRATEGIC, _request_timeout=60)
     assert after.metadata.resource_version == before.metadata.resource_version
     assert after.metadata.generation == 1
 
@@ -96,40 +96,40 @@ async def test_a_write_that_changes_nothing_keeps_its_version(apps: Any, kuberne
 async def test_a_put_of_a_stale_version_is_a_conflict(core: Any, kubernetes: LocalKubernetes) -> None:
     meta = {"name": "settings", "namespace": "default"}
     kubernetes.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "1"}})
-    first = await core.read_namespaced_config_map("settings", "default", _request_timeout=5)
-    second = await core.read_namespaced_config_map("settings", "default", _request_timeout=5)
+    first = await core.read_namespaced_config_map("settings", "default", _request_timeout=60)
+    second = await core.read_namespaced_config_map("settings", "default", _request_timeout=60)
     first.data["a"] = "2"
-    await core.replace_namespaced_config_map("settings", "default", first, _request_timeout=5)
+    await core.replace_namespaced_config_map("settings", "default", first, _request_timeout=60)
     second.data["a"] = "3"
     with pytest.raises(ApiException) as error:
-        await core.replace_namespaced_config_map("settings", "default", second, _request_timeout=5)
+        await core.replace_namespaced_config_map("settings", "default", second, _request_timeout=60)
     assert error.value.status == 409
     assert body_of(error)["reason"] == "Conflict"
     assert body_of(error)["message"].startswith(
         'Operation cannot be fulfilled on configmaps "settings": the object has'
     )
-    assert (await core.read_namespaced_config_map("settings", "default", _request_timeout=5)).data == {"a": "2"}
+    assert (await core.read_namespaced_config_map("settings", "default", _request_timeout=60)).data == {"a": "2"}
 
 
 async def test_a_patch_that_names_a_stale_version_is_a_conflict(apps: Any, kubernetes: LocalKubernetes) -> None:
     kubernetes.apply(deployment())
     patch = {"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 1}}
     with pytest.raises(ApiException) as error:
-        await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=5)
+        await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=60)
     assert error.value.status == 409
 
 
 async def test_creating_twice_is_already_exists(apps: Any, kubernetes: LocalKubernetes) -> None:
     kubernetes.apply(deployment())
     with pytest.raises(ApiException) as error:
-        await apps.create_namespaced_deployment("dev", deployment(), _request_timeout=5)
+        await apps.create_namespaced_deployment("dev", deployment(), _request_timeout=60)
     assert (error.value.status, body_of(error)["reason"]) == (409, "AlreadyExists")
     assert body_of(error)["message"] == 'deployments.apps "web" already exists'
 
 
 async def test_what_is_missing_is_named(apps: Any, core: Any) -> None:
     with pytest.raises(ApiException) as error:
-        await apps.read_namespaced_deployment("web", "default", _request_timeout=5)
+        await apps.read_namespaced_deployment("web", "default", _request_timeout=60)
     assert body_of(error) == {
         "kind": "Status",
         "apiVersion": "v1",
@@ -141,7 +141,7 @@ async def test_what_is_missing_is_named(apps: Any, core: Any) -> None:
         "code": 404,
     }
     with pytest.raises(ApiException) as error:
-        await core.create_namespaced_config_map("nowhere", {"metadata": {"name": "x"}}, _request_timeout=5)
+        await core.create_namespaced_config_map("nowhere", {"metadata": {"name": "x"}}, _request_timeout=60)
     assert body_of(error)["message"] == 'namespaces "nowhere" not found'
 
 
@@ -151,7 +151,7 @@ async def test_an_invalid_deployment_is_refused_with_every_cause(apps: Any, kube
     bad["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
     del bad["spec"]["template"]["spec"]["containers"][0]["image"]
     with pytest.raises(ApiException) as error:
-        await apps.create_namespaced_deployment("dev", bad, _request_timeout=5)
+        await apps.create_namespaced_deployment("dev", bad, _request_timeout=60)
     status = body_of(error)
     assert (error.value.status, status["reason"], status["details"]["kind"]) == (422, "Invalid", "Deployment")
     fields = {cause["field"]: cause["reason"] for cause in status["details"]["causes"]}
@@ -168,7 +168,7 @@ async def test_a_selector_cannot_be_changed(apps: Any, kubernetes: LocalKubernet
     other = {"app": "other"}
     patch = {"spec": {"selector": {"matchLabels": other}, "template": {"metadata": {"labels": other}}}}
     with pytest.raises(ApiException) as error:
-        await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=5)
+        await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=60)
     assert error.value.status == 422
     assert (
         'spec.selector: Invalid value: {"matchLabels":{"app":"other"}}: field is immutable' in body_of(error)["message"]
@@ -179,7 +179,7 @@ async def test_a_value_of_the_wrong_type_is_a_bad_request(apps: Any, kubernetes:
     kubernetes.apply(deployment())
     patch = {"spec": {"replicas": "three"}}
     with pytest.raises(ApiException) as error:
-        await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=5)
+        await apps.patch_namespaced_deployment("web", "dev", patch, _content_type=MERGE, _request_timeout=60)
     assert (error.value.status, body_of(error)["reason"]) == (400, "BadRequest")
 
 
@@ -188,7 +188,7 @@ async def test_an_unknown_patch_type_and_a_strategic_merge_of_a_custom_kind_are_
 ) -> None:
     kubernetes.apply(deployment())
     with pytest.raises(ApiException) as error:
-        await apps.patch_namespaced_deployment("web", "dev", {}, _content_type="application/json", _request_timeout=5)
+        await apps.patch_namespaced_deployment("web", "dev", {}, _content_type="application/json", _request_timeout=60)
     assert (error.value.status, body_of(error)["reason"]) == (415, "UnsupportedMediaType")
     route = Resource(
         "gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", is_custom=True, subresources=("status",)
@@ -205,15 +205,15 @@ async def test_an_unknown_patch_type_and_a_strategic_merge_of_a_custom_kind_are_
     custom: Any = client.CustomObjectsApi(api)
     where = ("gateway.networking.k8s.io", "v1", "default", "httproutes", "web")
     with pytest.raises(ApiException) as error:
-        await custom.patch_namespaced_custom_object(*where, {}, _content_type=STRATEGIC, _request_timeout=5)
+        await custom.patch_namespaced_custom_object(*where, {}, _content_type=STRATEGIC, _request_timeout=60)
     assert error.value.status == 415
     patched = await custom.patch_namespaced_custom_object(
-        *where, {"spec": {"a": 2}}, _content_type=MERGE, _request_timeout=5
+        *where, {"spec": {"a": 2}}, _content_type=MERGE, _request_timeout=60
     )
     assert (patched["metadata"]["generation"], patched["spec"]) == (2, {"a": 2})
     status: dict[str, Any] = {"status": {"parents": []}}
     with_status = await custom.patch_namespaced_custom_object_status(
-        *where, status, _content_type=MERGE, _request_timeout=5
+        *where, status, _content_type=MERGE, _request_timeout=60
     )
     assert (with_status["metadata"]["generation"], with_status["status"]) == (2, {"parents": []})
 
@@ -230,10 +230,10 @@ async def test_the_status_and_the_spec_are_written_apart(apps: Any, kubernetes: 
 
 async def test_the_scale_subresource_reads_and_writes_replicas(apps: Any, kubernetes: LocalKubernetes) -> None:
     kubernetes.apply(deployment())
-    scale = await apps.read_namespaced_deployment_scale("web", "dev", _request_timeout=5)
+    scale = await apps.read_namespaced_deployment_scale("web", "dev", _request_timeout=60)
     assert (scale.spec.replicas, scale.status.selector) == (3, "app=web")
     patch = {"spec": {"replicas": 1}}
-    await apps.patch_namespaced_deployment_scale("web", "dev", patch, _content_type=MERGE, _request_timeout=5)
+    await apps.patch_namespaced_deployment_scale("web", "dev", patch, _content_type=MERGE, _request_timeout=60)
     await rolled_out(kubernetes)
     found = kubernetes.get("Deployment", "dev", "web")
     assert found is not None
@@ -280,26 +280,26 @@ async def test_a_list_comes_in_pages_and_its_token_expires(core: Any, kubernetes
     for number in range(5):
         meta = {"name": f"c{number}", "namespace": "default"}
         kubernetes.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
-    first = await core.list_namespaced_config_map("default", limit=2, _request_timeout=5)
+    first = await core.list_namespaced_config_map("default", limit=2, _request_timeout=60)
     assert (len(first.items), first.metadata.remaining_item_count) == (2, 3)
     token = first.metadata._continue
-    second = await core.list_namespaced_config_map("default", limit=9, _continue=token, _request_timeout=5)
+    second = await core.list_namespaced_config_map("default", limit=9, _continue=token, _request_timeout=60)
     assert [item.metadata.name for item in second.items] == ["c2", "c3", "c4"]
     kubernetes.forget_history()
     with pytest.raises(ApiException) as error:
-        await core.list_namespaced_config_map("default", limit=2, _continue=token, _request_timeout=5)
+        await core.list_namespaced_config_map("default", limit=2, _continue=token, _request_timeout=60)
     assert (error.value.status, body_of(error)["reason"]) == (410, "Expired")
 
 
 async def test_selectors_choose_and_unknown_fields_are_refused(core: Any, kubernetes: LocalKubernetes) -> None:
     kubernetes.apply(deployment())
     await rolled_out(kubernetes)
-    running = await core.list_namespaced_pod("dev", field_selector="status.phase=Running", _request_timeout=5)
+    running = await core.list_namespaced_pod("dev", field_selector="status.phase=Running", _request_timeout=60)
     assert len(running.items) == 3
-    others = await core.list_namespaced_pod("dev", label_selector="app!=web,!gone", _request_timeout=5)
+    others = await core.list_namespaced_pod("dev", label_selector="app!=web,!gone", _request_timeout=60)
     assert not others.items
     with pytest.raises(ApiException) as error:
-        await core.list_namespaced_pod("dev", field_selector="spec.color=red", _request_timeout=5)
+        await core.list_namespaced_pod("dev", field_selector="spec.color=red", _request_timeout=60)
     assert body_of(error)["message"] == "field label not supported: spec.color"
 
 
@@ -309,8 +309,8 @@ async def test_deleting_in_the_foreground_waits_for_dependents_and_orphans_survi
     for name in ("one", "two"):
         kubernetes.apply(deployment(name, replicas=1))
         await rolled_out(kubernetes, name)
-    await apps.delete_namespaced_deployment("one", "dev", propagation_policy="Foreground", _request_timeout=5)
-    await apps.delete_namespaced_deployment("two", "dev", propagation_policy="Orphan", _request_timeout=5)
+    await apps.delete_namespaced_deployment("one", "dev", propagation_policy="Foreground", _request_timeout=60)
+    await apps.delete_namespaced_deployment("two", "dev", propagation_policy="Orphan", _request_timeout=60)
     await eventually(lambda: kubernetes.get("Deployment", "dev", "one") is None, "one gone")
     (orphan,) = kubernetes.list("ReplicaSet", "dev")
     assert orphan["metadata"]["name"].startswith("two-")
@@ -324,19 +324,19 @@ async def test_a_deletion_with_a_foreign_uid_is_refused(apps: Any, kubernetes: L
     kubernetes.apply(deployment())
     options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid="another"))
     with pytest.raises(ApiException) as error:
-        await apps.delete_namespaced_deployment("web", "dev", body=options, _request_timeout=5)
+        await apps.delete_namespaced_deployment("web", "dev", body=options, _request_timeout=60)
     assert error.value.status == 409
 
 
 async def test_a_lease_is_taken_over_by_one_of_two_writers(api: Any) -> None:
     leases: Any = client.CoordinationV1Api(api)
     body = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15}}
-    await leases.create_namespaced_lease("default", body, _request_timeout=5)
-    seen = await leases.read_namespaced_lease("leader", "default", _request_timeout=5)
+    await leases.create_namespaced_lease("default", body, _request_timeout=60)
+    seen = await leases.read_namespaced_lease("leader", "default", _request_timeout=60)
     for holder, expected in (("b", 200), ("c", 409)):
         seen.spec.holder_identity = holder
         try:
-            await leases.replace_namespaced_lease("leader", "default", seen, _request_timeout=5)
+            await leases.replace_namespaced_lease("leader", "default", seen, _request_timeout=60)
             code = 200
         except ApiException as error:
             code = error.status
@@ -348,17 +348,17 @@ async def test_logs_are_read_by_container(core: Any, kubernetes: LocalKubernetes
     await rolled_out(kubernetes)
     name = kubernetes.list("Pod", "dev")[0]["metadata"]["name"]
     kubernetes.log("dev", name, "web", "listening on 8080")
-    text = await core.read_namespaced_pod_log(name, "dev", container="web", tail_lines=1, _request_timeout=5)
+    text = await core.read_namespaced_pod_log(name, "dev", container="web", tail_lines=1, _request_timeout=60)
     assert text == "listening on 8080\n"
     with pytest.raises(ApiException) as error:
-        await core.read_namespaced_pod_log(name, "dev", _request_timeout=5)
+        await core.read_namespaced_pod_log(name, "dev", _request_timeout=60)
     assert "choose one of: [web proxy]" in body_of(error)["message"]
 
 
 async def test_a_secret_given_as_text_is_kept_as_base64(core: Any) -> None:
     body = {"metadata": {"name": "key"}, "stringData": {"k": "v"}}
-    await core.create_namespaced_secret("default", body, _request_timeout=5)
-    secret = await core.read_namespaced_secret("key", "default", _request_timeout=5)
+    await core.create_namespaced_secret("default", body, _request_timeout=60)
+    secret = await core.read_namespaced_secret("key", "default", _request_timeout=60)
     assert (secret.data, secret.type, secret.string_data) == ({"k": "dg=="}, "Opaque", None)
 
 
@@ -376,7 +376,7 @@ class TestAccess:
         kubernetes.access.tokens = {"secret": self.READER}
         async with await self._client(kubernetes, "wrong") as api:
             with pytest.raises(ApiException) as error:
-                await client.AppsV1Api(api).list_namespaced_deployment("dev", _request_timeout=5)
+                await client.AppsV1Api(api).list_namespaced_deployment("dev", _request_timeout=60)
         assert error.value.status == 401
         assert body_of(error)["message"] == "Unauthorized"
         assert kubernetes.requests[-1][:4] == ("GET", "/apis/apps/v1/namespaces/dev/deployments", 401, "")
@@ -386,10 +386,10 @@ class TestAccess:
         kubernetes.access.tokens = {"secret": self.READER}
         async with await self._client(kubernetes, "secret") as api:
             apps: Any = client.AppsV1Api(api)
-            assert len((await apps.list_namespaced_deployment("dev", _request_timeout=5)).items) == 1
+            assert len((await apps.list_namespaced_deployment("dev", _request_timeout=60)).items) == 1
             with pytest.raises(ApiException) as error:
                 await apps.patch_namespaced_deployment(
-                    "web", "prod", image_patch(BETTER), _content_type=STRATEGIC, _request_timeout=5
+                    "web", "prod", image_patch(BETTER), _content_type=STRATEGIC, _request_timeout=60
                 )
         assert error.value.status == 403
         assert body_of(error)["message"] == (
@@ -407,8 +407,8 @@ class TestAccess:
             for verb in ("get", "patch"):
                 attributes = {"verb": verb, "group": "apps", "resource": "deployments", "namespace": "dev"}
                 body = {"spec": {"resourceAttributes": attributes}}
-                review = await reviews.create_self_subject_access_review(body, _request_timeout=5)
+                review = await reviews.create_self_subject_access_review(body, _request_timeout=60)
                 allowed[verb] = review.status.allowed
             assert allowed == {"get": True, "patch": False}
-            rules = await reviews.create_self_subject_rules_review({"spec": {"namespace": "dev"}}, _request_timeout=5)
+            rules = await reviews.create_self_subject_rules_review({"spec": {"namespace": "dev"}}, _request_timeout=60)
             assert rules.status.resource_rules[0].verbs == ["get", "list"]

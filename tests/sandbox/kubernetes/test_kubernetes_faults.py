@@ -15,6 +15,7 @@ from kubernetes_manifests import BETTER, deployment, eventually, image_patch, ro
 
 from sandbox.faults import Fault
 from sandbox.kubernetes import LocalKubernetes
+from tests.integrations.waiting import as_if_waited
 
 STRATEGIC = "application/strategic-merge-patch+json"
 PODS = "/api/v1/namespaces/dev/pods"
@@ -37,11 +38,11 @@ async def events_of(raw: aiohttp.ClientSession, path: str, **query: str) -> list
 async def test_a_watch_tells_every_change_after_its_list(api: client.ApiClient, kubernetes: LocalKubernetes) -> None:
     core: Any = client.CoreV1Api(api)
     kubernetes.cluster.ensure_namespace("dev")
-    listed = await core.list_namespaced_pod("dev", _request_timeout=5)
+    listed = await core.list_namespaced_pod("dev", _request_timeout=60)
     kubernetes.apply(deployment(replicas=1))
     seen: list[str] = []
     version = listed.metadata.resource_version
-    async with watch.Watch() as watcher, asyncio.timeout(15):
+    async with watch.Watch() as watcher, asyncio.timeout(60):
         async for event in watcher.stream(core.list_namespaced_pod, "dev", resource_version=version):
             conditions = event["object"].status.conditions or []
             seen.append(event["type"])
@@ -58,7 +59,7 @@ async def test_a_watch_from_a_forgotten_version_is_told_410(
     kubernetes.forget_history()
     (event,) = await events_of(raw, PODS, resourceVersion="2")
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
-    async with watch.Watch() as watcher, asyncio.timeout(10):
+    async with watch.Watch() as watcher, asyncio.timeout(60):
         stream = watcher.stream(client.CoreV1Api(api).list_namespaced_pod, "dev", resource_version="2")
         with pytest.raises(ApiException) as error:
             await anext(stream)
@@ -111,7 +112,7 @@ async def test_open_watches_can_be_ended_with_410_and_end_with_the_server(
     assert [event["object"]["code"] for event in await asked] == [410]
     asked = asyncio.create_task(events_of(raw, PODS, timeoutSeconds="60"))
     await eventually(lambda: len(kubernetes.watches), "the watch is open again")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await kubernetes.stop()
     assert await asked == []
 
@@ -156,12 +157,13 @@ async def test_a_hanging_server_is_left_by_the_clients_time_out(
     api: client.ApiClient, kubernetes: LocalKubernetes
 ) -> None:
     kubernetes.apply(deployment())
-    kubernetes.faults.add(Fault(kind="hang", path="deployments"))
+    fault = kubernetes.faults.add(Fault(kind="hang", path="deployments"))
     apps: Any = client.AppsV1Api(api)
+    reading = apps.read_namespaced_deployment("web", "dev", _request_timeout=20)
     with pytest.raises(TimeoutError):
-        await apps.read_namespaced_deployment("web", "dev", _request_timeout=0.2)
+        await as_if_waited(reading, lambda: fault.struck, 25)
     assert kubernetes.requests[-1].status == 0
-    assert (await apps.read_namespaced_deployment("web", "dev", _request_timeout=5)).metadata.name == "web"
+    assert (await apps.read_namespaced_deployment("web", "dev", _request_timeout=60)).metadata.name == "web"
 
 
 async def test_a_dropped_answer_leaves_the_write_done(api: client.ApiClient, kubernetes: LocalKubernetes) -> None:
@@ -194,15 +196,15 @@ async def test_faults_are_planned_over_http_too(raw: aiohttp.ClientSession, kube
 async def test_twenty_writers_with_versions_lose_no_update(api: client.ApiClient, kubernetes: LocalKubernetes) -> None:
     core: Any = client.CoreV1Api(api)
     await core.create_namespaced_config_map(
-        "default", {"metadata": {"name": "n"}, "data": {"n": "0"}}, _request_timeout=5
+        "default", {"metadata": {"name": "n"}, "data": {"n": "0"}}, _request_timeout=60
     )
 
     async def count_up() -> None:
         while True:
-            seen = await core.read_namespaced_config_map("n", "default", _request_timeout=10)
+            seen = await core.read_namespaced_config_map("n", "default", _request_timeout=60)
             seen.data["n"] = str(int(seen.data["n"]) + 1)
             try:
-                await core.replace_namespaced_config_map("n", "default", seen, _request_timeout=10)
+                await core.replace_namespaced_config_map("n", "default", seen, _request_timeout=60)
                 return
             except ApiException as error:
                 if error.status != 409:

@@ -158,7 +158,7 @@ async def test_followers_get_lines_as_they_come_until_the_end(kubernetes: LocalK
     kubernetes.apply(job(program))
     pod = (await running(kubernetes))["metadata"]["name"]
     url = f"{kubernetes.url}/api/v1/namespaces/dev/pods/{pod}/log?follow=true"
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session, session.get(url) as response:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session, session.get(url) as response:
         assert await response.content.readline() == b"one\n"
         go.touch()
         assert await response.content.read() == b"two\n"

@@ -100,7 +100,7 @@ async def test_a_kubeconfig_with_tls_is_what_the_client_needs(tmp_path: Path) ->
         configuration = client.Configuration()
         await config.load_kube_config(str(path), context="prod", client_configuration=configuration)
         async with client.ApiClient(configuration) as api:
-            version = await client.VersionApi(api).get_code(_request_timeout=5)
+            version = await client.VersionApi(api).get_code(_request_timeout=60)
         assert (kubernetes.url[:8], version.git_version) == ("https://", "v1.34.1")
     finally:
         await kubernetes.stop()
@@ -122,7 +122,7 @@ async def test_it_starts_alone_from_the_command_line(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             first = (await process.stdout.readline()).decode()
         url = first.removeprefix("Kubernetes API at ").strip()
         async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:

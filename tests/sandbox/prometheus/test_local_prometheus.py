@@ -38,7 +38,7 @@ async def prometheus(tmp_path: Path) -> AsyncIterator[LocalPrometheus]:
 
 
 async def seen(
-    prometheus: LocalPrometheus, expression: str, within_s: float = 15
+    prometheus: LocalPrometheus, expression: str, within_s: float = 60
 ) -> list[tuple[dict[str, str], float]]:
     async def there() -> bool:
         return bool(await prometheus.query(expression))
@@ -156,7 +156,7 @@ async def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
     async def gone() -> bool:
         return not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
-    await until(gone, 10, "the orphan is gone")
+    await until(gone, 60, "the orphan is gone")
 
 
 async def test_a_front_passes_on_and_misbehaves_as_told(prometheus: LocalPrometheus) -> None:

@@ -67,14 +67,14 @@ class Town:
             seen = [each.get("observedGeneration") for each in parents[0]["conditions"]]
             return bool(seen) and set(seen) == {found["metadata"]["generation"]}
 
-        await until(holds, 10, "the route is accepted")
+        await until(holds, 60, "the route is accepted")
 
     async def ready(self, stable: int, canary: int) -> None:
         async def holds() -> bool:
             pods = Counter(pod.track for pod in self.shop.in_rotation("prod", "web"))
             return (pods["stable"], pods["canary"]) == (stable, canary) and len(self.shop.pods) == stable + canary
 
-        await until(holds, 15, f"{stable} pods of stable and {canary} of the canary are ready")
+        await until(holds, 60, f"{stable} pods of stable and {canary} of the canary are ready")
 
     async def ask(self, times: int, path: str = "/api/products", **more: Any) -> Counter[str]:
         """Who answered: a track, or the gateway's own status."""
@@ -150,7 +150,7 @@ async def test_weights_that_are_not_accepted_do_not_count(town: Town) -> None:
     async def moved() -> bool:
         return bool((await town.ask(1))["canary"])
 
-    await until(moved, 10, "what has waited is accepted")
+    await until(moved, 60, "what has waited is accepted")
     assert await town.ask(20) == {"canary": 20}
 
 
@@ -166,13 +166,13 @@ async def test_the_share_of_a_backend_without_a_ready_pod_is_answered_503(town: 
     async def lost() -> bool:
         return (await town.ask(20))["500"] == 2
 
-    await until(lost, 10, "the share of a Service that isn't there is answered 500")
+    await until(lost, 60, "the share of a Service that isn't there is answered 500")
     town.cluster.delete("HTTPRoute", "prod", "web")
 
     async def free() -> bool:
         return await town.ask(20) == {"stable": 20}
 
-    await until(free, 10, "without a route every pod is asked again")
+    await until(free, 60, "without a route every pod is asked again")
 
 
 async def test_foreign_rules_keep_their_requests(town: Town) -> None:
@@ -198,14 +198,14 @@ async def test_of_two_routes_the_one_of_the_workloads_name_is_followed(town: Tow
     async def followed() -> bool:
         return ("prod", "beta") in town.cluster.gateway.followed
 
-    await until(followed, 10, "the other route is accepted")
+    await until(followed, 60, "the other route is accepted")
     assert await town.ask(20) == {"stable": 20}
     town.cluster.delete("HTTPRoute", "prod", "web")
 
     async def moved() -> bool:
         return await town.ask(20) == {"canary": 20}
 
-    await until(moved, 10, "the other route is what is left")
+    await until(moved, 60, "the other route is what is left")
 
 
 async def test_a_version_is_spoilt_in_one_environment_and_on_one_track(town: Town) -> None:
@@ -238,7 +238,7 @@ async def test_a_crash_loop_of_the_canary_leaves_the_same_image_elsewhere_alone(
     async def same_image() -> bool:
         return {pod.image[-3:] for pod in town.shop.pods.values()} == {BAD[-3:]}
 
-    await until(same_image, 15, "stable runs the canary's image")
+    await until(same_image, 60, "stable runs the canary's image")
     await town.ready(2, 1)
     town.shop.spoil("v1.4.0", Spoil(crash_loop=True), env="prod", track="canary")
 
@@ -254,7 +254,7 @@ async def test_a_crash_loop_of_the_canary_leaves_the_same_image_elsewhere_alone(
         each for each in town.cluster.list("Pod", "prod") if each["metadata"]["labels"]["forge/track"] == "canary"
     ]
     town.cluster.crash("prod", pod["metadata"]["name"])
-    await until(crashed, 15, "the canary restarts again and again")
+    await until(crashed, 60, "the canary restarts again and again")
     assert len(town.shop.in_rotation("prod", "web")) == 2
 
 

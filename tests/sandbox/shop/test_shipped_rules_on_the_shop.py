@@ -162,7 +162,7 @@ async def test_the_shipped_rules_measure_every_metric_of_the_shop(measured: Meas
     async def firing() -> bool:
         return expected <= await measured.alerts()
 
-    await until(firing, 30, "the alerts fire", every_s=0.3)
+    await until(firing, 60, "the alerts fire", every_s=0.3)
     measured.shop.spoil("v1", Spoil(job_failure_ratio=0.5))
     measured.metrics.node.disk_latency_s = 0.5
     failing: dict[str, Expected] = {

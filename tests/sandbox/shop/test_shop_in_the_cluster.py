@@ -40,7 +40,7 @@ class World:
         async def holds() -> bool:
             return condition()
 
-        await until(holds, 20, what)
+        await until(holds, 60, what)
 
     def serves(self, version: str) -> bool:
         pods = self.shop.in_rotation("staging", "web")

@@ -56,12 +56,12 @@ async def test_an_error_ratio_and_a_latency_rise_after_a_spoil_and_fall_after_a_
     try:
         await prometheus.start()
         await traffic.start()
-        await until(calm, 30, "there is traffic without an error", every_s=0.2)
+        await until(calm, 60, "there is traffic without an error", every_s=0.2)
         shop.know("v1.4.0-rc.2", DIGEST)
         shop.spoil("v1.4.0-rc.2", Spoil(error_ratio=0.5, latency_s=0.3))
-        await until(bad, 30, "half of the answers are errors and slow", every_s=0.2)
+        await until(bad, 60, "half of the answers are errors and slow", every_s=0.2)
         shop.heal()
-        await until(calm, 30, "there is no error any more", every_s=0.2)
+        await until(calm, 60, "there is no error any more", every_s=0.2)
     finally:
         await traffic.stop()
         await prometheus.discard()

@@ -63,7 +63,7 @@ async def test_a_worker_ships_for_all_and_its_canary_by_its_number_of_pods(shop:
     async def shipped() -> bool:
         return sum((await jobs(shop)).values()) == 16
 
-    await until(shipped, 10, "all orders are shipped")
+    await until(shipped, 60, "all orders are shipped")
     assert await jobs(shop) == {
         ("worker", "stable", "success"): 12,
         ("worker", "canary", "success"): 2,
@@ -80,7 +80,7 @@ async def test_orders_wait_while_every_worker_is_gone_and_are_shipped_by_who_too
     async def shipped() -> bool:
         return await jobs(shop) == {("web", "stable", "success"): 2}
 
-    await until(shipped, 10, "the pod that took them ships them")
+    await until(shipped, 60, "the pod that took them ships them")
     await shop.start_pod(pod("worker"))
     await shop.stop_pod(pod("worker"))
     await buy(shop, 3)
@@ -90,4 +90,4 @@ async def test_orders_wait_while_every_worker_is_gone_and_are_shipped_by_who_too
     async def worked_off() -> bool:
         return (await jobs(shop)).get(("worker", "stable", "success")) == 3
 
-    await until(worked_off, 10, "the new worker ships what has waited")
+    await until(worked_off, 60, "the new worker ships what has waited")

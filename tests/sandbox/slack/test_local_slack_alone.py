@@ -32,7 +32,7 @@ async def test_the_workspace_runs_alone_and_says_how_to_reach_it():
     assert process.stdout is not None
     try:
         said = ""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while "SLACK_SIGNING_SECRET" not in said:
                 said += (await process.stdout.readline()).decode()
         settings = dict(re.findall(r"export (\w+)=(\S+)", said))
@@ -46,5 +46,5 @@ async def test_the_workspace_runs_alone_and_says_how_to_reach_it():
             assert "script-src" not in answer.headers["Content-Security-Policy"].replace("default-src 'self'", "")
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
