@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,17 +15,20 @@ import psutil
 import psycopg
 import pytest
 
-from engine.records import BackupRow, DrillRow, Run, RunState, WalRow
-from integrations.prometheus.rules import rules_text
+from engine.lanes import BACKUP, BASE_BACKUP, DRILL, RESTORE
+from engine.records import BackupRow, DrillRow, RunState, WalRow
+from runbook.backups import RESTORABLE, BackupState
 from sandbox.serving import until
-from sandbox.world import Product, World, short
+from sandbox.world import World, short
 from sandbox.world.acting import Actors
 from sandbox.world.staff import DORA
 from state.store import open_store
-from tests.kills.town import STORY_WITHIN_S, Town
+from tests.kills.town import STORY_WITHIN_S, Town, patient, product
 
 STAGING = "staging"
-WAITS_TO_BEGIN_S = 25.0
+TIDY_WITHIN_S = 60.0
+RUN, BASE, RUN_DRILL = "backup run staging", "backup run staging --kind base", "backup drill staging"
+PROCEDURE = {"backup run": BACKUP, "backup drill": DRILL, "restore": RESTORE}
 OLD = timedelta(days=40)
 ROWS = """
 SELECT (SELECT count(*) FROM orders WHERE placed_at <= %s), (SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders o WHERE placed_at <= %s),
@@ -41,47 +42,26 @@ ROOM = {"restores", "s", "wal"}
 class BackupTown(Town):
     """Its bot is immortal until a story begins."""
 
-    def deadly(self, story: str, *, every: int = 1, since: str = "") -> None:
-        """From now on every n-th boundary is deadly, once in this story, from the first one on that has `since` in its name."""
-        self.file.with_suffix(".story").write_text(f"{story}|{every}|{since}")
-
-    def immortal(self) -> None:
-        self.file.with_suffix(".story").write_text("")
-
-    async def at_rest(self) -> None:
-        """The bot ends in good order: its last boundaries, such as a receiver's end, are deadly no more."""
+    async def at_rest(self, standing: Sequence[str] = ()) -> None:
+        """Once what the deaths left was dropped, which is done beside everything else. standing: see `assert_whole`."""
         self.immortal()
         await self.world.restart_bot()
-        await self.world.bot.stop()
 
-    def boundaries(self, story: str) -> list[str]:
-        """What is behind of it, deadly or not."""
-        lines = self.file.read_text().splitlines() if self.file.exists() else []
-        return [line.removeprefix(f"{story}: ") for line in lines if line.startswith(f"{story}: ")]
+        async def is_tidy() -> bool:
+            return self._instances() == {f"forge-{run}" for run in standing} and self._left_in_scratch() == {}
+
+        with contextlib.suppress(TimeoutError):  # `assert_whole` tells what is left
+            await until(is_tidy, TIDY_WITHIN_S, "what was left is dropped", every_s=0.2)
+        await super().at_rest()
 
     # --- people
 
     async def begun(self, text: str, user: str = DORA) -> str:
-        """Typed until a run of it is on record: what the bot's death swallowed is typed again, as a person would."""
-        before = set(self.actors.runs())
-
-        def new() -> set[str]:
-            return {run for run in self.actors.runs() if run.startswith(f"{STAGING}-")} - before
-
-        while not new():
-            await self.actors.command(user, text)
-            with contextlib.suppress(TimeoutError):
-                await self.actors.until(new, "it begins", within_s=WAITS_TO_BEGIN_S)
-        return min(new())
-
-    async def ended(self, run: str) -> str:
-        """How, as it is on record: what is posted at the end of a restore is no headline."""
-
-        async def holds() -> bool:
-            return self.run(run).state == RunState.ENDED
-
-        await until(holds, STORY_WITHIN_S, f"the end of {run}", every_s=0.3)
-        return str(self.run(run).ending)
+        """The run of this command."""
+        procedure = PROCEDURE[" ".join(text.split()[:2]).removesuffix(f" {STAGING}")]
+        if "--kind base" in text:
+            procedure = BASE_BACKUP
+        return await self.opened(user, text, lambda run: (run.environment, run.procedure) == (STAGING, procedure))
 
     async def done(self, text: str, user: str = DORA) -> str:
         """From the command to its good end; returns the run."""
@@ -104,10 +84,8 @@ class BackupTown(Town):
             return asked() or self.run(run).state == RunState.ENDED
 
         await until(asks_or_has_ended, STORY_WITHIN_S, f"{run} asks", every_s=0.3)
-        while asked():
-            with contextlib.suppress(LookupError, TimeoutError, OSError):
-                await self.actors.click(user, "signoff", run)
-            await asyncio.sleep(0.5)
+        if asked():
+            await self.decide(user, "Sign off", run, "Sign off", "signoff")
         return await self.ended(run)
 
     # --- the source
@@ -130,11 +108,6 @@ class BackupTown(Town):
         return datetime.fromtimestamp(int(last.timestamp()) + 1, UTC)
 
     # --- what is there
-
-    def records(self, kind: type[Any]) -> list[Any]:
-        with contextlib.closing(open_store("", data_dir=self.world.folder, read_only=True)) as store:
-            found: list[Any] = store.read_now(lambda ledger: list(ledger.find(kind)))
-        return found
 
     async def age(self) -> None:
         """While the bot sleeps every backup becomes 40 days old."""
@@ -161,20 +134,25 @@ class BackupTown(Town):
         assert [row.id for row in self.records(BackupRow) if row.busy] == []
         assert self.world.backups is not None
         scratch = self.world.backups.scratch
-        assert {path.name for path in (scratch / "restores").glob("*")} == {f"forge-{run}" for run in standing}
-        left = {
-            path.name: sorted(each.name for each in path.iterdir())[:5]
-            for path in scratch.iterdir()
-            if path.name not in ROOM
-        }
-        assert left == {}, left
+        assert self._instances() == {f"forge-{run}" for run in standing}
+        assert self._left_in_scratch() == {}
         allowed = {str((scratch / "restores" / f"forge-{run}" / "data").resolve()) for run in standing}
         assert [(p.pid, p.name()) for p, cwd in processes_of(scratch) if cwd not in allowed] == []
+
+    def _instances(self) -> set[str]:
+        assert self.world.backups is not None
+        return {path.name for path in (self.world.backups.scratch / "restores").glob("*")}
+
+    def _left_in_scratch(self) -> dict[str, list[str]]:
+        """folder -> some of what is in it."""
+        assert self.world.backups is not None
+        there = [path for path in self.world.backups.scratch.iterdir() if path.name not in ROOM]
+        return {path.name: _names_in(path)[:5] for path in there}
 
     def _assert_repository(self) -> None:
         assert self.world.backups is not None
         place = self.world.backups.destination
-        there = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+        there = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()} - {".forge-repository"}
         wanted = set()
         for row in self.kept():
             assert row.manifest, f"{row.id} is neither published nor removed: {row.state} {row.failure}"
@@ -191,16 +169,29 @@ class BackupTown(Town):
         assert left == [], f"nothing that nobody has on record: {left}"
         assert sorted(wanted - there) == []
 
+    def assert_one_backup(self, run: str) -> None:
+        """One was published, and every other attempt is on record as interrupted and is gone."""
+        rows = self.made_by(run)
+        (row,) = [row for row in rows if row.manifest]
+        assert row.state in (*RESTORABLE, BackupState.DELETED)
+        for other in rows:
+            if other is not row:
+                assert (other.state, other.deleted_at is not None) == (BackupState.FAILED, True)
+                assert "interrupted" in other.failure
+
     def drill(self, run: str) -> DrillRow:
         (found,) = [row for row in self.records(DrillRow) if row.run == run]
-        return found  # type: ignore[no-any-return]
+        return found
 
     def made_by(self, run: str) -> list[BackupRow]:
         return [row for row in self.records(BackupRow) if row.run == run]
 
-    def run(self, run: str) -> Run:
-        (found,) = [row for row in self.records(Run) if row.id == run]
-        return found  # type: ignore[no-any-return]
+
+def _names_in(folder: Path) -> list[str]:
+    """None of a folder that goes meanwhile."""
+    with contextlib.suppress(OSError):
+        return sorted(each.name for each in folder.iterdir())
+    return []
 
 
 def processes_of(scratch: Path) -> Iterator[tuple[psutil.Process, str]]:
@@ -223,17 +214,10 @@ async def backup_town(
     file.with_suffix(".story").write_text("")
     monkeypatch.setenv("MORTAL_FILE", str(file))
     monkeypatch.setenv("MORTAL_KINDS", kinds)
-    product = Product([sys.executable, "-m", "tests.kills.mortal_bot"], rules_text, [])
-    tempo = replace(short(validates=(), wal_switch="1s"), traffic_per_s=0.0)
-    async with World(product, tempo=tempo, with_bot=False, environments=(STAGING,)) as world:
-        jobs: list[tuple[str, str]] = []
-
-        def note(change: str, obj: dict[str, Any]) -> None:
-            if obj.get("kind") == "Job" and change == "ADDED":
-                jobs.append((obj["metadata"]["name"], obj["metadata"]["annotations"]["forge/job-key"]))
-
-        world.cluster.on_change(note)
-        it = BackupTown(world, Actors(world.slack), [], file, jobs)
+    tempo = patient(replace(short(validates=(), wal_switch="1s"), traffic_per_s=0.0))
+    async with World(product(), tempo=tempo, with_bot=False, environments=(STAGING,)) as world:
+        it = BackupTown(world, Actors(world.slack), file)
+        world.cluster.on_change(it.note_jobs)
         await world.bot.start()
-        await it.actors.until(lambda: world.slack.connection_state() == "connected", "the bot listens", within_s=90)
+        await it.listens()
         yield it

@@ -1,7 +1,8 @@
-"""What a mortal bot does outside of its own database: PostgreSQL's programs, and the objects of the backups' repository.
+"""What a mortal bot does outside of its own database: PostgreSQL's programs, the objects of the backups' repository, what GitHub is told.
 
 Each is a boundary: a program that has just begun, one that has just ended and nobody has heard of it yet, an object that was just written,
-read or removed. Named by their kind, not by their place: the names of objects and processes are others in each life.
+read or removed, a write that GitHub has just taken. Named by their kind, not by their place: names of objects and processes are others in
+each life.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from integrations.backups.objects import Objects
+from integrations.github.calls import GitHubCalls
 
 _PROGRAM = re.compile(r"pg_\w+|postgres|initdb")
 _KEY = re.compile(r"(manifest\.json|dump|base|probe/|wal/)")
@@ -66,3 +68,14 @@ def _watch_objects(verb: str, die: Die) -> None:
         return result
 
     setattr(Objects, verb, watched)
+
+
+def watch_github(die: Die) -> None:
+    plain = GitHubCalls.write
+
+    async def write(self: GitHubCalls, method: str, repository: str, path: str, *more: Any) -> Any:
+        result = await plain(self, method, repository, path, *more)
+        die(f"github {method} {path.partition('/')[0]}")
+        return result
+
+    GitHubCalls.write = write  # type: ignore[method-assign,assignment]

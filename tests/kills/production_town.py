@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,16 @@ from typing import Any
 import pytest
 
 from engine.records import Decision
-from integrations.prometheus.rules import rules_text
 from runbook.plan import to_json
 from runbook.values import FrozenImage, Release
-from sandbox.world import Product, World, short
+from sandbox.world import World, short
 from sandbox.world.acting import Actors
 from sandbox.world.staff import ADA, PIA, SAM
 from state.store import open_store
-from tests.kills.town import STORY_WITHIN_S, Town
+from tests.kills.town import Town, patient, product
 
 CANDIDATE, FINAL = "v1.4.2-rc.1", "v1.4.2"
-ENDED = (" – completed", " – returned", " – incomplete", " – failed")
+WEIGHTS = (5, 25, 100)
 
 
 @dataclass
@@ -64,21 +62,13 @@ class ProductionTown(Town):
     noted: Noted = field(default_factory=Noted)
     nurse: asyncio.Task[None] | None = None
 
-    def has_ended(self, run: str) -> bool:
-        return any(end in self.headlines(run) for end in ENDED)
-
     async def promoted(self) -> str:
-        """Asked for until a run is on record: what the bot's death swallowed is typed again, as a person would."""
-        while not self.actors.runs():
-            await self.actors.command(ADA, f"promote {FINAL} prod")
-            with contextlib.suppress(TimeoutError):
-                await self.actors.until(self.actors.runs, "it begins", within_s=20)
-        run = self.actors.runs()[0]
+        run = await self.opened(ADA, f"promote {FINAL} prod", lambda run: run.version == FINAL)
         self.nurse = asyncio.create_task(self.tries_again(run))
         return run
 
     async def tries_again(self, run: str) -> None:
-        """Whenever it is held, as a person would: a scan, say, came while the bot was dead, and comes again."""
+        """Whenever it is held, as a person would."""
         while True:
             if " – held" in self.headlines(run):
                 await self.actors.command(ADA, f"retry {run}")
@@ -89,11 +79,6 @@ class ProductionTown(Town):
         for who, gone in ((SAM, "Service Owner"), (PIA, "Ship to production")):
             await self.decide(who, "Ship to production", run, gone)
 
-    async def ends(self, run: str) -> str:
-        """The headline's sentence."""
-        await self.actors.until(lambda: self.has_ended(run), f"{run} ends", within_s=STORY_WITHIN_S)
-        return self.headlines(run)
-
     def weight(self, workload: str = "web") -> int:
         """What the route says now."""
         return self.noted.weights[workload][-1] if self.noted.weights[workload] else 0
@@ -101,24 +86,31 @@ class ProductionTown(Town):
 
 @contextlib.asynccontextmanager
 async def production_town(
-    file: Path, monkeypatch: pytest.MonkeyPatch, *, kinds: str = "audit", every: int = 1, since: str = ""
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    triggers: Mapping[str, Any],
+    phase: str = "3s",
+    weights: Sequence[int] = WEIGHTS,
 ) -> AsyncIterator[ProductionTown]:
-    """every, since: see `mortal_bot`."""
-    settings = {"FILE": str(file), "KINDS": kinds, "EVERY": str(every), "FROM": since}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"MORTAL_{name}", value)
-    product = Product([sys.executable, "-m", "tests.kills.mortal_bot"], rules_text, [])
-    quick = short(validates=(), database=False, phase="3s", watch="3s")
-    tempo = replace(quick, policy={**quick.policy, "prod": {**quick.policy["prod"], "min_requests": 3}})
-    async with World(product, tempo=tempo, with_bot=False, environments=("prod",)) as world:
+    """triggers: those of a rollback that may speak; the others take longer than any story, however busy the machine is."""
+    file.with_suffix(".story").write_text("")
+    monkeypatch.setenv("MORTAL_FILE", str(file))
+    monkeypatch.setenv("MORTAL_KINDS", "audit")
+    quick = short(
+        guards_for="600s", validates=(), database=False, phase=phase, phase_max="300s", watch="3s", weights=weights,
+        triggers={"core_for": "600s", "regression_for": "600s", **triggers},
+    )  # fmt: skip
+    tempo = patient(quick, prod={"min_requests": 3})
+    async with World(product(), tempo=tempo, with_bot=False, environments=("prod",)) as world:
         await asyncio.to_thread(give_go, world)
         noted = Noted()
         for each in (*world.cluster.list("Deployment"), *world.cluster.list("HTTPRoute")):
             noted._generations[each["kind"], each["metadata"]["uid"]] = each["metadata"].get("generation", 1)
         world.cluster.on_change(noted.note)
-        it = ProductionTown(world, Actors(world.slack), [], file, [], noted)
+        it = ProductionTown(world, Actors(world.slack), file, noted=noted)
         await world.bot.start()
-        await it.actors.until(lambda: world.slack.connection_state() == "connected", "the bot listens", within_s=90)
+        await it.listens()
         try:
             yield it
         finally:

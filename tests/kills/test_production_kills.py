@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.production_town import FINAL, ProductionTown, production_town
+from tests.kills.production_town import FINAL, WEIGHTS, ProductionTown, production_town
 
 pytestmark = pytest.mark.timeout(1200)
-WEIGHTS = [5, 25, 100]
+NOTHING = {"minimum_requests": 1_000_000}
 
 
 def assert_once(t: ProductionTown) -> None:
@@ -25,13 +25,14 @@ def assert_once(t: ProductionTown) -> None:
 async def test_sigkills_all_along_a_production_release_change_nothing_of_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with production_town(tmp_path / "boundaries", monkeypatch, every=13) as t:
+    async with production_town(tmp_path / "boundaries", monkeypatch, triggers=NOTHING) as t:
+        t.deadly("release", every=13)
         run = await t.promoted()
         await t.approved(run)
-        assert " – completed" in await t.ends(run)
-        await t.world.bot.stop()
-        boundaries = (tmp_path / "boundaries").read_text().splitlines()
-        assert t.deaths >= 8, boundaries
+        assert await t.ended(run) == "completed", t.headlines(run)
+        await t.at_rest()
+        assert " – completed" in t.headlines(run)
+        assert t.deaths >= 8, t.boundaries("release")
         assert dict(t.noted.weights) == {"catalog": [*WEIGHTS, 0], "web": [*WEIGHTS, 0]}
         new = {name: [t.world.releases.image(name, FINAL)] for name in ("catalog", "web")}
         assert {name: t.noted.images[name] for name in new} == new, "one generation of stable"
@@ -44,20 +45,20 @@ async def test_sigkills_all_along_a_production_release_change_nothing_of_the_end
 async def test_sigkills_all_along_a_rollback_change_nothing_of_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with production_town(tmp_path / "boundaries", monkeypatch, every=3, since="run.left") as t:
+    """The phase lasts until the guard has spoken: its own gate would see the same errors, or none yet."""
+    async with production_town(tmp_path / "boundaries", monkeypatch, triggers={}, phase="120s", weights=(25, 100)) as t:
         run = await t.promoted()
         await t.approved(run)
         await t.actors.until(lambda: t.weight() == 25, "a quarter of the customers get the canary", within_s=240)
+        t.deadly("rollback", every=3, since="run.left")
         t.world.spoil(FINAL, "errors", env="prod", track="canary")
-        assert " – returned" in await t.ends(run)
-        await t.world.bot.stop()
-        boundaries = (tmp_path / "boundaries").read_text().splitlines()
-        assert t.deaths >= 5, boundaries
+        assert await t.ended(run) == "returned", t.headlines(run)
+        await t.at_rest()
+        assert " – returned" in t.headlines(run)
+        assert t.deaths >= 5, t.boundaries("rollback")
         for name in ("catalog", "web"):
-            weights = t.noted.weights[name]
-            there = weights[: weights.index(25) + 1]
-            assert (there, weights[-1]) == (WEIGHTS[:2], 0)
-            back = weights[len(there) :]
-            assert all(a > b for a, b in pairwise([25, *back])), f"only ever less on the way back: {weights}"
+            first, *back = t.noted.weights[name]
+            assert (first, back[-1]) == (25, 0)
+            assert all(a > b for a, b in pairwise([first, *back])), f"only ever less on the way back: {first}, {back}"
             assert t.noted.images[name] == [], "stable was never touched"
         assert_once(t)

@@ -21,8 +21,8 @@ async def test_sigkill_at_every_boundary_ends_as_if_nothing_had_happened(
     validates = ("api",) if kinds == "audit" else ("load",)
     async with town(file, kinds, monkeypatch, validates) as t:
         await t.story()
-        await t.world.bot.stop()
-        boundaries = file.read_text().splitlines()
+        await t.at_rest()
+        boundaries = t.boundaries()
         assert t.deaths >= (40 if kinds == "audit" else 10), boundaries
         assert t.changes == [("catalog", VERSION), ("web", VERSION)]
         assert t.doubled() == {}

@@ -21,20 +21,14 @@ async def test_fifty_sigkills_at_any_moment_change_nothing_of_the_end(
 ) -> None:
     dice = random.Random(20260101)
     async with town(tmp_path / "boundaries", "none", monkeypatch) as t:
-
-        async def kill() -> None:
-            while t.deaths < RANDOM_KILLS:
-                await asyncio.sleep(dice.uniform(0.2, 2.0))
-                t.kill()
-
-        killer = asyncio.create_task(kill())
+        killer = asyncio.create_task(t.killed_at_random(dice, RANDOM_KILLS))
         versions = [VERSION]
         await t.story()
         while not killer.done():
             versions.append("v1.4.0-rc.1" if versions[-1] == VERSION else VERSION)
             await t.story(versions[-1])
         await killer
-        await t.world.bot.stop()
+        await t.at_rest()
         assert t.deaths >= RANDOM_KILLS
         assert t.changes == [(name, version) for version in versions for name in ("catalog", "web")]
         assert t.doubled() == {}
