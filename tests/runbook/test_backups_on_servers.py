@@ -90,7 +90,7 @@ async def test_a_database_is_backed_up_and_its_drill_passes(world: Real) -> None
     assert world.ledger.by_id[record.id].state is BackupState.VERIFIED
     (drill,) = world.ledger.made_drills
     assert (drill.passed, drill.major) == (True, 16)
-    assert 0 < drill.seconds < 120
+    assert drill.seconds > 0
     assert await world.restores.standing() == ()
     assert [v.outcome for v in story.results[CHECK].verdicts] == [Outcome.PASS] * 8
     assert drill.compared.startswith(

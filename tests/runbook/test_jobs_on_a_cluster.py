@@ -23,7 +23,10 @@ from sandbox.kubernetes import LocalKubernetes
 from tests.runbook.fakes import World, digest
 from tests.runbook.job_stories import measure, migrate, suite
 
-TOOL, MISSING = f"registry.local/tool@{digest('a')}", f"registry.local/missing@{digest('b')}"
+TOOL, MISSING, SHELL = (
+    f"registry.local/{name}@{digest(of)}" for name, of in (("tool", "a"), ("missing", "b"), ("sh", "c"))
+)
+PROGRAMS = {TOOL: (sys.executable,), SHELL: ("/bin/sh",)}
 ENDLESS = "import time; print('begun', flush=True); time.sleep(600)"
 JUNIT = '<testsuite><testcase name="pays"/><testcase name="ships"/></testsuite>'
 SUMMARY = {"latency_ms": {"p50": 1, "p95": 2, "p99": 3}, "throughput_per_s": 101, "requests": 6000, "failed": 0}
@@ -36,7 +39,7 @@ def program(text: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def kubernetes() -> AsyncIterator[LocalKubernetes]:
-    local = LocalKubernetes(programs=lambda image: None if image == MISSING else (sys.executable,), time_scale=0.02)
+    local = LocalKubernetes(programs=PROGRAMS.get, time_scale=0.02)
     await local.start()
     local.cluster.ensure_namespace("shop")
     yield local
@@ -110,7 +113,8 @@ async def test_a_load_is_told_its_profile_and_measured(scene: Scene) -> None:
 
 
 async def test_a_job_that_hangs_is_stopped(scene: Scene, cluster: KubernetesCluster) -> None:
-    result = await suite(**program(ENDLESS, timeout_s=2)).perform(scene)
+    step = suite(**{**program("echo begun; exec sleep 600", timeout_s=3), "image": SHELL})  # which begins at once
+    result = await step.perform(scene)
     assert result.verdicts[0].code == "job.timeout"
     assert any("begun" in str(e.value) for e in result.verdicts[0].evidence)
     assert await left(cluster) == []

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from engine.clock import SteadyClock
 from integrations.http_calls import Limits
 from integrations.kubernetes import Direct, KubernetesCluster
 from runbook.plan import Scene
@@ -18,12 +17,13 @@ from runbook.values import Environment, FrozenImage
 from runbook.verdicts import Outcome
 from sandbox.kubernetes import Behaviour, Crash, LocalKubernetes, ScriptedRuntime
 from tests.runbook.fakes import World, digest
+from tests.runbook.swift_clock import TIMES, SwiftClock
 
 WEB = Workload("web", "app", "registry.local/web")
 OLD, NEW = f"registry.local/web@{digest('a')}", f"registry.local/web@{digest('b')}"
 DEPLOY = DeployWorkload(
     title="Deploy web", image=FrozenImage("web", "app", WEB.image, "v1.0.0-rc.1", digest("b")),
-    timeout_s=60.0, trouble_within_s=3.0,
+    timeout_s=60.0 * TIMES, trouble_within_s=3.0 * TIMES,
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ async def kubernetes(runtime: ScriptedRuntime) -> AsyncIterator[LocalKubernetes]
 @pytest.fixture
 async def scene(kubernetes: LocalKubernetes) -> AsyncIterator[Scene]:
     cluster = KubernetesCluster(Direct(kubernetes.url), "shop", limits=Limits())
-    clock, world = SteadyClock(), World()
+    clock, world = SwiftClock(), World()
     ports = replace(world.ports, clock=clock, clusters={Environment.STAGING: cluster})
     yield replace(world.scene(), ports=ports, begun_at=clock.now())
     await cluster.aclose()
@@ -79,7 +79,7 @@ async def test_a_candidate_is_deployed_and_the_previous_image_comes_back(
     remembered = await RememberImages(title="Remember", workloads=(WEB,)).perform(scene)
     assert remembered.facts["previous"] == {"web": {"app": OLD}}
 
-    deploy = replace(DEPLOY, trouble_within_s=60.0)  # patient: here a slow machine is no bad release
+    deploy = replace(DEPLOY, trouble_within_s=60.0 * TIMES)  # patient: here a slow machine is no bad release
     assert (await deploy.perform(scene)).outcome is Outcome.PASS
     found = kubernetes.get("Deployment", "shop", "web")
     assert found is not None
@@ -95,7 +95,7 @@ async def test_a_candidate_is_deployed_and_the_previous_image_comes_back(
     assert again is not None
     assert again["metadata"]["generation"] == 2
 
-    back = ReturnWorkload(title="Return web", workload="web", images=(("app", OLD),), timeout_s=60.0)
+    back = ReturnWorkload(title="Return web", workload="web", images=(("app", OLD),), timeout_s=60.0 * TIMES)
     assert (await back.perform(scene)).outcome is Outcome.PASS
 
 
