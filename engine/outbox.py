@@ -143,10 +143,9 @@ class Outbox:
     async def _send_all(self, lane: str) -> float | None:
         """Until nothing is due. Returns the seconds until something is, or None."""
         while True:
-            now = self._clock.now()
-            row = await self._store.read(partial(_next_row, lane=lane, now=now))
+            row, due_s = await self._store.read(partial(_next, lane=lane, now=self._clock.now()))
             if row is None:
-                return await self._store.read(lambda ledger: _next_due(ledger, lane, self._clock.now()))
+                return due_s
             try:
                 letter = await self._store.write(partial(self._prepare, row=row))
                 pause_s = await self._send(letter) if letter is not None else None
@@ -368,19 +367,15 @@ def _forget(ledger: Ledger, letter: Letter) -> None:
     ledger.save(replace(letter.row, state="pending"))
 
 
-def _next_row(ledger: Ledger, lane: str, now: datetime) -> Outgoing | None:
-    """The oldest row of the lane; strictly in order, so that a postponed one holds the others up."""
+def _next(ledger: Ledger, lane: str, now: datetime) -> tuple[Outgoing | None, float | None]:
+    """The oldest row of the lane if it is due, else the seconds until it is; strictly in order, so that a postponed one holds the others up."""
     rows = ledger.find(Outgoing, state=["pending", "sending"], kind=LANES[lane], order="id", limit=1)
-    if not rows or (rows[0].not_before is not None and rows[0].not_before > now):
-        return None
-    return rows[0]
-
-
-def _next_due(ledger: Ledger, lane: str, now: datetime) -> float | None:
-    rows = ledger.find(Outgoing, state=["pending", "sending"], kind=LANES[lane], order="id", limit=1)
-    if not rows or rows[0].not_before is None:
-        return None
-    return max((rows[0].not_before - now).total_seconds(), 0.01)
+    if not rows:
+        return None, None
+    due = rows[0].not_before
+    if due is None or due <= now:
+        return rows[0], None
+    return None, max((due - now).total_seconds(), 0.01)
 
 
 def _message_id(row: Outgoing) -> str:

@@ -193,7 +193,7 @@ async def automatic(place: Place) -> AsyncIterator[Automatic]:
     counted = Counted(store)
     if place.fate is not None:
         counted.write = place.fate.wrap(counted.write)  # type: ignore[method-assign]
-    place.clock._busy = lambda: counted.under_way > 0
+    counted.stops(place.clock)
     OUTSIDE[f"{place.path}"] = place.outside
     settings, results = Settings(place.setting), LedgerCiResults(counted)
     nothing: Any = None

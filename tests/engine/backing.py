@@ -161,7 +161,7 @@ async def backing(place: Place) -> AsyncIterator[Backing]:
     counted = Counted(store)
     if place.fate is not None:
         counted.write = place.fate.wrap(counted.write)  # type: ignore[method-assign]
-    place.clock._busy = lambda: counted.under_way > 0
+    counted.stops(place.clock)
     settings = Settings(place.setting)
     ports = place.ports(counted)
     showing = Showing(settings)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -312,20 +312,30 @@ class Counted:
     def __init__(self, store: SqlStore) -> None:
         self.store = store
         self.under_way = 0
+        self._at_rest = asyncio.Event()
+
+    def stops(self, clock: SimulatedClock) -> None:
+        """Lets this clock stand still while anything is under way."""
+        clock.stand_still_while(lambda: self.under_way > 0, self._at_rest.wait)
 
     async def write(self, change: Any) -> Any:
-        self.under_way += 1
-        try:
+        with self._counting():
             return await self.store.write(change)
-        finally:
-            self.under_way -= 1
 
     async def read(self, look: Any) -> Any:
-        self.under_way += 1
-        try:
+        with self._counting():
             return await self.store.read(look)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        self.under_way += 1
+        self._at_rest.clear()
+        try:
+            yield
         finally:
             self.under_way -= 1
+            if not self.under_way:
+                self._at_rest.set()
 
     @property
     def healthy(self) -> bool:
@@ -348,7 +358,7 @@ async def bench(
     if fate is not None:
         counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]
     clock = clock or SimulatedClock()
-    clock._busy = lambda: counted.under_way > 0
+    counted.stops(clock)
     chat, outside, metrics = chat or KeepingChat(), outside or Outside(), metrics or Series1()
     painter = painter or QuickPainter()
     metrics.clock = clock

@@ -117,7 +117,7 @@ class Story:
         store = open_quickly("", data_dir=self.path)
         counted, clock = Counted(store), self.world.clock
         counted.write = self.mortality.wrap(counted.write)  # type: ignore[method-assign]
-        clock._busy = lambda: counted.under_way > 0 and not self.mortality.died.is_set()
+        clock.stand_still_while(lambda: counted.under_way > 0 and not self.mortality.died.is_set())
         roles = {Role.RELEASE_ENGINEER: ("UADA",), Role.SERVICE_OWNER: ("USAM",), Role.ON_CALL: ("UONCALL",)}
         settings = Settings(Setting(POLICY, {"shop": DEV_SERVICE}, "s1", roles))
         showing = Showing(settings)

@@ -23,9 +23,14 @@ class SimulatedClock:
 
     def __init__(self, now: datetime = NOON, busy: Callable[[], bool] = lambda: False) -> None:
         self._now = now
-        self._busy = busy
+        self.stand_still_while(busy)
         self._order = itertools.count()
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+
+    def stand_still_while(self, busy: Callable[[], bool], rest: Callable[[], Awaitable[object]] | None = None) -> None:
+        """busy: as above. rest: returns when that may have ended; without it, it is asked again and again."""
+        self._busy = busy
+        self._rest = rest or _a_moment
 
     def now(self) -> datetime:
         return self._now
@@ -101,7 +106,7 @@ class SimulatedClock:
         while True:
             await asyncio.sleep(0)
             if self._busy():
-                await asyncio.sleep(0.0005)
+                await self._rest()
             elif not loop._ready:  # asyncio has no public way to ask whether anything else can run
                 return
 
@@ -110,3 +115,7 @@ class SimulatedClock:
             awake = heapq.heappop(self._sleepers)[2]
             if not awake.done():
                 awake.set_result(None)
+
+
+async def _a_moment() -> None:
+    await asyncio.sleep(0.0005)

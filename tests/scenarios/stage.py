@@ -342,7 +342,7 @@ async def stage(
     if fate is not None:
         counted.write = fate.wrap(counted.write)  # type: ignore[method-assign]
     world, chat = world or World(), chat or KeepingChat()
-    world.clock._busy = lambda: counted.under_way > 0
+    counted.stops(world.clock)
     metrics, directory = metrics or Measured(world, SERVICE.name), directory or PeopleDirectory()
     ports = replace(
         world.ports, metrics={**dict.fromkeys(world.ports.metrics, metrics), **(recorded or {})},
