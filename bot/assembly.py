@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -38,6 +37,7 @@ from handlers.http_mode import slack_routes
 from handlers.local import LocalServer
 from handlers.slack_app import SlackListeners, build_app
 from integrations.charts.painter import Painter
+from integrations.kubernetes import library as kubernetes_library
 from integrations.slack.chat import SlackChat
 from integrations.slack.sockets import Sockets
 from integrations.slack.web import bare_client
@@ -58,7 +58,7 @@ log = structlog.get_logger("forge")
 
 CHECKPOINT_LOOK_S = 60.0
 LOAD_CLIENTS_AFTER_S = 30.0
-"""After a start people's waiting clicks come first: the import takes a second or two of a processor, which they would feel."""
+"""After a start people's waiting clicks come first: they would feel the import."""
 CLOCK_LOOK_S = 5.0
 ON_CALL_LOOK_S = 30.0
 JUMP = timedelta(seconds=2)
@@ -209,7 +209,7 @@ class Bot:
         """Imports the largest client in a thread once what was parked is taken up, rather than when the first command waits for it."""
         if self.configuration.connections.clusters:
             await asyncio.sleep(LOAD_CLIENTS_AFTER_S)
-            await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.client")
+            await asyncio.to_thread(kubernetes_library.load)
 
     async def stop(self) -> None:
         """Drained: what has arrived is acknowledged, what is half done is done again after the next start."""

@@ -1,6 +1,6 @@
 """Where a cluster is and who asks it: a kubeconfig's context, the pod's own account, or an address with a token.
 
-The client library is imported here and only when a cluster is first asked: it costs seconds and tens of megabytes.
+The client library is imported here and only when a cluster is first asked: who never asks one needs none of it.
 No credential is ever part of a `repr` or an error.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from integrations.http_calls import proxy_for
+from integrations.kubernetes import library
 from runbook.errors import Permanent
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def kubectl_options(credentials: Credentials) -> tuple[str, ...]:
 
 async def open_client(credentials: Credentials) -> ApiClient:
     """A client of its own for these credentials; the caller closes it. Raises Permanent("kubernetes.credentials")."""
-    # Off the loop: the first import of the library takes seconds, in which nothing else could be answered.
-    await asyncio.to_thread(_import_library)
+    # Off the loop: while the library is imported for the first time nothing else could be answered.
+    await asyncio.to_thread(library.load)
     from kubernetes_asyncio.client import ApiClient, Configuration
 
     configuration = type.__call__(Configuration)  # a new one, not a copy of the process-wide default
@@ -100,11 +101,6 @@ def _distrust_environment(client: ApiClient) -> None:
         connector=theirs.connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**21
     )
     theirs.detach()
-
-
-def _import_library() -> None:
-    import kubernetes_asyncio.client
-    import kubernetes_asyncio.config  # noqa: F401
 
 
 def _direct(configuration: Configuration, credentials: Direct) -> None:
