@@ -52,7 +52,9 @@ def _looked(intent: Intent, turn: Turn) -> Answer:
         return info("audit", "", view=present.audit_view(turn, intent.run))
     if not intent.run:
         return info(
-            "status", "No bot is running: this is what the database says.", view=present.status(turn, intent.service)
+            "status",
+            "No bot is running: this is what the database says.",
+            view=present.status(turn, intent.service, intent.environment or ""),
         )
     run = turn.run(intent.run)
     if run is None:

@@ -85,8 +85,9 @@ async def look_up_backups(asking: Asking) -> Finish:
         return saying(no)
     now = asking.ports.clock.now()
     view = await asking.store.read(lambda ledger: backups_view(ledger, now, service, environment))
-    text = f"{view.total or 'No'} backups of {service} on {environment.value} are on record."
-    return saying(info("backup.list", text if view.total != 1 else text.replace("backups", "backup", 1), view=view))
+    number = "1 backup" if view.total == 1 else f"{view.total or 'No'} backups"
+    text = f"{number} of {service} on {environment.value} {'is' if view.total == 1 else 'are'} on record."
+    return saying(info("backup.list", text, view=view))
 
 
 async def adopt_backups(asking: Asking) -> Finish:

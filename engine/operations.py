@@ -327,7 +327,7 @@ class Desk:
         elif intent.name == "withdraw":
             row = _last_approval(turn, run) or row
         if row is None or row.kind != "approval":
-            why = present.why_waiting(turn, run)[1] or f"it has ended: {run.ending_reason}"
+            why = present.why_waiting(turn, run)[1] or f"It has ended: {run.ending_reason}"
             return refused("approval.none", f"{run.id} doesn't wait for an approval. {why}", run=run.id)
         if intent.name == "withdraw":
             return approvals.withdraw(turn, run, row, actor)

@@ -342,9 +342,10 @@ def run_line(turn: Turn, run: Run) -> RunLine:
     )
 
 
-def status(turn: Turn, service: str = "", seen: Seen | None = None) -> StatusView:
-    """seen: what clusters and GitHub said; None where they weren't asked."""
-    conditions: dict[str, Any] = {"service": service} if service else {}
+def status(turn: Turn, service: str = "", environment: str = "", seen: Seen | None = None) -> StatusView:
+    """service, environment: empty for all. seen: what clusters and GitHub said; None where they weren't asked."""
+    wanted = {"service": service, "environment": environment}
+    conditions: dict[str, Any] = {name: value for name, value in wanted.items() if value}
     states = [RunState.RUNNING, RunState.WAITING, RunState.HELD]
     active = turn.ledger.find(Run, state=states, order="created_at", **conditions)
     queued = turn.ledger.find(Run, state=RunState.QUEUED, order="number", **conditions)
@@ -357,16 +358,20 @@ def status(turn: Turn, service: str = "", seen: Seen | None = None) -> StatusVie
         active=lines,
         queued=tuple(run_line(turn, r) for r in queued),
         recent=tuple(run_line(turn, r) for r in ended),
-        locks=tuple(turn.ledger.find(Lock)),
+        locks=tuple(lock for lock in turn.ledger.find(Lock) if environment in ("", lock.environment)),
         decisions=tuple(newest.values()),
         now=turn.now,
-        freezes=tuple(freezes.view_of(row) for row in freezes.freezes_of(turn.ledger, turn.now)),
+        freezes=tuple(
+            freezes.view_of(row)
+            for row in freezes.freezes_of(turn.ledger, turn.now)
+            if environment in ("", row.environment)
+        ),
         incidents=tuple(
             incidents.view_of(turn, row)
-            for row in incidents.open_rows(turn.ledger)
+            for row in incidents.open_rows(turn.ledger, **({"environment": environment} if environment else {}))
             if service in ("", row.service) or not row.service
         ),
-        places=place_views(turn, service, seen),
+        places=tuple(p for p in place_views(turn, service, seen) if environment in ("", p.environment)),
         waiting=waits_of(turn, active, [why_waiting(turn, r)[1] for r in active]),
     )
 

@@ -33,22 +33,27 @@ _ON_BRANCH = 30
 
 
 async def look_up_status(asking: Asking) -> Finish:
-    """Of one service, where it was named and exists, else of all."""
-    wanted = asking.intent.service
+    """Of one service, where it was named and exists, else of all; so with the environment."""
+    wanted, place = asking.intent.service, asking.intent.environment
     services = [s for name, s in asking.setting.services.items() if wanted in ("", name)]
-    seen = await look_around(asking.ports, services)
+    seen = await look_around(asking.ports, services, place)
 
     def finish(turn: Turn, _received: Received | None) -> Answer:
-        view = present.status(turn, wanted, seen)
+        view = present.status(turn, wanted, "" if place is None else place.value, seen)
         return info("status", said(view), view=view)
 
     return finish
 
 
-async def look_around(ports: Ports, services: list[Service]) -> Seen:
-    """Every question at once, at most `AT_ONCE` under way, none longer than `LONGEST_S`."""
+async def look_around(ports: Ports, services: list[Service], environment: Environment | None = None) -> Seen:
+    """environment: whose cluster alone is asked. Every question at once, at most `AT_ONCE` under way, none longer than `LONGEST_S`."""
     gate = asyncio.Semaphore(AT_ONCE)
-    places = [(s, env, ports.clusters[env]) for s in services for env in s.urls if env in ports.clusters]
+    places = [
+        (s, env, ports.clusters[env])
+        for s in services
+        for env in s.urls
+        if env in ports.clusters and environment in (None, env)
+    ]
     images, history, tags = await asyncio.gather(
         asyncio.gather(*(_bounded(gate, partial(_images, s, cluster)) for s, _, cluster in places)),
         asyncio.gather(*(_bounded(gate, partial(_history, s, ports)) for s in services)),

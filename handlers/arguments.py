@@ -228,6 +228,11 @@ def _read_run(word: str, line: Line, command: Command) -> None:
     raise wrong(line, command, "parse.bad_run", cause, near=near, hint=f"{line.prefix}status lists them. ")
 
 
+def _read_place_or_run(word: str, line: Line, command: Command) -> None:
+    read = _read_environment if _is_environment(word) else _read_run
+    read(word, line, command)
+
+
 def _read_gate(word: str, line: Line, command: Command) -> None:
     gate = " ".join(word.split())
     if not gate:
@@ -280,6 +285,7 @@ _READERS: dict[Argument, Reader] = {
     Argument.ENVIRONMENT: _read_environment,
     Argument.VERSION: _read_version,
     Argument.RUN: _read_run,
+    Argument.PLACE_OR_RUN: _read_place_or_run,
     Argument.GATE: _read_gate,
     Argument.VERB: _read_verb,
     Argument.INCIDENT: _read_incident,
@@ -289,6 +295,7 @@ _NOUNS = {
     Argument.ENVIRONMENT: "an environment",
     Argument.VERSION: "a version (such as v1.4.0-rc.2)",
     Argument.RUN: "a run (such as staging-12)",
+    Argument.PLACE_OR_RUN: "an environment or a run (such as staging-12)",
     Argument.COMMAND: "a command",
     Argument.GATE: "a gate (as the run's card names it)",
     Argument.VERB: "to know what to do",

@@ -17,6 +17,7 @@ EXAMPLE_WORDS = {
     Argument.ENVIRONMENT: "staging",
     Argument.VERSION: "v1.4.0-rc.2",
     Argument.RUN: "staging-12",
+    Argument.PLACE_OR_RUN: "staging-12",
     Argument.COMMAND: "deploy",
     Argument.GATE: '"change window"',
     Argument.VERB: "list",

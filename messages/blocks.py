@@ -40,6 +40,7 @@ _GROUP = re.compile(r"S[A-Z0-9]{1,30}")
 # Marks that would format: at a word's edge only, so that `error_ratio` stays what it is.
 _EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
 _COMMAND = re.compile(r"`(/?forge [a-z0-9. -]{1,80})`")
+_QUOTED = re.compile(r"`([^`]+)`")
 _EMOJI = re.compile(r":(?=[a-z0-9_+-]*[a-z][a-z0-9_+-]*:)")
 _LOOK_ALIKES = str.maketrans({"*": "\u2217", "~": "\u223c", "`": "\u02cb"})
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -50,9 +51,13 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def plain(text: object, limit: int = MAX_LINE) -> str:
     """One line of plain text: controls, invisible and direction-changing characters gone, at most `limit` long."""
-    spaced = _SPACES.sub(" ", str(text))
-    shown = "".join(char for char in spaced if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
-    return shorten(shown.strip(), limit)
+    return shorten(_shown(_SPACES.sub(" ", str(text))).strip(), limit)
+
+
+def _shown(text: str) -> str:
+    if text.isprintable():  # nearly always, and then there is nothing to look for
+        return text
+    return "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
 
 
 def shorten(text: str, limit: int) -> str:
@@ -69,6 +74,15 @@ def esc(text: object, limit: int = MAX_LINE) -> Markup:
 def _inert(text: str) -> str:
     shown = _EDGE.sub("\u02cd", text.translate(_LOOK_ALIKES))
     return _EMOJI.sub("\ua789", shown).translate(_ESCAPES)
+
+
+def with_code(text: object, limit: int = MAX_LINE) -> Markup:
+    """A sentence of forge's own, such as a remedy: what stands between its backticks is there to be copied, and is shown as code.
+
+    Whatever else is in it is as inert as in `esc`, within the code too.
+    """
+    pieces = _QUOTED.split(plain(text, limit))
+    return Markup("".join(code(piece, limit) if place % 2 else _inert(piece) for place, piece in enumerate(pieces)))
 
 
 def code(text: object, limit: int = 200) -> Markup:
@@ -181,8 +195,7 @@ def preformatted(text: str, limit: int = MAX_LOG) -> Block:
 
 def plain_line(line: str) -> str:
     """Its indentation stays; controls and invisible characters go."""
-    kept = line.expandtabs(4)
-    return "".join(char for char in kept if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")).rstrip()
+    return _shown(line.expandtabs(4)).rstrip()
 
 
 def paragraphs(lines: Iterable[Markup]) -> list[Block]:

@@ -27,7 +27,7 @@ def summary(view: ChangesView) -> str:
         case "first":
             return "Nothing is on record as released there before: there is nothing to compare it with."
         case "identical":
-            return f"Nothing new: it is the commit of {before}."
+            return f"Nothing new: {before}{',' if view.runs_there else ''} is the same commit."
         case "behind":
             return f"An OLDER version than {before}: it brings nothing new, and takes back what came since."
         case "diverged":

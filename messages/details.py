@@ -20,6 +20,7 @@ from messages.blocks import (
     moment,
     paragraphs,
     preformatted,
+    with_code,
 )
 from messages.changes import change_lines
 from runbook.verdicts import Outcome, Verdict
@@ -37,7 +38,7 @@ def verdict_lines(verdicts: Iterable[Verdict], *, is_brief: bool = False) -> lis
         if evidence and not (is_brief and verdict.outcome is Outcome.PASS):
             line = join(line, "·", esc(evidence, 500))
         if verdict.remedy and verdict.outcome is not Outcome.PASS:
-            line = join(line, "→", esc(verdict.remedy, 400))
+            line = join(line, "→", with_code(verdict.remedy, 400))
         lines.append(line)
     return lines
 
@@ -56,8 +57,11 @@ def log_blocks(verdicts: Iterable[Verdict]) -> list[Block]:
 def plan_blocks(view: PlanView) -> list[Block]:
     lines = [join(bold(Markup("Plan:")), esc(view.service), code(view.version), "to", bold(esc(view.environment)))]
     for place, step in enumerate(view.steps, start=1):
-        effect = italic(Markup("changes something")) if step.effect else ""
-        lines.append(join(f"{place}.", bold(esc(step.title, 150)), "–", esc(step.sentence, 300), effect))
+        more = step.sentence.removeprefix(step.title).lstrip(": ")
+        effect = italic(join("acts on", esc(view.environment))) if step.effect else ""
+        lines.append(
+            join(f"{place}.", bold(esc(step.title, 150)), "–" if more or effect else "", esc(more, 300), effect)
+        )
     blocks = paragraphs(lines)
     if view.changes is not None:
         blocks += paragraphs(change_lines(view.changes))

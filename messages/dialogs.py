@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs, plain
+from messages.blocks import MAX_MODAL_TITLE, Block, esc, paragraphs, plain, with_code
 
 REASON_BLOCK = "reason"
 REASON_INPUT = "text"
@@ -87,7 +87,7 @@ def reason_dialog(action: str, run: str, memory: DialogMemory, about: str = "") 
 
 def closing_dialog(title: str, text: str, remedy: str = "") -> dict[str, Any]:
     """Replaces a dialog by a plain answer."""
-    lines = [esc(text, 1_500)] + ([esc(remedy, 1_000)] if remedy else [])
+    lines = [esc(text, 1_500)] + ([with_code(remedy, 1_000)] if remedy else [])
     return {
         "type": "modal",
         "title": plain_text(title, MAX_MODAL_TITLE),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from messages import words
-from messages.blocks import Block, Markup, bold, code, context, esc, join, moment, paragraphs, plain
+from messages.blocks import Block, Markup, bold, code, context, esc, join, moment, paragraphs, plain, with_code
 from messages.words import Sign
 from runbook.metric_report import BUCKETS, HISTORY_S, STABLE, Bound, MetricLine, MetricReport, Target
 from runbook.series import METRICS, recorded_as
@@ -105,7 +105,7 @@ def metrics_blocks(report: MetricReport) -> list[Block]:
             blocks += paragraphs([bold(Markup(title)), *found])
     if report.missing:
         names = join(*(code(name) for name in missing_names(report)))
-        blocks += paragraphs([bold(esc(f"No series ({len(report.missing)})")), names, esc(report.remedy)])
+        blocks += paragraphs([bold(esc(f"No series ({len(report.missing)})")), names, with_code(report.remedy)])
     bars = f"Bars: the last hour, {words.duration(HISTORY_S / BUCKETS)} each. Values are over {report.windows.window}."
     without = f"Not measured by configuration: {titles(report.without)}." if report.without else ""
     own = OWN_WORDS if any(line.own for line in report.lines) else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.oncall_lookup import DecisionView, HoldersView, PeopleView
 from messages import words
-from messages.blocks import Block, Markup, bold, clock_time, context, esc, join, moment, paragraphs, plain
+from messages.blocks import Block, Markup, bold, clock_time, context, esc, join, moment, paragraphs, plain, with_code
 from messages.words import Sign
 from runbook.ports import Person
 from runbook.values import Role
@@ -41,7 +41,7 @@ def _role_lines(view: HoldersView) -> Iterator[Markup]:
     if view.trouble:
         yield join(_UNKNOWN.emoji, title, "–", esc(f"nobody can say: {view.trouble}", 300))
         if view.remedy:
-            yield join(":bulb:", esc(view.remedy, 300))
+            yield join(":bulb:", with_code(view.remedy, 300))
         return
     there = [person for person in view.people if person.reachable]
     names = join(*(_person(person) for person in there[:MOST_NAMED]), by=", ")

@@ -133,9 +133,10 @@ def _row(table: Table, *cells: object) -> None:
 
 def _print_plan(console: Console, view: PlanView) -> None:
     title = f"Plan: {view.service} {view.version} {place_word(view.procedure)} {view.environment}"
-    table = _table("#", "step", "what it does", "changes", title=plain(title))
+    acts = f"on {view.environment}"
+    table = _table("#", "step", "more", "acts", title=plain(title))
     for place, step in enumerate(view.steps, start=1):
-        _row(table, place, step.title, step.sentence, "yes" if step.effect else "")
+        _row(table, place, step.title, step.sentence.removeprefix(step.title).lstrip(": "), acts if step.effect else "")
     console.print(table)
     for text in () if view.changes is None else change_texts(view.changes):
         console.print(plain_line(text)[:MAX_CELL])

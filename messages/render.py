@@ -26,7 +26,7 @@ from engine.views import (
 )
 from messages import cards, details, metrics, people, prompts, words
 from messages.backups import backups_blocks
-from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text
+from messages.blocks import Block, bold, context, esc, fit, join, mention, paragraphs, section, top_text, with_code
 from messages.candidates import candidates_blocks, proposal_blocks
 from messages.checklists import checklist_lines
 from messages.incidents import freeze_blocks, incidents_blocks
@@ -76,7 +76,7 @@ class Messages:
         """An answer to the caller alone: what happened or why not, what to do, every obstacle, and the view beneath it."""
         head = paragraphs([join(_ANSWER_SIGNS[answer.kind], esc(answer.text or _silent(answer), 1_500))])
         if answer.remedy:
-            head += paragraphs([join(":bulb:", esc(answer.remedy, 1_000))])
+            head += paragraphs([join(":bulb:", with_code(answer.remedy, 1_000))])
         middle = paragraphs(details.verdict_lines(answer.verdicts))
         middle += view_blocks(answer.view)
         more = (
@@ -84,7 +84,7 @@ class Messages:
             if answer.run
             else "There is more: ask for one run, or use the command line."
         )
-        text = top_text(esc(answer.text or _silent(answer), 400), esc(answer.remedy, 300))
+        text = top_text(esc(answer.text or _silent(answer), 400), with_code(answer.remedy, 300))
         return Message(text, fit(head, middle, [], more=more))
 
 

@@ -15,6 +15,7 @@ class Argument(StrEnum):
     ENVIRONMENT = "env"
     VERSION = "version"
     RUN = "run"
+    PLACE_OR_RUN = "env|run"
     COMMAND = "command"
     GATE = "gate"
     VERB = "open|update|resolve|list"
@@ -90,7 +91,8 @@ _COMMANDS: tuple[Command, ...] = (
             takes_service=True, options=("to",), example='rollback prod --reason "orders fail"'),
     Command("plan", "Show what deploy would do, and change nothing; for staging without a version: the next candidate and its tag", (_E, _V),
             optional=1, reading=True, takes_service=True, example="plan staging v1.4.0-rc.2"),
-    Command("status", "Show what runs where, what is newer, what waits, and for whom", (_R,), optional=1, reading=True, takes_service=True),
+    Command("status", "Show what runs where, what is newer, what waits, and for whom; or one run", (Argument.PLACE_OR_RUN,), optional=1,
+            reading=True, takes_service=True, example="status prod"),
     Command("approve", "Approve what a run asks for", (_R,), decision=True),
     Command("reject", "Reject what a run asks for", (_R,), decision=True, takes_reason=True),
     Command("withdraw", "Take back your own approval before it is executed", (_R,), decision=True),

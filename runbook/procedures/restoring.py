@@ -68,7 +68,7 @@ def _newest_base(records: Sequence[BackupRecord], segments: Sequence[WalSegment]
     if found is not None:
         return Chosen(*found)
     reason = "no base backup on record was ever read back whole: there is nothing that WAL could be replayed onto"
-    return Verdict.failed(GATE, "restore.no_base", reason, remedy="Make one: `backup run <env> --kind base`")
+    return Verdict.failed(GATE, "restore.no_base", reason, remedy="Make one: `/forge backup run <env> --kind base`")
 
 
 def _restorable(chosen: Chosen, source: Environment) -> Restorable:

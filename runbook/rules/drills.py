@@ -14,7 +14,7 @@ from runbook.wording import duration
 GRACE = 2.0
 """How many cadences may pass since the last drill that succeeded: one, and one more of grace."""
 
-DRILL_REMEDY = "Drill a restore of this database: `backup drill <env>`"
+DRILL_REMEDY = "Drill a restore of this database: `/forge backup drill <env>`"
 
 
 def check_drill(gate: str, backup: Backup, now: datetime, cadence_s: float, *before: Evidence) -> Verdict | None:

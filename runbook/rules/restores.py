@@ -42,7 +42,7 @@ SEQUENCES_GATE = "sequences"
 SMOKE_GATE = "application smoke test"
 """The runbook's post-restore checks, in its words; version and sequences are ours, and so is what `runbook.rules.comparing` adds."""
 
-_LIST = "`backup list <env>` shows what can be restored, and to which moments"
+_LIST = "`/forge backup list <env>` shows what can be restored, and to which moments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def choose_backup(
     newest = max(over or usable, key=lambda record: (record.finished_at or record.started_at, record.id), default=None)
     if newest is None:
         reason = "no backup on record was ever read back whole: there is nothing that can be restored"
-        return Verdict.failed(RECOVERABLE_GATE, "restore.nothing", reason, remedy="Make one: `backup run <env>`")
+        return Verdict.failed(RECOVERABLE_GATE, "restore.nothing", reason, remedy="Make one: `/forge backup run <env>`")
     return Chosen(newest)
 
 
@@ -87,7 +87,7 @@ def _named(
 ) -> Chosen | Verdict:
     record = next((each for each in records if each.id == wanted), None)
     if record is None:
-        reason = f"no backup of the name {wanted} is on record here"
+        reason = f"no backup {wanted} is on record here"
         return Verdict.failed(RECOVERABLE_GATE, "restore.unknown", reason, remedy=_LIST)
     state = Evidence(name="state", value=record.state.value, source=record.id, at=record.finished_at)
     if not record.restorable:

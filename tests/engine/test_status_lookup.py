@@ -63,6 +63,18 @@ async def test_all_places_are_shown_dev_first_also_those_where_nothing_is_on_rec
     assert [(each.environment, each.version) for each in found] == [("dev", ""), ("staging", ""), ("prod", "")]
 
 
+async def test_one_environment_alone_is_told_and_its_cluster_alone_is_asked(known: Known) -> None:
+    run = await known.told("released", release("v1.3.0", sha(1)))
+    await known.told("go", release("v1.4.0-rc.1", sha(2)))
+    finish = await look_up_status(known.asking("status", PROD))
+    view = (await known.store.read(lambda ledger: finish(Turn(ledger, NOON, known.setting), None))).view
+    assert isinstance(view, StatusView)
+    assert [(each.environment, each.version, each.is_asked) for each in view.places] == [("prod", "v1.3.0", True)]
+    assert [line.id for line in view.recent] == [run]
+    seen = await status_lookup.look_around(known.ports, [SHOP], PROD)
+    assert list(seen.images) == [("shop", "prod")]
+
+
 async def test_a_version_that_was_rolled_back_runs_no_more(known: Known) -> None:
     await known.told("released", release("v1.3.0", sha(1)), by="Olga")
     await known.told("released", release("v1.4.0", sha(2)), by="Pia")

@@ -30,6 +30,7 @@ from messages.blocks import (
     paragraphs,
     section,
     size,
+    with_code,
 )
 from runbook.verdicts import Evidence
 from sandbox.slack.blocks import check_message_blocks
@@ -53,6 +54,22 @@ _WHOLE = re.compile(r"&(amp|lt|gt);|<(@|!|https?:)[^<>]*>|[^&<>]")
 )
 def test_untrusted_text_is_inert(text: str, shown: str) -> None:
     assert esc(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "type `kubectl -n prod patch x -p '{\"a\": 1}'`, then retry",
+            "type `kubectl -n prod patch x -p '{\"a\": 1}'`, then retry",
+        ),
+        ("see `/forge backup list <env>`", "see `/forge backup list &lt;env&gt;`"),
+        ("`<!channel>` and *bold*", "`&lt;!channel&gt;` and ∗bold∗"),
+        ("an odd ` stays a look-alike", "an odd ˋ stays a look-alike"),
+    ],
+)
+def test_what_a_remedy_quotes_is_code_and_nothing_else_formats(text: str, shown: str) -> None:
+    assert with_code(text) == shown
 
 
 def test_code_can_t_be_left_by_a_backtick() -> None:

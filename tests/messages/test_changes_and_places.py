@@ -64,7 +64,10 @@ def test_after_the_decision_one_sentence_of_the_changes_is_left() -> None:
     ("more", "words"),
     [
         ({"relation": "first", "total": 0}, "Nothing is on record as released there before"),
-        ({"relation": "identical", "total": 0}, "Nothing new: it is the commit of v1.4.0-rc.1"),
+        (
+            {"relation": "identical", "total": 0},
+            "Nothing new: v1.4.0-rc.1, which it follows there, is the same commit.",
+        ),
         ({"relation": "behind", "total": 0}, "An OLDER version than v1.4.0-rc.1, which it follows there"),
         ({"relation": "diverged", "total": 2}, "NOT a successor of v1.4.0-rc.1"),
         ({"relation": "ahead", "total": 1}, "1 commit since v1.4.0-rc.1"),
