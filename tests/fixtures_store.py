@@ -19,6 +19,7 @@ from state import sqlite
 from state.database import SQLITE_FILE
 from state.store import SqlStore, open_store
 
+pytest_plugins = ("tests.property_profile",)
 NewStore = Callable[..., SqlStore]
 TEMPLATE = "forge_template"
 BALLAST_BYTES = 64 * 1024
