@@ -226,7 +226,7 @@ async def test_a_drill_names_its_backup_or_its_kind_and_not_both(place: Place) -
         both = await b.backup("drill", options={"backup": row.id, "kind": "base"})
         assert (both.code, both.ok) == ("backup.one_of", False)
         none = await b.backup("drill", options={"kind": "base"})
-        assert (none.code, none.remedy) == ("restore.no_base", "Make one: `backup run <env> --kind base`")
+        assert (none.code, none.remedy) == ("restore.no_base", "Make one: `/forge backup run <env> --kind base`")
         verify = await b.backup("verify", options={"backup": row.id})
         assert verify.text == f"{verify.run} has started: the restore drill of shop on prod, of {row.id}."
 

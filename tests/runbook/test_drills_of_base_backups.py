@@ -92,7 +92,7 @@ async def test_without_a_base_backup_it_says_how_to_make_one() -> None:
     found = await drill(world, kind="base")
     assert found.plan is None
     (verdict,) = found.verdicts
-    assert (verdict.code, verdict.remedy) == ("restore.no_base", "Make one: `backup run <env> --kind base`")
+    assert (verdict.code, verdict.remedy) == ("restore.no_base", "Make one: `/forge backup run <env> --kind base`")
 
 
 async def test_of_full_backups_it_is_the_newest_of_these() -> None:
