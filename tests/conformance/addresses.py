@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from integrations.children import ending_with_us
+
 if TYPE_CHECKING:
     from bot.configuration.connections import DatabaseConnection, PagerdutyConnection
 
@@ -114,7 +116,7 @@ def _of_pagerduty(connection: PagerdutyConnection | None) -> dict[str, str]:
 @contextmanager
 def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
     """The sandbox's addresses, until the block ends. Raises RuntimeError where they don't start."""
-    command = [sys.executable, "-m", "tests.conformance.stand_ins", str(folder)]
+    command = ending_with_us([sys.executable, "-m", "tests.conformance.stand_ins", str(folder)])
     with (folder / "stand-ins.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=dict(os.environ))
     try:
@@ -125,6 +127,6 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
         yield json.loads(line)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         if process.stdout is not None:
             process.stdout.close()

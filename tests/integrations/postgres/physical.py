@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,14 @@ GRANT SELECT ON orders TO shop_app;
 ALTER TABLE customers OWNER TO shop_app;
 """
 
+GATE = """
+CREATE FUNCTION gate_is_open() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN WHILE (pg_stat_file('{file}', true)).size IS NOT NULL LOOP PERFORM pg_sleep(0.02); END LOOP; RETURN true; END $$;
+CREATE TABLE gate (n int CHECK (gate_is_open()));
+INSERT INTO gate VALUES (1);
+"""
+"""A table at which a restore stays while there is the file."""
+
 TABLES = ("public.customers", "public.orders", 'stock."Odd Name"', "public.schema_versions")
 _SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
 _CONSTRAINTS = """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint
@@ -62,6 +71,25 @@ def asks(server: LocalPostgres, statement: str, database: str = "shop") -> list[
 def fill(server: LocalPostgres) -> None:
     server.create_database("shop")
     asks(server, SCHEMA)
+
+
+def fill_with_gate(server: LocalPostgres) -> None:
+    """A database whose restore can be held in the middle."""
+    fill(server)
+    asks(server, GATE.format(file=server.home / "held"))
+
+
+@contextmanager
+def held(source: LocalPostgres) -> Iterator[None]:
+    """Restores of dumps of this source, wherever on this machine, stay in the middle."""
+    (source.home / "held").touch()
+    try:
+        yield
+    finally:
+        (source.home / "held").unlink()
+
+
+AT_THE_GATE = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%gate%'"
 
 
 def picture_questions(sequences: bool) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +20,16 @@ from runbook.database_ports import RestoreOrder
 from runbook.errors import ForgeError, Temporary
 from runbook.values import Environment
 from sandbox.postgres import USER, LocalPostgres
-from tests.integrations.postgres.physical import Site, asks, fill, picture, picture_of, server_now
+from tests.integrations.postgres.physical import (
+    AT_THE_GATE,
+    Site,
+    asks,
+    fill_with_gate,
+    held,
+    picture,
+    picture_of,
+    server_now,
+)
 from tests.integrations.postgres.processes import children
 from tests.integrations.postgres.servers import end_all, finder, until
 
@@ -38,7 +46,7 @@ DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname
 @pytest.fixture(scope="module")
 def source() -> Iterator[LocalPostgres]:
     with LocalPostgres(major=MAJOR, settings=("wal_level=replica",)) as server:
-        fill(server)
+        fill_with_gate(server)
         yield server
 
 
@@ -154,18 +162,17 @@ async def test_a_restore_that_dies_in_the_middle_is_repeated(site: Site, provide
     host, order = host_at(site, by_tls(provided)), order_of(await site.logical())
     await host.fetch(order, site.told.append)
     instance = await host.provision(order)
-    restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
-    while not restoring.done():
+    with held(site.server):
+        restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
+        await until(lambda: there(provided, AT_THE_GATE) == [(1,)], "it is in the middle")
         for pid in children("pg_restore", str(site.folder)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(0.01)
-    with pytest.raises(ForgeError, match="pg_restore was ended by signal 9"):
-        await restoring
-    cancelled = asyncio.create_task(host.restore(order, instance, site.told.append))
-    await until(lambda: bool(children("pg_restore", str(site.folder))), "pg_restore runs")
-    cancelled.cancel()
-    await asyncio.wait({cancelled})
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ForgeError, match="pg_restore was ended by signal 9"):
+            await restoring
+        cancelled = asyncio.create_task(host.restore(order, instance, site.told.append))
+        await until(lambda: len(children("pg_restore", str(site.folder))) == 1, "pg_restore runs")
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
     assert children("pg_restore", str(site.folder)) == []
     await host.restore(order, await host.provision(order), site.told.append)
     assert await picture_of(instance) == picture(site.server)
@@ -174,11 +181,12 @@ async def test_a_restore_that_dies_in_the_middle_is_repeated(site: Site, provide
 async def test_a_server_that_goes_away_in_the_middle_is_asked_again(site: Site, provided: LocalPostgres) -> None:
     host, order = host_at(site, by_tls(provided)), order_of(await site.logical())
     await host.fetch(order, site.told.append)
-    restoring = asyncio.create_task(host.restore(order, await host.provision(order), site.told.append))
-    await until(lambda: bool(children("pg_restore", str(site.folder))), "pg_restore runs")
-    await asyncio.to_thread(provided.kill)
-    with pytest.raises(Temporary):
-        await restoring
+    with held(site.server):
+        restoring = asyncio.create_task(host.restore(order, await host.provision(order), site.told.append))
+        await until(lambda: there(provided, AT_THE_GATE) == [(1,)], "it is in the middle")
+        await asyncio.to_thread(provided.kill)
+        with pytest.raises(Temporary):
+            await restoring
 
 
 async def test_a_half_made_database_is_known_and_made_anew(site: Site, provided: LocalPostgres) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from integrations.children import ending_with_us
 from integrations.postgres.connection import PostgresConnection
 from integrations.postgres.look import connect
 from integrations.postgres.metrics import OPTIONS, Load, read_load
@@ -95,7 +96,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         ]
         places = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([*server, *places], cwd=folder, stdout=log, stderr=log, **as_nobody())  # type: ignore[call-overload]
+            command = ending_with_us([*server, *places])
+            process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **as_nobody())  # type: ignore[call-overload]
         try:
             made = Pair(primary, folder)
             ready(made)
@@ -108,7 +110,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 def ready(pair: Pair) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             pair.at_replica("SELECT 1")
@@ -127,7 +129,7 @@ async def load_of(connection: PostgresConnection) -> Load:
 async def until_lag(
     connection: PostgresConnection, truth: Callable[[float], bool], beside: Callable[[], None] | None = None
 ) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         lag = (await load_of(connection)).replication_lag_s
         assert lag is not None
@@ -182,7 +184,7 @@ async def test_what_only_receives_wal_is_no_replica(pair: Pair, tmp_path: Path) 
     environment = {"PGPASSWORD": pair.primary.password, "PATH": os.environ["PATH"], "LC_ALL": "C"}
     process = subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.DEVNULL, **as_nobody())  # type: ignore[call-overload]
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             with psycopg.connect(pair.primary.url()) as session:
                 rows = session.execute(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -14,11 +13,21 @@ import psycopg
 import pytest
 
 from integrations.postgres.instances import connect
-from runbook.backups import Digest, RestoreChecks
+from runbook.backups import Digest, Instance, RestoreChecks
 from runbook.database_ports import RestoreOrder
 from runbook.errors import ForgeError
 from sandbox.postgres import LocalPostgres
-from tests.integrations.postgres.physical import Site, ask, asks, fill, picture, picture_of
+from tests.integrations.postgres.physical import (
+    AT_THE_GATE,
+    Site,
+    ask,
+    asks,
+    fill,
+    fill_with_gate,
+    held,
+    picture,
+    picture_of,
+)
 from tests.integrations.postgres.processes import children
 from tests.integrations.postgres.servers import end_all, until
 
@@ -33,7 +42,7 @@ def filled(request: pytest.FixtureRequest) -> Iterator[LocalPostgres]:
 @pytest.fixture(scope="module")
 def source() -> Iterator[LocalPostgres]:
     with LocalPostgres(major=16) as server:
-        fill(server)
+        fill_with_gate(server)
         yield server
 
 
@@ -84,10 +93,12 @@ async def test_a_restore_that_is_cancelled_leaves_no_pg_restore_and_can_be_repea
     order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
     await host.fetch(order, site.told.append)
     instance = await host.provision(order)
-    restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
-    await until(lambda: bool(children("pg_restore", str(scratch_of(site)))), "pg_restore runs")
-    restoring.cancel()
-    await asyncio.wait({restoring})
+    with held(site.server):
+        restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
+        await in_the_middle(restoring, instance)
+        assert children("pg_restore", str(scratch_of(site))) != []
+        restoring.cancel()
+        await asyncio.wait({restoring})
     assert restoring.cancelled()
     assert children("pg_restore", str(scratch_of(site))) == []
     await host.restore(order, instance, site.told.append)
@@ -98,14 +109,13 @@ async def test_a_pg_restore_that_is_killed_is_told_and_a_repeat_works(site: Site
     order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
     await host.fetch(order, site.told.append)
     instance = await host.provision(order)
-    restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
-    while not restoring.done():
+    with held(site.server):
+        restoring = asyncio.create_task(host.restore(order, instance, site.told.append))
+        await in_the_middle(restoring, instance)
         for pid in children("pg_restore", str(scratch_of(site))):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(0.01)
-    with pytest.raises(ForgeError, match="pg_restore was ended by signal 9"):
-        await restoring
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ForgeError, match="pg_restore was ended by signal 9"):
+            await restoring
     await host.restore(order, instance, site.told.append)
     assert await picture_of(instance) == picture(site.server)
 
@@ -256,6 +266,14 @@ async def test_checks_write_nothing(site: Site) -> None:
     await host.restore(order, instance, site.told.append)
     facts = await host.check(instance, RestoreChecks(smoke=("DELETE FROM orders RETURNING true",)))
     assert "read-only transaction" in str(facts.smoke["DELETE FROM orders RETURNING true"])
+
+
+async def in_the_middle(restoring: asyncio.Task[object], instance: Instance) -> None:
+    """The restore is held."""
+    async with asyncio.timeout(60):
+        while await ask(replace(instance, database="template1"), AT_THE_GATE) == [(0,)]:
+            assert not restoring.done()
+            await asyncio.sleep(0.02)
 
 
 def scratch_of(site: Site) -> Path:

@@ -21,7 +21,7 @@ JOINED = ("forge:pods:{window}", "forge:node_pods:{window}")
 def promtool(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program = find_or_unpack("prometheus")["promtool"]
     return subprocess.run(
-        [str(program), *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [str(program), *arguments], cwd=folder, capture_output=True, text=True, timeout=170, check=False
     )
 
 
