@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ from ruamel.yaml import YAML
 
 from bot.exits import Exit
 from sandbox.prometheus import find_or_unpack
+from tests.bot.prepared_forge import Ended, typed
 
-ROOT = Path(__file__).parents[2]
 CONFIGURATION = """
 slack: {channel: C0RELEASE1, team: T0FORGE}
 services:
@@ -45,17 +43,15 @@ policy:
 """
 
 
-def forge_rules(*words: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FORGE_")}
-    command = [sys.executable, "-c", "from bot.cli import main; main()", "rules", *words]
-    environ = {**clean, "PYTHONPATH": str(ROOT), **environ}
-    return subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+def forge_rules(*words: str, folder: Path, **environ: str) -> Ended:
+    """folder: where it is typed."""
+    return typed(("rules", *words), folder, environ)
 
 
 def promtool(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "rules.yaml").write_text(text)
     command = [str(find_or_unpack("prometheus")["promtool"]), "check", "rules", "rules.yaml"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150, check=False)
 
 
 def parsed(text: str) -> Any:
