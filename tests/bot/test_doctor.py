@@ -113,7 +113,7 @@ audit: {{checkpoints: [checkpoints]}}
         }
 
     async def findings(self, **changes: str) -> list[Finding]:
-        report = await examine(self.configuration(), {**self.environ(), **changes}, limit_s=30, painter=self.painter)
+        report = await examine(self.configuration(), {**self.environ(), **changes}, limit_s=120, painter=self.painter)
         return list(report.findings)
 
     async def bad(self, **changes: str) -> list[Finding]:
@@ -187,7 +187,7 @@ async def test_the_clusters_faults_are_told(around: Surroundings) -> None:
 async def test_missing_series_are_named(around: Surroundings) -> None:
     text = around.configuration().read_text().replace("notice", "")
     (around.folder / "forge.yaml").write_text(text + "policy: {metrics: {window: 5m}}\n")
-    report = await examine(around.folder / "forge.yaml", around.environ(), limit_s=30, painter=around.painter)
+    report = await examine(around.folder / "forge.yaml", around.environ(), limit_s=120, painter=around.painter)
     bad = [finding for finding in report.findings if finding.state is State.FAIL]
     assert [finding.check for finding in bad] == ["staging.shop.series"]
     assert "forge:error_ratio:5m" in bad[0].text
@@ -217,7 +217,7 @@ async def test_each_source_of_missing_series_is_told_with_its_remedy(around: Sur
         path = around.configuration()
         without = "    without: [queue_depth, queue_lag_seconds, queue_lag_baseline_seconds]\nenvironments"
         path.write_text(path.read_text().replace("environments", without))
-        fewer = await examine(path, around.environ(), limit_s=30, painter=around.painter)
+        fewer = await examine(path, around.environ(), limit_s=120, painter=around.painter)
     finally:
         around.prometheus = full
         await bare.stop()
@@ -252,7 +252,7 @@ async def test_a_scan_folder_with_broken_files_is_told(around: Surroundings) -> 
     path = around.configuration()
     text = path.read_text().replace("integrations:\n", "integrations:\n  scans: {folder: scans}\n")
     path.write_text(text)
-    report = await examine(path, {**around.environ(), "FORGE_CI_TOKEN": "short"}, limit_s=30, painter=around.painter)
+    report = await examine(path, {**around.environ(), "FORGE_CI_TOKEN": "short"}, limit_s=120, painter=around.painter)
     found = [finding for finding in report.findings if finding.check == "scans"]
     assert [finding.state for finding in found] == [State.WARN, State.WARN]
     assert "fewer than 16" in found[0].text
@@ -260,7 +260,7 @@ async def test_a_scan_folder_with_broken_files_is_told(around: Surroundings) -> 
 
 
 async def test_a_linter_that_is_missing_is_a_failure_with_its_remedy(tmp_path: Path) -> None:
-    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(tmp_path / "squawk"))), 30)
+    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(tmp_path / "squawk"))), 120)
     assert (found.check, found.state) == ("linter", State.FAIL)
     assert "pip install squawk-cli" in found.remedy
 
@@ -277,7 +277,7 @@ async def test_a_linter_that_does_not_lint_is_a_failure(tmp_path: Path, program:
     path = tmp_path / "squawk"
     path.write_text(f"#!/bin/sh\n{program}\n")
     path.chmod(0o755)
-    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(path))), 30)
+    (found,) = await carry_out("linter", lambda: check_linter(SquawkLinter(str(path))), 120)
     assert found.state is State.FAIL
     assert told in found.text
     assert found.remedy
@@ -304,7 +304,7 @@ async def test_charts_that_cannot_be_drawn_are_a_warning(tmp_path: Path) -> None
 
 async def test_a_system_that_hangs_hides_nothing_else(around: Surroundings) -> None:
     around.kubernetes.faults.add(Fault("hang", times=50))
-    report = await examine(around.configuration(), around.environ(), limit_s=5.0, painter=around.painter)
+    report = await examine(around.configuration(), around.environ(), limit_s=10.0, painter=around.painter)
     bad = {finding.check for finding in report.findings if finding.state is State.FAIL}
     assert "staging.kubernetes" in bad
     assert "slack.token" in {finding.check for finding in report.findings if finding.state is State.OK}
