@@ -77,7 +77,7 @@ integrations:
         function = dev.check_profile if name == "profile" else dev.check_isolation
         check: Check = lambda: function(adapters, found.connections, found.setting)  # noqa: E731
         assert dev.has_dev(found.connections, found.setting)
-        findings = await carry_out(name, check, 20)
+        findings = await carry_out(name, check, 120)
         await adapters.aclose()
         return findings
 

@@ -46,7 +46,7 @@ class Around:
         adapters = Adapters(configuration.connections)
         try:
             check = lambda: check_people(adapters, configuration.connections, configuration.setting)  # noqa: E731
-            found = await carry_out("people", check, 30)
+            found = await carry_out("people", check, 120)
         finally:
             await adapters.aclose()
         return {finding.check: finding for finding in found}

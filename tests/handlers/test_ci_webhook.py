@@ -92,7 +92,9 @@ async def _serve(door: Door, routes: list[web.RouteDef]) -> web.AppRunner:
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
     made = Door()
-    runner = await _serve(made, ci_routes(made.reveal, {"scan": scan_taker(made.keep, lambda: NOON)}))
+    runner = await _serve(
+        made, ci_routes(made.reveal, {"scan": scan_taker(made.keep, lambda: NOON)}, read_limit_s=150.0)
+    )
     yield made
     await runner.cleanup()
 
@@ -203,7 +205,7 @@ async def test_strangers_are_refused_before_a_byte_of_their_body_is_read(door: D
     writer.write(
         f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n".encode()
     )
-    assert b" 401 " in await asyncio.wait_for(reader.readline(), 10)
+    assert b" 401 " in await asyncio.wait_for(reader.readline(), 120)
     writer.close()
 
 
@@ -329,7 +331,7 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
     writer.write(f"{head}Content-Length: 5000\r\n\r\n{{".encode())
-    assert b" 408 " in await asyncio.wait_for(reader.readline(), 10)
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), 120)
     writer.close()
     await runner.cleanup()
 

@@ -76,7 +76,7 @@ async def _typed(line: str, folder: Path, url: str, token: str) -> tuple[int, by
     shell = await asyncio.create_subprocess_exec(
         "bash", "-c", line, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await asyncio.wait_for(shell.communicate(), 30)
+    output, _ = await asyncio.wait_for(shell.communicate(), 120)
     return shell.returncode or 0, output
 
 
