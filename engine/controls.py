@@ -112,6 +112,8 @@ def retry(turn: Turn, run: Run, actor: Actor) -> Answer:
             f"`/forge status {run.id}`",
             run=run.id,
         )
+    if run.interrupt is not None:
+        return info("retry.stopping", f"{run.id} is being stopped already: nothing is tried again.", run=run.id)
     close_prompts(turn, run, f"{actor.name} tries the step again", kind=STEP)
     turn.save_step(row, state=StepState.PENDING, deadline=None, escalation=0, tries=0, progress=None)
     turn.save_run(run, state=RunState.RUNNING)

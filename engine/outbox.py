@@ -126,7 +126,12 @@ class Outbox:
             bell.set()
 
     async def _backlog(self) -> int:
-        return await self._store.read(lambda ledger: ledger.count(Outgoing, state=["pending", "sending"]))
+        """None that could be sent, where the store can't be read."""
+        try:
+            return await self._store.read(lambda ledger: ledger.count(Outgoing, state=["pending", "sending"]))
+        except StoreUnavailable as error:
+            log.error("outbox.store", code=error.code)
+            return 0
 
     async def _lane(self, lane: str) -> None:
         while True:
