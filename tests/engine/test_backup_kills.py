@@ -104,6 +104,7 @@ async def begun(path: Path, verb: str) -> Place:
     return Around.of(place).place(path / "second")
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("verb", ["run", "drill"])
 async def test_a_death_at_any_commit_changes_nothing_of_the_end_of_a_backup_or_a_drill(
     tmp_path: Path, verb: str

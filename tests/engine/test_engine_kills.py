@@ -115,6 +115,7 @@ async def whole(path: Path, name: str) -> tuple[Story, Camera[Left], dict[str, A
     return story, camera, expected
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", STORIES)
 async def test_a_death_at_any_commit_changes_nothing_of_the_end(tmp_path: Path, name: str) -> None:
     first, camera, expected = await whole(tmp_path / "whole", name)

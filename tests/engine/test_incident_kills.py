@@ -25,6 +25,7 @@ class WithIncident(Story):
         }
 
 
+@pytest.mark.timeout(1200)
 async def test_a_death_at_any_commit_tells_an_incident_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(harness.CONTINUATIONS, "return_to_previous", back_with_incident)
     (tmp_path / "whole").mkdir()

@@ -92,6 +92,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "plan_for", watched_by(QUICK))
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("answer", "ending"),
     [
