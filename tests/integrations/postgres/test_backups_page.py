@@ -66,7 +66,7 @@ def typed(block: str, folder: Path, more: Mapping[str, str]) -> subprocess.Compl
     work.mkdir(exist_ok=True)
     environment = {**os.environ, "PATH": path, "WORK": str(work), **more}
     return subprocess.run(
-        ["sh", "-e", "-c", block], env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-e", "-c", block], env=environment, capture_output=True, text=True, timeout=170, check=False
     )
 
 

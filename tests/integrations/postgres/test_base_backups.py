@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from integrations.backups import backup_place
+from integrations.backups.own_folder import MARKER
 from integrations.postgres import PostgresConnection, PostgresDatabase
 from integrations.postgres.base import read_range
 from integrations.postgres.folder_tar import packed, tree_size, unpack
@@ -42,10 +43,9 @@ def site(server: LocalPostgres, scratch: Path) -> Site:
 
 
 def left(site: Site) -> list[str]:
-    """In scratch and in the repository."""
-    return sorted(
-        path.name for part in ("scratch", "repository") for path in (site.folder / part).rglob("*") if path.is_file()
-    )
+    """In scratch and in the repository, beside its marker."""
+    found = (path for part in ("scratch", "repository") for path in (site.folder / part).rglob("*") if path.is_file())
+    return sorted(path.name for path in found if path.name != MARKER)
 
 
 async def test_a_base_backup_over_tls_is_whole_and_encrypted(site: Site, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ async def namespace(kubernetes: LocalKubernetes) -> AsyncIterator[RestoreObjects
     await made.aclose()
 
 
-def servers(namespace: RestoreObjects, pod: LocalPostgres, ready_s: float = 20) -> ClusterServers:
+def servers(namespace: RestoreObjects, pod: LocalPostgres, ready_s: float = 100) -> ClusterServers:
     words = (pod.port, USER, "postgres", "verify-full", str(pod.authority), ready_s)
     return ClusterServers(namespace, ServerTemplate(EXAMPLE, "127.0.0.1", *words), lambda _: pod.password)
 

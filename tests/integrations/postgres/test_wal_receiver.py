@@ -32,7 +32,8 @@ SIZE = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalPostgres]:
-    with LocalPostgres(major=16, settings=KEEP, segment_mib=1) as running:
+    # Nothing is written but what the tests write.
+    with LocalPostgres(major=16, settings=(*KEEP, "autovacuum=off"), segment_mib=1) as running:
         running.create_database("shop")
         asks(running, "CREATE TABLE orders (n serial)")
         yield running

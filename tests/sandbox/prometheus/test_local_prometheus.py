@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +111,8 @@ async def test_data_and_address_survive_a_stop(prometheus: LocalPrometheus) -> N
     await prometheus.stop()
     with pytest.raises(aiohttp.ClientError):
         await prometheus.query("kept", at=now)
+    with pytest.raises(OSError, match="in use"), socket.socket() as other:
+        other.bind(("127.0.0.1", prometheus.port))
     assert await prometheus.start() == address
     assert await prometheus.query("kept", at=now) == [({"__name__": "kept"}, 7.0)]
 
