@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bot.configuration.connections import ClusterConnection, Connections, RestoreCluster, Secret
 from bot.databases import DatabaseAdapters
-from runbook.database_ports import BackupLedger
+from runbook.database_ports import BackupLedger, RepositoryMemory
 from runbook.ports import Backups, Clock, Memory, NoBackups, NoPeople, People, Ports, ScanReports
 from runbook.values import Environment, Role
 
@@ -33,7 +33,7 @@ class _Closing(Protocol):
     async def aclose(self) -> None: ...
 
 
-class LedgerOfBackups(BackupLedger, Backups, Protocol):
+class LedgerOfBackups(BackupLedger, RepositoryMemory, Backups, Protocol):
     """forge's own record of backups, as the procedures write it and as gates ask it."""
 
 
@@ -164,6 +164,7 @@ class Adapters:
     ) -> Ports:
         """Everything that the domain asks of the outside world. backups: None where nothing is on record, as for plans without a store."""
         postgres = self.postgres
+        postgres.memory = backups
         scans = (kept_scans, self.scan_folder(clock.now))
         return Ports(
             clock=clock,

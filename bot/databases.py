@@ -29,7 +29,7 @@ from bot.configuration.connections import (
 )
 from bot.wal import WalReceivers, Wanted
 from runbook.backups import BackupOrder, Made, ServerFacts
-from runbook.database_ports import BackupRepository, Database, RestoreHost, Tell
+from runbook.database_ports import BackupRepository, Database, RepositoryMemory, RestoreHost, Tell
 from runbook.values import Environment
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class DatabaseAdapters:
         self._connections = connections
         self._audit = audit
         self._restore_host: RestoreHost | None = None
+        self.memory: RepositoryMemory | None = None
+        """Of which local folder is the repository; set before anything is asked of it. None: nothing is remembered."""
 
     @property
     def backups(self) -> BackupsConnection | None:
@@ -89,7 +91,9 @@ class DatabaseAdapters:
     def _repository(self) -> Repository:
         """Made anew when its keys are rotated."""
         assert self.backups is not None  # noqa: S101 - nothing is backed up without a destination
-        return cast("Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit))))
+        return cast(
+            "Repository", _Current(_Repositories(self.backups, partial(signer_of, self._audit), lambda: self.memory))
+        )
 
     def sweep(self) -> None:
         """Removes what a process that died left half done in scratch: copies of databases, files with passwords. Blocks."""
@@ -248,8 +252,10 @@ class _ReadAnew:
 class _Repositories:
     """The repository with the keys that are valid now."""
 
-    def __init__(self, backups: BackupsConnection, signer: Callable[[], Signer]) -> None:
-        self._backups, self._signer = backups, signer
+    def __init__(
+        self, backups: BackupsConnection, signer: Callable[[], Signer], memory: Callable[[], RepositoryMemory | None]
+    ) -> None:
+        self._backups, self._signer, self._memory = backups, signer, memory
         self._options: dict[str, str] | None = None
         self._repository: Repository | None = None
 
@@ -266,7 +272,7 @@ class _Repositories:
                 identity_file=self._identity_file,
                 options=options,
             )
-            self._repository, self._options = Repository(address, self._signer()), options
+            self._repository, self._options = Repository(address, self._signer(), self._memory()), options
         return self._repository
 
     @cached_property

@@ -122,6 +122,7 @@ def _database_checks(configuration: Configuration, adapters: Adapters) -> dict[s
     }
     kept = postgres.backups
     if kept is not None:
+        own.memory = backups.OnRecord(configuration.connections.database_url, configuration.connections.data_dir)
         checks[backups.DESTINATION] = lambda: backups.check_destination(own)
         checks[backups.KEYS] = lambda: backups.check_keys(kept, configuration.setting.policy.backups)
         checks[backups.SCRATCH] = lambda: backups.check_scratch(kept.scratch, own)

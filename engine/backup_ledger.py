@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from engine.backup_places import known_place, see_place
 from engine.backup_rows import (
     backup_rows,
     drill_of,
@@ -33,6 +35,7 @@ from runbook.backups import (
     WalSegment,
     manifest_text,
 )
+from runbook.database_ports import KnownPlace
 from runbook.plan import to_json
 from runbook.ports import Backup, Clock
 from runbook.values import FORGE, Environment
@@ -49,11 +52,20 @@ _LONGEST_REASON = 1_000
 
 
 class LedgerBackups:
-    """Fulfils `runbook.database_ports.BackupLedger` and `runbook.ports.Backups`. Raises StoreUnavailable."""
+    """Fulfils `runbook.database_ports.BackupLedger` and `RepositoryMemory`, and `runbook.ports.Backups`. Raises StoreUnavailable."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+
+    # --- where they are -----------------------------------------------------------------------------------------------
+
+    async def known_place(self, destination: str) -> KnownPlace:
+        return await self._store.read(lambda ledger: known_place(ledger, destination))
+
+    async def place_seen(self, destination: str, made_at: datetime) -> None:
+        now = self._clock.now()
+        await self._store.write(lambda ledger: see_place(ledger, destination, made_at, now))
 
     # --- making -----------------------------------------------------------------------------------------------------
 

@@ -247,7 +247,8 @@ class SeenTag:
 @dataclass(frozen=True, kw_only=True)
 class Mark:
     """A moment worth remembering across a restart. name: `guards`, when the guards looked last; `schedule:<service>:<environment>:<kind>`, which
-    occurrence of a schedule was begun last, and `schedule-told:…`, of which one people were told that it was missed.
+    occurrence of a schedule was begun last, and `schedule-told:…`, of which one people were told that it was missed; `repository:<folder>`,
+    when the repository of backups there was begun.
     """
 
     key: ClassVar[tuple[str, ...]] = ("name",)

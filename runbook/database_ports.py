@@ -67,6 +67,24 @@ class Database(Protocol):
         """`pg_basebackup` with its manifest, checked by `pg_verifybackup`, then encrypted into the repository."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPlace:
+    """What forge remembers of a local folder. made_at: when the repository that it saw there last was begun, by which one is told from
+    another; None: it has never seen one there. newest: the id of the newest published backup on record, wherever it is; empty: there is none."""
+
+    made_at: datetime | None = None
+    newest: str = ""
+
+
+class RepositoryMemory(Protocol):
+    """forge's own record of where its repository is: what is stored there can't say that it is missing. Raises StoreUnavailable."""
+
+    async def known_place(self, destination: str) -> KnownPlace: ...
+
+    async def place_seen(self, destination: str, made_at: datetime) -> None:
+        """That one is there. A repeat changes nothing."""
+
+
 class BackupRepository(Protocol):
     """Where backups are kept: encrypted, each under a name of its own, with a signed manifest that is published last."""
 

@@ -1,6 +1,6 @@
 """What must be right of the place of backups: it can be written, nothing is in the clear, somebody can decrypt it, restores have room.
 
-A small object is written, read and removed there; nothing else is changed.
+A small object is written, read and removed there; nothing else is changed, but that a repository that there has never been is begun.
 """
 
 from __future__ import annotations
@@ -10,19 +10,45 @@ import os
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from bot.checks.findings import Finding, fail, ok, warn
 from bot.configuration.connections import BackupsConnection
 from bot.databases import DatabaseAdapters, identity_file
 from runbook.backups import ServerFacts
-from runbook.database_ports import Destination
-from runbook.errors import ForgeError
+from runbook.database_ports import Destination, KnownPlace
+from runbook.errors import ForgeError, StoreUnavailable
 from runbook.policy import BackupsPolicy
 from runbook.wording import size
 
 DESTINATION, KEYS, SCRATCH = "backups.destination", "backups.keys", "backups.scratch"
 LEAST_FREE = 1024**3
+
+
+class OnRecord:
+    """Fulfils `RepositoryMemory` beside a running forge: it looks into its database. What is seen is for that one to remember."""
+
+    def __init__(self, database_url: str, data_dir: Path) -> None:
+        self._database_url, self._data_dir = database_url, data_dir
+
+    async def known_place(self, destination: str) -> KnownPlace:
+        return await asyncio.to_thread(self._look, destination)
+
+    async def place_seen(self, destination: str, made_at: datetime) -> None:
+        """Nothing: who serves finds the folder's marker."""
+
+    def _look(self, destination: str) -> KnownPlace:
+        from engine.backup_places import known_place
+        from state.store import open_store
+
+        try:
+            with open_store(self._database_url, data_dir=self._data_dir, read_only=True) as store:
+                return store.read_now(lambda ledger: known_place(ledger, destination))
+        except StoreUnavailable as error:
+            if error.code == "store.missing":  # before the first start
+                return KnownPlace()
+            raise
 
 
 async def check_destination(adapters: DatabaseAdapters) -> AsyncIterator[Finding]:
@@ -36,9 +62,7 @@ async def check_destination(adapters: DatabaseAdapters) -> AsyncIterator[Finding
 def judge_destination(found: Destination) -> Iterator[Finding]:
     if not found.writable:
         why = f": {found.problem}" if found.problem else ""
-        yield fail(
-            DESTINATION, f"{found.where} can't be written{why}", "Make it, and let forge's user write and remove there"
-        )
+        yield fail(DESTINATION, f"{found.where} can't be written{why}", "Let forge's user write and remove there")
         return
     if not found.encrypted:
         yield fail(DESTINATION, "nobody is configured whom backups are encrypted to", "Add `recipients`")

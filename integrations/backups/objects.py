@@ -29,6 +29,8 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, from_url
 
 from integrations.backups.address import SYSTEM, RepositoryAddress
+from integrations.backups.own_folder import OwnFolder
+from runbook.database_ports import RepositoryMemory
 from runbook.errors import ForgeError, Permanent, Temporary
 
 MEBIBYTE: Final = 1024 * 1024
@@ -55,8 +57,10 @@ def part_bytes(expected_bytes: int) -> int:
 class Objects:
     """One storage. Every call raises Temporary and Permanent of "backups" alone."""
 
-    def __init__(self, address: RepositoryAddress) -> None:
+    def __init__(self, address: RepositoryAddress, memory: RepositoryMemory | None = None) -> None:
+        """memory: of a local folder; see `OwnFolder`."""
         self._folder = address.folder
+        self._own = OwnFolder(address.folder, memory) if address.folder is not None else None
         self._store: Any = None
         self._address = address
 
@@ -68,7 +72,7 @@ class Objects:
         """Streams to a key that isn't there yet. A cancelled upload may leave pieces: let `pieces` end instead, then `remove`."""
         with translated(self._folder):
             await obstore.put_async(
-                self._opened(),
+                await self._opened(),
                 checked_key(key),
                 pieces,
                 use_multipart=True,
@@ -82,7 +86,9 @@ class Objects:
         """A small object; False: there is one already, which stays as it is."""
         with translated(self._folder):
             try:
-                await obstore.put_async(self._opened(), checked_key(key), content, mode="create", use_multipart=False)
+                await obstore.put_async(
+                    await self._opened(), checked_key(key), content, mode="create", use_multipart=False
+                )
             except AlreadyExistsError:
                 return False
             if self._folder is not None:
@@ -93,7 +99,7 @@ class Objects:
         """None: there is no such object."""
         with translated(self._folder):
             try:
-                return int((await obstore.head_async(self._opened(), checked_key(key)))["size"])
+                return int((await obstore.head_async(await self._opened(), checked_key(key)))["size"])
             except (NotFoundError, FileNotFoundError):
                 return None
 
@@ -125,7 +131,7 @@ class Objects:
 
     async def _remove(self, key: str) -> None:
         with translated(self._folder), contextlib.suppress(NotFoundError, FileNotFoundError):
-            await obstore.delete_async(self._opened(), checked_key(key))
+            await obstore.delete_async(await self._opened(), checked_key(key))
 
     async def clear(self, prefix: str) -> None:
         """Everything below a folder, and of a local one what a crash left of unfinished files."""
@@ -147,19 +153,20 @@ class Objects:
         """Everything below, in order: full key, bytes, and when it was stored."""
         found: list[tuple[str, int, datetime]] = []
         with translated(self._folder):
-            async for several in obstore.list(self._opened(), prefix=checked_key(prefix), chunk_size=1000):
+            async for several in obstore.list(await self._opened(), prefix=checked_key(prefix), chunk_size=1000):
                 found += [(entry["path"], int(entry["size"]), entry["last_modified"]) for entry in several]
         return tuple(sorted(found))
 
     async def folders(self, prefix: str = "") -> tuple[str, ...]:
         """Full names of the folders right below."""
         with translated(self._folder):
-            listed = await obstore.list_with_delimiter_async(self._opened(), prefix=prefix or None)
+            listed = await obstore.list_with_delimiter_async(await self._opened(), prefix=prefix or None)
         return tuple(sorted(listed["common_prefixes"]))
 
-    def _opened(self) -> Any:
-        if self._folder is not None:
-            make_private(self._folder)
+    async def _opened(self) -> Any:
+        """Raises what `OwnFolder.ready` does."""
+        if self._own is not None:
+            await self._own.ready()
         if self._store is None:
             self._store = open_storage(self._address)
         return self._store
@@ -167,7 +174,7 @@ class Objects:
     async def _range(self, key: str, start: int, size: int) -> bytes:
         with translated(self._folder):
             end = min(start + PART_BYTES, size)
-            return bytes(await obstore.get_range_async(self._opened(), checked_key(key), start=start, end=end))
+            return bytes(await obstore.get_range_async(await self._opened(), checked_key(key), start=start, end=end))
 
 
 def open_storage(address: RepositoryAddress) -> Any:
@@ -189,13 +196,6 @@ def open_storage(address: RepositoryAddress) -> Any:
         unknown = isinstance(error, UnknownConfigurationKeyError)
         cause = "a setting of the object storage is unknown" if unknown else "the object storage can't be opened"
         raise Permanent(SYSTEM, "settings", cause, "Correct integrations.postgres.backups") from None
-
-
-def make_private(folder: Path) -> None:
-    """Forge's user alone: a dump is readable by nobody else even before it is decrypted. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
-        folder.chmod(0o700)
 
 
 def _remove_unfinished(folder: Path, before: float) -> None:

@@ -21,7 +21,7 @@ from integrations.backups.encryption import Sealing, Tally, ended, over, parsed_
 from integrations.backups.manifests import Signer, backup_place, wal_place
 from integrations.backups.objects import Objects, checked_key
 from runbook.backups import BackupOrder, Digest, Made, Manifest, StoredFile, WalSegment
-from runbook.database_ports import Destination, WalFile
+from runbook.database_ports import Destination, RepositoryMemory, WalFile
 from runbook.errors import Conflict, ForgeError, Permanent, Temporary
 from runbook.values import Environment
 
@@ -40,11 +40,12 @@ class Repository:
     A **place** is a folder in it: `backup_place(order.id)` of a backup, or one of the caller's own, such as `shop/prod/wal/7345…`.
     """
 
-    def __init__(self, address: RepositoryAddress, signer: Signer) -> None:
-        """Raises what `RepositoryAddress.checked` does; asks nothing of the storage yet."""
+    def __init__(self, address: RepositoryAddress, signer: Signer, memory: RepositoryMemory | None = None) -> None:
+        """memory: of which local folder is the repository; see `OwnFolder`. Raises what `RepositoryAddress.checked` does; asks nothing of the
+        storage yet."""
         self._address = address.checked()
         self._signer = signer
-        self._objects = Objects(address)
+        self._objects = Objects(address, memory)
         self._probing = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, "backups")  # a stream keeps its thread until its end
 

@@ -85,7 +85,7 @@ def judge_destination(destination: Destination, needed_bytes: int | None) -> tup
     where = Evidence(name="destination", value=destination.where)
     if not destination.writable:
         why = destination.problem or "writing a small object failed"
-        remedy = "Make it writable for forge; `forge doctor` tries it again"
+        remedy = "Once that is mended `forge doctor` tries it again"
         reason = f"{destination.where} can't be written to: {why}"
         return (Verdict.failed(DESTINATION_GATE, "backups.not_writable", reason, where, remedy=remedy),)
     found = []

@@ -141,7 +141,7 @@ class BotWithDatabase:
     def stored(self) -> set[str]:
         """Every file of the repository."""
         kept = self.folder / "kept"
-        return {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
+        return {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()} - {".forge-repository"}
 
     def left(self) -> set[str]:
         """What is in scratch: of restores, of copies, of connections."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.clock import SteadyClock
+from integrations.backups.own_folder import MARKER
 from runbook.backups import BackupState, RestoreChecks
 from runbook.database_ports import RestoreHost
 from runbook.steps.restores import instance_of
@@ -56,7 +57,8 @@ class Real(DatabaseWorld):
 
     def files(self, id: str = "") -> list[Path]:
         folder = self.site.folder / "repository"
-        return sorted(path for path in folder.rglob("*") if path.is_file() and id in str(path))
+        found = (path for path in folder.rglob("*") if path.is_file() and path != folder / MARKER)
+        return sorted(path for path in found if id in str(path))
 
 
 @pytest.fixture(scope="module")

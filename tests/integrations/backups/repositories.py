@@ -13,7 +13,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from integrations.backups import Repository, RepositoryAddress, Signer, backup_place
+from integrations.backups.own_folder import MARKER
 from runbook.backups import BackupKind, BackupOrder, Made, Manifest, ServerFacts, StoredFile, manifest_of
+from runbook.database_ports import RepositoryMemory
 
 ORDER = BackupOrder("shop-prod-20260302T020000Z-1f3a", BackupKind.LOGICAL, "shop", "prod", "run-1", "forge")
 AT = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -56,7 +58,11 @@ def new_keys(folder: Path) -> Keys:
 
 
 def new_repository(
-    folder: Path, keys: Keys, destination: str | None = None, options: Mapping[str, str] | None = None
+    folder: Path,
+    keys: Keys,
+    destination: str | None = None,
+    options: Mapping[str, str] | None = None,
+    memory: RepositoryMemory | None = None,
 ) -> Repository:
     """In `<folder>/repository` where nothing else is named."""
     address = RepositoryAddress(
@@ -66,7 +72,7 @@ def new_repository(
         identity_file=keys.identity_file,
         options=options or {},
     )
-    return Repository(address, keys.signer)
+    return Repository(address, keys.signer, memory)
 
 
 def random_bytes(count: int, seed: int = 1) -> bytes:
@@ -99,8 +105,9 @@ def order_named(suffix: str, service: str = "shop", environment: str = "prod") -
 
 
 def everything_in(folder: Path) -> list[str]:
-    """Files below, hidden ones too."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """Files below, hidden ones too, but the one by which the folder is forge's repository."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path != folder / MARKER)
+    return sorted(str(path.relative_to(folder)) for path in found)
 
 
 async def assert_nothing_left(repository: Repository, folder: Path) -> None:

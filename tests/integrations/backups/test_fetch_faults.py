@@ -183,7 +183,8 @@ async def test_a_folder_that_goes_away_while_it_is_read_is_told_and_nothing_is_l
     local._objects.pieces = leaving  # type: ignore[method-assign, assignment]
     with pytest.raises(ForgeError) as raised:
         await local.fetch(PLACE, file, into)
-    assert raised.value.code == "backups.missing"
+    # The next range is asked for while one is worked on: whichever sees it first.
+    assert raised.value.code in ("backups.missing", "backups.unmounted")
     assert everything_in(into.parent) == []
 
 
