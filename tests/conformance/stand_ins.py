@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from moto.server import ThreadedMotoServer
 from psycopg import sql
 
 from sandbox.github import LocalGitHub
@@ -30,6 +29,7 @@ from sandbox.registry import LocalRegistry
 from sandbox.signing import SshSigner
 from sandbox.slack import LocalSlack
 from sandbox.world import staff
+from tests.fakes.atomic_s3 import start_moto
 
 REPOSITORY, TAG = "acme/shop", "v1.4.0-rc.2"
 OLD, NEW = (f"registry.local/web@sha256:{sign * 64}" for sign in "ab")
@@ -215,8 +215,7 @@ def _fill(server: LocalPostgres, word: str) -> None:
 
 async def storage(open_: contextlib.AsyncExitStack) -> dict[str, str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    await asyncio.to_thread(server.start)
+    server = await asyncio.to_thread(start_moto)
     open_.callback(server.stop)
     host, port = server.get_host_and_port()
     bucket = urllib.request.Request(f"http://{host}:{port}/backups", method="PUT")

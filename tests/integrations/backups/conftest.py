@@ -13,6 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from integrations.backups import Repository
+from tests.fakes.atomic_s3 import start_moto
 from tests.integrations.backups.repositories import Keys, new_keys, new_repository
 
 _numbers = itertools.count(1)
@@ -38,8 +39,7 @@ class Bucket:
 
 def start_s3() -> tuple[ThreadedMotoServer, str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    server = start_moto()
     host, port = server.get_host_and_port()
     return server, f"http://{host}:{port}"
 
