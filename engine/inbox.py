@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from typing import Protocol
 
@@ -19,6 +20,11 @@ log = structlog.get_logger("forge.inbox")
 AT_ONCE = 16
 TRIES = 4
 STORE_WAIT_S = 1.0
+PATIENCE_S = 0.25
+"""How long work waits at most for payloads that are just being kept: under a stream of them it goes on all the same."""
+
+TURNS = 12
+"""Of the event loop, in which what was kept is acknowledged: the edges' own way from the commit to the socket."""
 
 
 class Inbox:
@@ -29,6 +35,8 @@ class Inbox:
         self._clock = clock
         self._queue: asyncio.Queue[Received] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
+        self._arriving = 0
+        self._calm = asyncio.Event()
         self.consumer: Consumer | None = None
         self.on_fault: OnFault | None = None
 
@@ -44,7 +52,13 @@ class Inbox:
             except Exists:
                 return None
 
-        received = await self._store.write(keep)
+        self._arriving += 1
+        try:
+            received = await self._store.write(keep)
+        finally:
+            self._arriving -= 1
+            if not self._arriving:
+                self._calm.set()
         if received is not None:
             self._queue.put_nowait(received)
         return received
@@ -63,10 +77,21 @@ class Inbox:
     async def _work(self) -> None:
         while True:
             received = await self._queue.get()
+            await self._let_arrivals_pass()
             try:
                 await self._consume(received)
             except Exception:  # the worker must outlive whatever telling the caller fails of
                 log.exception("inbox.unforeseen", received=received.id)
+
+    async def _let_arrivals_pass(self) -> None:
+        """Keeping and acknowledging come first: work beside them would hold up the one thread that writes, and with it every acknowledgement."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while self._arriving:
+                    self._calm.clear()
+                    await self._calm.wait()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     async def _consume(self, received: Received) -> None:
         if self.consumer is None:
