@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from engine.guard_answers import Key
 from engine.spans import AnyGuard, Watched
@@ -105,7 +106,12 @@ def counts_from(span: Watched, guard: Guard) -> datetime:
         if not span.weights:
             return NEVER
         since = max(since, span.weights[0][0])
-    window = guard.metric.rpartition(":")[2]
+    return since + _window(guard.metric)
+
+
+@lru_cache(maxsize=1024)
+def _window(metric: str) -> timedelta:
+    """None at all where the name ends in no window."""
+    window = metric.rpartition(":")[2]
     number, unit = window[:-1], window[-1:]
-    window_s = int(number) * _UNITS[unit] if number.isdigit() and unit in _UNITS else 0
-    return since + timedelta(seconds=window_s)
+    return timedelta(seconds=int(number) * _UNITS[unit]) if number.isdigit() and unit in _UNITS else timedelta()

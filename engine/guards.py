@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 import structlog
 
@@ -30,7 +31,7 @@ from engine.spans import AnyGuard, Watched
 from runbook.errors import StoreUnavailable
 from runbook.plan import PROMPT, Guard, RatioGuard
 from runbook.ports import Ports
-from runbook.rules.guards import GuardState, clear_for_s, judge_guard, next_guard, rearmed, was_seen
+from runbook.rules.guards import GuardState, clear_for_s, judge_guard, next_guard, outcome_of, rearmed, was_seen
 from runbook.rules.ratio_watch import RatioWatch, is_late, judge_watch, limits_of, next_watch, on_grid
 from runbook.rules.readings import read_error
 from runbook.verdicts import Outcome, Verdict
@@ -40,6 +41,9 @@ __all__ = ["LOOK_BACK", "MARK", "GuardEvaluator", "Watch"]
 log = structlog.get_logger("forge.guards")
 
 MARK, MARK_EVERY = "guards", timedelta(minutes=1)
+
+Finding = Verdict | Literal[Outcome.PASS]
+"""A PASS of a threshold goes without its sentence: of a thousand waiting runs nobody reads it, every few seconds anew."""
 
 
 class GuardEvaluator:
@@ -160,20 +164,20 @@ class GuardEvaluator:
     ) -> None:
         blind: list[Verdict] = []
         for guard in watch.span.every:
-            verdict = self._look(watch, guard, answers, now)
-            if verdict is None:
+            found = self._look(watch, guard, answers, now)
+            if found is None:
                 continue
-            outcomes[verdict.outcome] += 1
+            outcomes[found.outcome if isinstance(found, Verdict) else found] += 1
             if guard.action == PROMPT:
-                await self._ask_on_call(watch, guard, verdict, standing.get((watch.span.run, guard.name)))
-            elif verdict.outcome is Outcome.FAIL:
-                await self._breach(watch, guard, verdict)
+                await self._ask_on_call(watch, guard, found, standing.get((watch.span.run, guard.name)))
+            elif isinstance(found, Verdict) and found.outcome is Outcome.FAIL:
+                await self._breach(watch, guard, found)
                 return
-            if verdict.outcome in (Outcome.NO_DATA, Outcome.ERROR) and not verdict.code.startswith("ratio."):
-                blind.append(verdict)
+            if isinstance(found, Verdict) and _is_blind(found):
+                blind.append(found)
         await self._blindness(watch, blind, now)
 
-    def _look(self, watch: Watch, guard: AnyGuard, answers: dict[Key, Answer], now: datetime) -> Verdict | None:
+    def _look(self, watch: Watch, guard: AnyGuard, answers: dict[Key, Answer], now: datetime) -> Finding | None:
         """What this guard says now; None while it has nothing to say."""
         if isinstance(guard, RatioGuard):
             return self._look_at_ratio(watch, guard, answers, now)
@@ -187,7 +191,7 @@ class GuardEvaluator:
         watch.states[guard.name] = state
         if guard.optional and not was_seen(state):
             return None
-        return judge_guard(state, guard)
+        return Outcome.PASS if outcome_of(state) is Outcome.PASS else judge_guard(state, guard)
 
     def _look_at_ratio(
         self, watch: Watch, guard: RatioGuard, answers: dict[Key, Answer], now: datetime
@@ -217,7 +221,7 @@ class GuardEvaluator:
     def _write_breach(self, span: Watched, verdict: Verdict, ledger: Ledger) -> bool:
         return guard_acts.write_breach(self._turn(ledger), span, verdict)
 
-    async def _ask_on_call(self, watch: Watch, guard: AnyGuard, verdict: Verdict, prompt: Prompt | None) -> None:
+    async def _ask_on_call(self, watch: Watch, guard: AnyGuard, found: Finding, prompt: Prompt | None) -> None:
         """Opens a prompt for a breach, closes it when the condition has gone, and asks again only about another one."""
         name = guard.name
         state = watch.states.get(name)
@@ -225,11 +229,11 @@ class GuardEvaluator:
             if isinstance(guard, Guard) and state is not None and await self._over(guard, state, prompt):
                 watch.states[name] = rearmed(state)
             return
-        if verdict.outcome is not Outcome.FAIL:
+        if not isinstance(found, Verdict) or found.outcome is not Outcome.FAIL:
             return
         breached_at = state.breached_at if state is not None else None
         become = await self._store.write(
-            lambda ledger: guard_acts.write_prompt(self._turn(ledger), watch.span, guard, verdict, breached_at)
+            lambda ledger: guard_acts.write_prompt(self._turn(ledger), watch.span, guard, found, breached_at)
         )
         if become == "stale" and state is not None:
             watch.states[name] = rearmed(state)
@@ -271,6 +275,11 @@ class GuardEvaluator:
             )
             watch.told = told
             self.shown()
+
+
+def _is_blind(verdict: Verdict) -> bool:
+    """A ratio that can't be decided yet has the numbers: that isn't missing data."""
+    return verdict.outcome in (Outcome.NO_DATA, Outcome.ERROR) and not verdict.code.startswith("ratio.")
 
 
 def _after(one: datetime | None, other: datetime | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from engine.journal import Turn, plan_of, segment_of
 from engine.records import Run, RunState, Segment
@@ -37,7 +38,7 @@ class Watched:
     began: Mapping[str, datetime] = field(default_factory=dict)
     weights: Weights = ()
 
-    @property
+    @cached_property
     def every(self) -> tuple[AnyGuard, ...]:
         return all_guards(self)
 

@@ -170,16 +170,21 @@ def series_of(result: Any) -> tuple[Series, ...]:
     """
     if not isinstance(result, list):
         raise TypeError("no list")
+    moments: dict[float, datetime] = {}
     if len(result) == 2 and not isinstance(result[0], dict):
-        return (Series({}, (_sample(result),)),)
-    return tuple(_series(entry) for entry in result)
+        return (Series({}, (_sample(result, moments),)),)
+    return tuple(_series(entry, moments) for entry in result)
 
 
-def _series(entry: Any) -> Series:
+def _series(entry: Any, moments: dict[float, datetime]) -> Series:
     points = entry["values"] if "values" in entry else [entry["value"]]
-    return Series(dict(entry["metric"]), tuple(_sample(point) for point in points))
+    return Series(dict(entry["metric"]), tuple([_sample(point, moments) for point in points]))
 
 
-def _sample(point: Any) -> Sample:
+def _sample(point: Any, moments: dict[float, datetime]) -> Sample:
+    """moments: those that the answer has named so far; a thousand series name the same few."""
     seconds, value = point
-    return Sample(datetime.fromtimestamp(seconds, UTC), float(value))
+    at = moments.get(seconds)
+    if at is None:
+        at = moments[seconds] = datetime.fromtimestamp(seconds, UTC)
+    return Sample(at, float(value))

@@ -55,30 +55,38 @@ def next_guard(state: GuardState, reading: Reading, at: datetime, guard: Guard, 
         return state
     known = state.last_at or state.asked_from or at
     gap = (at - known).total_seconds() > GAP_INTERVALS * interval_s
-    state = replace(state, asked_from=state.asked_from or at, read_at=at)
     if isinstance(reading, Verdict):
-        return replace(
-            state,
-            missing_outcome=reading.outcome.value,
-            missing_code=reading.code,
-            missing_reason=reading.reason,
-            absent=gap,
-            since=None if gap else state.since,
-            worst=None if gap else state.worst,
-            clear_since=None if gap else state.clear_since,
-        )
-    state = replace(
-        state, last_at=at, value=reading, missing_outcome="", missing_code="", missing_reason="", absent=False
+        return _without_number(state, reading, at, gap=gap)
+    holds = _holds(guard, reading)
+    since = (at if gap or state.since is None else state.since) if holds else None
+    worst = _worst_since(state, guard, reading, begun=since == at) if holds else None
+    clear_since = None if holds else at if gap or state.clear_since is None else state.clear_since
+    breached_at, breached_from, breach_worst = state.breached_at, state.breached_from, state.breach_worst
+    if since is not None and breached_at is None and (at - since).total_seconds() >= guard.for_s:
+        breached_at, breached_from, breach_worst = at, since, worst
+    return GuardState(  # made at once and not by `replace`: this runs for each guard of each run in each round
+        since=since, last_at=at, value=reading, worst=worst, asked_from=state.asked_from or at, read_at=at,
+        breached_at=breached_at, breached_from=breached_from, breach_worst=breach_worst, clear_since=clear_since,
+    )  # fmt: skip
+
+
+def _without_number(state: GuardState, reading: Verdict, at: datetime, *, gap: bool) -> GuardState:
+    return replace(
+        state,
+        asked_from=state.asked_from or at,
+        read_at=at,
+        missing_outcome=reading.outcome.value,
+        missing_code=reading.code,
+        missing_reason=reading.reason,
+        absent=gap,
+        since=None if gap else state.since,
+        worst=None if gap else state.worst,
+        clear_since=None if gap else state.clear_since,
     )
-    if not _holds(guard, reading):
-        clear_since = at if gap or state.clear_since is None else state.clear_since
-        return replace(state, since=None, worst=None, clear_since=clear_since)
-    since = at if gap or state.since is None else state.since
-    worst = reading if since == at or state.worst is None else _worse(guard, state.worst, reading)
-    state = replace(state, since=since, worst=worst, clear_since=None)
-    if state.breached_at is None and (at - since).total_seconds() >= guard.for_s:
-        return replace(state, breached_at=at, breached_from=since, breach_worst=worst)
-    return state
+
+
+def _worst_since(state: GuardState, guard: Guard, reading: float, *, begun: bool) -> float:
+    return reading if begun or state.worst is None else _worse(guard, state.worst, reading)
 
 
 def replay(guard: Guard, samples: Iterable[Sample], interval_s: float, state: GuardState | None = None) -> GuardState:
@@ -89,6 +97,15 @@ def replay(guard: Guard, samples: Iterable[Sample], interval_s: float, state: Gu
         reading = read_single(guard.name, (Series({}, (sample,)),), guard.metric)
         state = next_guard(state, reading, sample.at, guard, interval_s)
     return state
+
+
+def outcome_of(state: GuardState) -> Outcome:
+    """The outcome of `judge_guard` without its sentence and evidence, which take most of the time and which nobody reads of a PASS."""
+    if state.breached_at is not None and state.breached_from is not None:
+        return Outcome.FAIL
+    if state.absent:
+        return Outcome(state.missing_outcome)
+    return Outcome.NO_DATA if state.value is None or state.last_at is None else Outcome.PASS
 
 
 def judge_guard(state: GuardState, guard: Guard) -> Verdict:
