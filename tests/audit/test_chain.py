@@ -45,7 +45,9 @@ def test_the_hash_is_that_of_the_canonical_json_of_all_other_fields(entry: Entry
     assert json.loads(canonical_entry(raw(sealed)))["seq"] == 5
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(batch=st.lists(entries, min_size=1, max_size=4))
 def test_any_entries_make_a_chain_that_verifies(store: SqlStore, batch: list[Entry]) -> None:
     before = store.read_now(lambda ledger: ledger.count(Sealed))

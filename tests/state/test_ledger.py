@@ -224,7 +224,9 @@ values = st.recursive(
 times = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(value=values, at=times)
 def test_any_json_and_any_time_come_back_unchanged(store: SqlStore, value: Any, at: datetime) -> None:
     row = step(1, progress=value, deadline=at)
@@ -232,7 +234,9 @@ def test_any_json_and_any_time_come_back_unchanged(store: SqlStore, value: Any, 
     assert store.read_now(lambda ledger: ledger.get(StepRow, "prod-1", 1)) == row
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(moments=st.lists(times, min_size=2, max_size=5, unique=True))
 def test_times_sort_as_times(store: SqlStore, moments: list[datetime]) -> None:
     def fill(ledger: Any) -> list[Any]:
