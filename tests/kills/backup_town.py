@@ -23,7 +23,8 @@ from sandbox.world import World, short
 from sandbox.world.acting import Actors
 from sandbox.world.staff import DORA
 from state.store import open_store
-from tests.kills.town import STORY_WITHIN_S, Town, patient, product
+from tests.kills.patience import patient
+from tests.kills.town import STORY_WITHIN_S, Town, product
 
 STAGING = "staging"
 TIDY_WITHIN_S = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from sandbox.world import World, short
 from sandbox.world.acting import Actors
 from sandbox.world.development import VALIDATED, Development
 from sandbox.world.tags import CHECKS, REPOSITORY
-from tests.kills.town import STORY_WITHIN_S, Town, patient, product
+from tests.kills.patience import patient
+from tests.kills.town import STORY_WITHIN_S, Town, product
 
 DEV = "dev"
 WORKLOADS = ("catalog", "web")
@@ -91,6 +92,24 @@ class DevelopmentTown(Town):
 
     def drafts(self) -> list[Release]:
         return [each for each in self.repository.releases if each.draft]
+
+    async def redelivered(self, count: int, is_going_on: Callable[[], bool]) -> None:
+        """As a person may on GitHub's page: what was sent after its first `count` deliveries and not taken, until nothing is left of it."""
+        hooks = self.world.github.hooks
+        while is_going_on() or self._untaken(count):
+            for guid in self._untaken(count)[:1]:
+                hooks.redeliver(guid)
+            with contextlib.suppress(TimeoutError):
+                await hooks.settled()
+            await asyncio.sleep(0.2)
+
+    def _untaken(self, count: int) -> list[str]:
+        """Their GUIDs, the oldest first; none while an answer is waited for."""
+        sent = self.world.github.hooks.deliveries[count:]
+        if any(each.status == "pending" for each in sent):
+            return []
+        taken = {each.guid for each in sent if 200 <= each.status_code < 300}
+        return list(dict.fromkeys(each.guid for each in sent if each.guid not in taken))
 
     def heard_since(self, count: int) -> list[str]:
         """Events that the bot has taken, of those that GitHub sent after its first `count`."""

@@ -26,7 +26,7 @@ from engine.records import Delivery, Entry, Outgoing, Sealed, StepRow
 from runbook.documents import tree
 from state.ledger import SqlLedger
 from state.store import SqlStore
-from tests.kills.mortal_outside import watch_github, watch_outside
+from tests.kills.mortal_outside import effects, watch_github, watch_outside
 
 FILE = Path(os.environ["MORTAL_FILE"])
 PID = FILE.with_suffix(".pid")
@@ -135,12 +135,12 @@ def make_mortal() -> None:
             result = change(ledger)
             mine.extend(sorted(set(SEEN)))
             if mine:
-                die_once("before " + "; ".join(mine))
+                effects.die_between(die_once, "before " + "; ".join(mine))
             return result
 
         result = await plain(self, watched)
         if mine:
-            die_once("after " + "; ".join(mine))
+            await effects.die_after(die_once, "after " + "; ".join(mine))
         return result
 
     SqlStore.write = write  # type: ignore[method-assign,assignment]

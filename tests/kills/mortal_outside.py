@@ -8,9 +8,12 @@ each life.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,42 @@ _PROGRAM = re.compile(r"pg_\w+|postgres|initdb")
 _KEY = re.compile(r"(manifest\.json|dump|base|probe/|wal/)")
 
 Die = Callable[[str], None]
+PAUSE_S = 0.002
+SHORT = ("create", "_remove")
+"""Verbs whose end may be awaited by everybody else; an upload lasts as long as the program that it is fed from."""
+
+
+class Effects:
+    """Those that are had once: `with effects:` in the loop; whoever else is about to die waits until it has died of that, or goes on."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._under_way = 0
+
+    def __enter__(self) -> None:
+        with self._changing:
+            self._under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changing:
+            self._under_way -= 1
+
+    def die_between(self, die: Die, boundary: str) -> None:
+        """Blocks: for the writer's thread."""
+        while True:
+            with self._changing:
+                if not self._under_way:
+                    return die(boundary)
+            time.sleep(PAUSE_S)
+
+    async def die_after(self, die: Die, boundary: str) -> None:
+        """In the loop, where none begins meanwhile."""
+        while self._under_way:  # noqa: ASYNC110 - it is changed by several, and for milliseconds
+            await asyncio.sleep(PAUSE_S)
+        die(boundary)
+
+
+effects = Effects()
 
 
 def watch_outside(die: Die) -> None:
@@ -62,9 +101,10 @@ def _watch_objects(verb: str, die: Die) -> None:
     plain = getattr(Objects, verb)
 
     async def watched(self: Objects, key: str, *more: Any) -> Any:
-        result = await plain(self, key, *more)
-        match = _KEY.search(key)
-        die(f"{verb.strip('_')} {match[1] if match else 'something'}")
+        with effects if verb in SHORT else contextlib.nullcontext():
+            result = await plain(self, key, *more)
+            match = _KEY.search(key)
+            die(f"{verb.strip('_')} {match[1] if match else 'something'}")
         return result
 
     setattr(Objects, verb, watched)
@@ -74,8 +114,9 @@ def watch_github(die: Die) -> None:
     plain = GitHubCalls.write
 
     async def write(self: GitHubCalls, method: str, repository: str, path: str, *more: Any) -> Any:
-        result = await plain(self, method, repository, path, *more)
-        die(f"github {method} {path.partition('/')[0]}")
+        with effects:
+            result = await plain(self, method, repository, path, *more)
+            die(f"github {method} {path.partition('/')[0]}")
         return result
 
     GitHubCalls.write = write  # type: ignore[method-assign,assignment]

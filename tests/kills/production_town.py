@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from sandbox.world import World, short
 from sandbox.world.acting import Actors
 from sandbox.world.staff import ADA, PIA, SAM
 from state.store import open_store
-from tests.kills.town import Town, patient, product
+from tests.kills.patience import patient
+from tests.kills.town import Town, product
 
 CANDIDATE, FINAL = "v1.4.2-rc.1", "v1.4.2"
 WEIGHTS = (5, 25, 100)
@@ -89,17 +90,16 @@ async def production_town(
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    triggers: Mapping[str, Any],
     phase: str = "3s",
     weights: Sequence[int] = WEIGHTS,
 ) -> AsyncIterator[ProductionTown]:
-    """triggers: those of a rollback that may speak; the others take longer than any story, however busy the machine is."""
+    """Only the canary's errors may bring it back: other triggers take longer than any story, however busy the machine is."""
     file.with_suffix(".story").write_text("")
     monkeypatch.setenv("MORTAL_FILE", str(file))
     monkeypatch.setenv("MORTAL_KINDS", "audit")
     quick = short(
         guards_for="600s", validates=(), database=False, phase=phase, phase_max="300s", watch="3s", weights=weights,
-        triggers={"core_for": "600s", "regression_for": "600s", **triggers},
+        triggers={"core_for": "600s", "regression_for": "600s"},
     )  # fmt: skip
     tempo = patient(quick, prod={"min_requests": 3})
     async with World(product(), tempo=tempo, with_bot=False, environments=("prod",)) as world:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ async def test_sigkills_all_along_from_a_merge_to_its_mark_change_nothing_of_the
         await t.deployed(beginning)
         await t.told()
         t.deadly("merge")
+        sent = len(t.world.github.hooks.deliveries)
         commit = t.developers.merge()
-        run = await t.deployed(commit)
+        deploying = asyncio.create_task(t.deployed(commit))
+        await t.redelivered(sent, lambda: not deploying.done())
+        run = await deploying
         await t.at_rest()
         t.assert_died_at(
-            "merge", "before delivery push", "after delivery push", "before run.created", "after run.created", "set_at",
+            "merge", "before delivery push", "before delivery check_suite", "before run.created", "set_at",
             "Smoke tests", "Observe", "github POST statuses", "Mark as dev-validated", "github PATCH releases", "decision.recorded",
         )  # fmt: skip
         assert t.deaths >= 30, t.boundaries("merge")
@@ -35,10 +39,11 @@ async def test_merges_while_forge_is_dead_are_caught_up_by_asking_github(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with development_town(tmp_path / "boundaries", monkeypatch, "audit,outbox,github") as t:
-        t.deadly("beginning", every=5)
+        t.deadly("beginning", since="Mark as dev-validated")
         beginning = t.developers.tip
         await t.deployed(beginning)
         await t.told()
+        t.assert_died_at("beginning", "github POST statuses", "github POST releases", "decision.recorded")
         await t.world.bot.kill()
         await t.actors.until(lambda: t.world.slack.connection_state() != "connected", "it is dead")
         sent = len(t.world.github.hooks.deliveries)

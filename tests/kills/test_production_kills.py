@@ -10,7 +10,6 @@ import pytest
 from tests.kills.production_town import FINAL, WEIGHTS, ProductionTown, production_town
 
 pytestmark = pytest.mark.timeout(1200)
-NOTHING = {"minimum_requests": 1_000_000}
 
 
 def assert_once(t: ProductionTown) -> None:
@@ -25,7 +24,7 @@ def assert_once(t: ProductionTown) -> None:
 async def test_sigkills_all_along_a_production_release_change_nothing_of_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with production_town(tmp_path / "boundaries", monkeypatch, triggers=NOTHING) as t:
+    async with production_town(tmp_path / "boundaries", monkeypatch) as t:
         t.deadly("release", every=13)
         run = await t.promoted()
         await t.approved(run)
@@ -46,7 +45,7 @@ async def test_sigkills_all_along_a_rollback_change_nothing_of_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The phase lasts until the guard has spoken: its own gate would see the same errors, or none yet."""
-    async with production_town(tmp_path / "boundaries", monkeypatch, triggers={}, phase="120s", weights=(25, 100)) as t:
+    async with production_town(tmp_path / "boundaries", monkeypatch, phase="120s", weights=(25, 100)) as t:
         run = await t.promoted()
         await t.approved(run)
         await t.actors.until(lambda: t.weight() == 25, "a quarter of the customers get the canary", within_s=240)

@@ -65,7 +65,7 @@ async def test_sigkills_at_any_moment_change_nothing_of_the_end(
         moment = await t.settled()
         rows = await asyncio.to_thread(t.rows, moment)
 
-        killer = asyncio.create_task(t.killed_at_random(dice, RANDOM_KILLS))
+        killer = asyncio.create_task(t.killed_at_random(dice, RANDOM_KILLS, longest_s=2.0))
         made, drills, restores = list[str](), list[str](), list[str]()
         while not killer.done():
             made += [await t.done(RUN), await t.done(BASE)]

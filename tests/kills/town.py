@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -21,39 +21,22 @@ from engine.records import Outgoing, Received, Run, RunState
 from integrations.prometheus.rules import rules_text
 from runbook.errors import StoreUnavailable
 from sandbox.serving import until
-from sandbox.world import Product, Tempo, World, short
+from sandbox.world import Product, World, short
 from sandbox.world.acting import Actors
 from sandbox.world.staff import ADA, PIA, RELEASES, SAM
 from state.checkpoints import load_private_key
 from state.places import DirectoryPlace
 from state.store import open_store
 from state.verify import verify
+from tests.kills.patience import patient
 
 R = TypeVar("R")
 VERSION = "v1.4.0-rc.2"
 STORY_WITHIN_S = 600
-LONGEST_START_S, LONGEST_LIFE_S = 0.6, 1.5
+LONGEST_START_S = 0.5
 READ_WITHIN_S = 60.0
 HEARD_WITHIN_S = 10.0
 """For a command that nobody acknowledged: so long it may still come to be on record."""
-
-PATIENCE = {
-    "staging": {"rollout_timeout": "300s", "trouble_within": "120s", "traffic_wait": "240s", "ci_wait": "240s", "max_latency_p95": "20s"},
-    "prod": {"rollout_timeout": "300s", "trouble_within": "120s", "route_timeout": "240s", "max_latency_p95": "20s"},
-    "dev": {"rollout_timeout": "300s", "trouble_within": "120s", "traffic_wait": "240s", "ci_wait": "240s"},
-    "health": {"p95": "20s", "timeout": "20s"},
-    "waiting": {"approval_expires": "1h", "hold_remind": "10m", "hold_escalate": "20m"},
-    "scans": {"wait": "240s"},
-}  # fmt: skip
-"""Each wait ends by what is awaited: a bot that lives for a second at a time needs many lives, and a busy machine makes them long."""
-
-
-def patient(tempo: Tempo, **more: dict[str, Any]) -> Tempo:
-    """Nothing but what the story is about decides how it ends. more: what a part of the policy says beside that."""
-    policy = {name: dict(part) if isinstance(part, dict) else part for name, part in tempo.policy.items()}
-    for part, values in (*PATIENCE.items(), *more.items()):
-        policy[part] = {**policy[part], **values}
-    return replace(tempo, policy=policy)
 
 
 def product() -> Product:
@@ -105,12 +88,12 @@ class Town:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(int(self.file.with_suffix(".pid").read_text()), signal.SIGKILL)
 
-    async def killed_at_random(self, dice: Random, times: int) -> None:
-        """Every third life at any moment of its start, the others at any moment of what they do when they are there."""
+    async def killed_at_random(self, dice: Random, times: int, longest_s: float = 1.0) -> None:
+        """Every third life at any moment of its start, the others within `longest_s` from when they listen."""
         while (deaths := self.deaths) < times:
             if deaths % 3:
                 await self.listens()
-            await asyncio.sleep(dice.uniform(0.0, LONGEST_LIFE_S if deaths % 3 else LONGEST_START_S))
+            await asyncio.sleep(dice.uniform(0.0, longest_s if deaths % 3 else LONGEST_START_S))
 
             async def is_dead(deaths: int = deaths) -> bool:
                 if self.deaths == deaths:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+LONG_MS = 180_000
+"""How long a step on the page may take on a busy machine."""
+
+expect.set_options(timeout=LONG_MS)
 
 CHROMIUM = "/usr/bin/chromium"
 APPROVE = "#messages [data-action=approve]"
+DIALOG_WITHIN_MS = 20_000
+TYPED_AT_MOST = 5
 ARGUMENTS = [
     "--no-sandbox",
     "--headless",
@@ -22,18 +30,28 @@ ARGUMENTS = [
 
 
 @asynccontextmanager
-async def opened(url: str, *, width: int = 1440, height: int = 900) -> AsyncIterator[tuple[Page, list[str]]]:
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=LONG_MS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def opened(
+    browser: Browser, url: str, *, width: int = 1440, height: int = 900
+) -> AsyncIterator[tuple[Page, list[str]]]:
     """The page, and the errors of its console and scripts so far."""
     problems: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        await page.goto(url)
-        await expect(page.locator("#connection")).to_contain_text("connected")
-        yield page, problems
-        await browser.close()
+    context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
+    context.set_default_timeout(LONG_MS)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    await page.goto(url)
+    await expect(page.locator("#connection")).to_contain_text("connected")
+    yield page, problems
+    await context.close()
 
 
 async def act_as(page: Page, real_name: str) -> None:
@@ -52,10 +70,27 @@ def control(page: Page, name: str) -> Locator:
     return page.locator(f'[data-control="{name}"]')
 
 
-async def approve(page: Page, real_name: str) -> None:
-    """As this person: clicks the newest card's button and confirms."""
+async def modal(page: Page, command: str) -> Locator:
+    """The dialog that this command opens; typed again where the app was too slow to open it, as Slack has it."""
+    dialog = page.get_by_role("dialog")
+    for _ in range(TYPED_AT_MOST):
+        await type_command(page, command)
+        with contextlib.suppress(AssertionError):
+            await expect(dialog).to_be_visible(timeout=DIALOG_WITHIN_MS)
+            return dialog
+    raise AssertionError(f"{command} opens no dialog")
+
+
+async def is_told(page: Page, text: str) -> None:
+    """The page says so itself, in passing."""
+    await expect(page.locator(".toast", has_text=text).last).to_be_visible()
+
+
+async def approve(page: Page, real_name: str, title: str) -> None:
+    """As this person: clicks the button of the card with this title, and confirms. An earlier card's may be there still."""
     await act_as(page, real_name)
-    await page.locator(APPROVE).last.click()
+    button = page.locator("[data-action=approve]")
+    await page.locator("#messages .message", has_text=title).filter(has=button).last.locator(button).click()
     dialog = page.get_by_role("dialog")
     if await dialog.count():
         await dialog.get_by_role("button").last.click()

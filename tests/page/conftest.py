@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from sandbox.world import Controls
-from tests.page.browser import opened
+from sandbox.world import Controls, short
+from tests.kills.patience import patient
+from tests.page.browser import chromium, opened
 from tests.whole.stage import Stage
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
-    async with Stage() as stage:
+    """Guards take longer than any test, and few customers are in production: nobody looks at either here."""
+    tempo = patient(short(observation="5s", guards_for="600s", validates=(), production_per_s=2.0))
+    async with Stage(tempo=tempo) as stage:
         controls = Controls(stage.world)
         controls.install()
         yield stage
@@ -28,9 +31,15 @@ async def stage(shared_stage: Stage) -> AsyncIterator[Stage]:
     yield shared_stage
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(stage: Stage) -> AsyncIterator[Page]:
+async def page(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
     """An error in its console or scripts fails the test."""
-    async with opened(stage.world.slack.url) as (page, problems):
+    async with opened(browser, stage.world.slack.url) as (page, problems):
         yield page
     assert problems == []

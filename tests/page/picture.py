@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sandbox.world import Controls, short
-from tests.page.browser import APPROVE, act_as, approve, opened, type_command
+from tests.page.browser import APPROVE, act_as, approve, chromium, opened, type_command
 from tests.whole.stage import Stage
 
 DEFAULT = Path(__file__).parents[2] / "docs" / "pictures" / "sandbox.png"
@@ -23,14 +23,17 @@ async def take(path: Path) -> None:
         await stage.until(lambda: stage.has_ended("dev-1"), "dev has what is on the branch", within_s=90)
         controls = Controls(stage.world)
         controls.install()
-        async with opened(stage.world.slack.url, width=SIZE[0], height=SIZE[1]) as (page, _):
+        async with (
+            chromium() as browser,
+            opened(browser, stage.world.slack.url, width=SIZE[0], height=SIZE[1]) as (page, _),
+        ):
             await act_as(page, "Ada Adler")
             await type_command(page, "/forge deploy staging v1.4.0-rc.2")
             await stage.until(lambda: stage.asks("staging-1"), "it asks for its approval")
             await page.locator(APPROVE).wait_for()
-            await approve(page, "Sam Sorel")
+            await approve(page, "Sam Sorel", "Deploy to staging")
             await stage.until(lambda: stage.asks("staging-1", "Go or no-go"), "the go is asked for", within_s=150)
-            await approve(page, "Pia Paulsen")
+            await approve(page, "Pia Paulsen", "Go or no-go")
             await act_as(page, "Sam Sorel")
             await page.locator("#messages", has_text="approval needed (1 of 2)").wait_for()
             message = stage.actors.headline_message("staging-1")

@@ -9,18 +9,19 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from sandbox.world import Controls, short
-from tests.page.browser import act_as, control, type_command
+from tests.kills.patience import patient
+from tests.page.browser import act_as, control, is_told, modal, type_command
 from tests.whole.stage import Stage
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
-LONG_MS = 90_000
+LONG_S = 300
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
-    tempo = short(observation="5s", guards_for="5s", validates=(), dev="required")
-    async with Stage(tempo=tempo, environments=("dev", "staging")) as stage:
+    tempo = short(observation="5s", guards_for="600s", validates=(), dev="required")
+    async with Stage(tempo=patient(tempo), environments=("dev", "staging")) as stage:
         controls = Controls(stage.world)
         controls.install()
         yield stage
@@ -28,31 +29,32 @@ async def shared_stage() -> AsyncIterator[Stage]:
 
 
 async def test_a_merge_on_the_page_leads_to_a_candidate_in_staging(stage: Stage, page: Page) -> None:
-    messages, toast = page.locator("#messages"), page.locator(".toast").last
+    messages = page.locator("#messages")
     development = stage.world.development
     assert development is not None
-    await stage.until(lambda: development.validated == development.tip, "what was there is validated", within_s=90)
+    await stage.until(lambda: development.validated == development.tip, "what was there is validated", within_s=LONG_S)
 
     await act_as(page, "Ada Adler")
     await control(page, "merge success").click()
-    await expect(toast).to_contain_text("#1 is merged")
+    await is_told(page, "#1 is merged")
     commit = development.tip
-    await stage.until(lambda: development.validated == commit, "what was merged is validated", within_s=90)
-    await expect(messages).to_contain_text(commit[:12], timeout=LONG_MS)
+    await stage.until(lambda: development.validated == commit, "what was merged is validated", within_s=LONG_S)
+    await expect(messages).to_contain_text(commit[:12])
 
     await type_command(page, "/forge status")
-    await expect(page.locator(".message.ephemeral").last).to_contain_text(commit[:7], timeout=LONG_MS)
+    await expect(page.locator(".message.ephemeral").last).to_contain_text(commit[:7])
     await type_command(page, "/forge plan staging")
     tag = f"git tag -s v1.6.0-rc.1 {commit}"
-    await expect(page.locator(".message.ephemeral").last).to_contain_text(tag, timeout=LONG_MS)
+    await expect(page.locator(".message.ephemeral").last).to_contain_text(tag)
 
     await control(page, "tag candidate").click()
-    await expect(toast).to_contain_text("v1.6.0-rc.1 is signed")
-    await type_command(page, "/forge deploy staging")
-    dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text("v1.6.0-rc.1", timeout=LONG_MS)
+    await is_told(page, "v1.6.0-rc.1 is signed")
+    dialog = await modal(page, "/forge deploy staging")
+    await expect(dialog).to_contain_text("v1.6.0-rc.1")
     await dialog.locator("select").select_option(index=1)
     await dialog.get_by_role("button", name="Deploy").click()
     await expect(dialog).to_have_count(0)
-    await stage.until(lambda: stage.asks("staging-1", "Deploy to staging"), "its approval is asked for")
+    await stage.until(
+        lambda: stage.asks("staging-1", "Deploy to staging"), "its approval is asked for", within_s=LONG_S
+    )
     assert "v1.6.0-rc.1" in stage.headline("staging-1")

@@ -12,19 +12,19 @@ from playwright.async_api import Page, expect
 
 from sandbox.serving import until
 from sandbox.world import Controls, short
-from tests.page.browser import act_as, control, type_command
+from tests.kills.patience import patient
+from tests.page.browser import act_as, control, is_told, modal, type_command
 from tests.whole.stage import Stage
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
-LONG_MS = 60_000
 ENV = "staging"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
-    tempo = short(observation="5s", guards_for="2s", validates=(), wal_switch="2s")
-    async with Stage(tempo=tempo) as stage:
+    tempo = short(validates=(), wal_switch="2s")
+    async with Stage(tempo=patient(tempo), environments=(ENV,)) as stage:
         controls = Controls(stage.world)
         controls.install()
         yield stage
@@ -34,38 +34,34 @@ async def shared_stage() -> AsyncIterator[Stage]:
 async def test_dropped_orders_are_back_after_a_backup_a_restore_and_a_sign_off_on_the_page(
     stage: Stage, page: Page
 ) -> None:
-    messages, toast = page.locator("#messages"), page.locator(".toast").last
+    messages = page.locator("#messages")
     await act_as(page, "Dora Dahl")
     await type_command(page, f"/forge backup run {ENV} --kind base")
-    await stage.until_ended(await _newest(stage, 1))
-    await expect(messages).to_contain_text("base backup on staging", timeout=LONG_MS)
+    (base,) = await stage.until(lambda: _runs(stage), "it begins")
+    await stage.until_ended(base)
+    await expect(messages).to_contain_text("base backup on staging")
 
     orders = await _orders(stage)
     await stage.until_true(lambda: _more_than(stage, orders + 20), "customers order")
     await control(page, f"count {ENV}").click()
-    await expect(toast).to_contain_text("staging has")
+    await is_told(page, "orders, at")
     moment = await _over(datetime.now(UTC))
     await control(page, f"drop {ENV}").click()
-    await expect(toast).to_contain_text("is dropped")
+    await is_told(page, "is dropped")
     await control(page, f"count {ENV}").click()
-    await expect(toast).to_contain_text("staging has no table of orders")
+    await is_told(page, "staging has no table of orders")
 
-    await until(lambda: _restore_begins(stage, page, moment), 90, "the restore begins", every_s=1.0)
-    run = await _newest(stage, 2)
+    await until(lambda: _restore_begins(stage, page, moment), 300, "the restore begins", every_s=1.0)
+    (run,) = stage.record.under_way()
     await act_as(page, "Dan Dorn")
-    await messages.locator("[data-action=signoff]").last.click(timeout=LONG_MS)
+    await messages.locator("[data-action=signoff]").last.click()
     dialog = page.get_by_role("dialog")
     if await dialog.count():
         await dialog.get_by_role("button").last.click()
     assert " – completed" in await stage.until_ended(run), stage.headline(run)
     await control(page, f"count {ENV}").click()
-    await expect(toast).to_contain_text("orders, at")
+    await is_told(page, "orders, at")
     assert await _orders(stage) > orders + 20
-
-
-async def _newest(stage: Stage, count: int) -> str:
-    await stage.until(lambda: len(_runs(stage)) >= count, f"run {count} begins")
-    return _runs(stage)[-1]
 
 
 def _runs(stage: Stage) -> list[str]:
@@ -76,19 +72,18 @@ def _runs(stage: Stage) -> list[str]:
 async def _restore_begins(stage: Stage, page: Page, moment: datetime) -> bool:
     """Through the modal; False where that moment is not archived yet."""
     answers = page.locator(".message.ephemeral")
-    told, before = await answers.count(), len(_runs(stage))
-    await type_command(page, f"/forge restore {ENV}")
-    dialog = page.get_by_role("dialog")
+    told = await answers.count()
+    dialog = await modal(page, f"/forge restore {ENV}")
     await dialog.get_by_label("Or recover to this moment").fill(f"{moment:%Y-%m-%dT%H:%M:%S}")
     await dialog.get_by_label("Reason").fill("the orders are gone")
     await dialog.get_by_role("button", name="Restore").click()
     await expect(dialog).to_have_count(0)
 
     async def is_answered() -> bool:
-        return len(_runs(stage)) > before or await answers.count() > told
+        return bool(stage.record.under_way()) or await answers.count() > told
 
-    await until(is_answered, 30, "an answer to the modal")
-    return len(_runs(stage)) > before
+    await until(is_answered, 120, "an answer to the modal")
+    return bool(stage.record.under_way())  # on record before anybody was answered
 
 
 async def _over(moment: datetime) -> datetime:
