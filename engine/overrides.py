@@ -99,7 +99,8 @@ def decide(turn: Turn, intent: Intent, actor: Actor, run: Run, override_id: str)
         turn.audit("override.refused", run.id, actor, what=override.gate, why=verdict.reason)
         return refused(verdict.code, verdict.reason, verdict.remedy, run=run.id)
     row = turn.step(run.id, override.index)
-    if run.state != RunState.HELD or row is None or run.position != override.index or row.state != StepState.HELD:
+    is_held = run.state == RunState.HELD and run.interrupt is None and run.position == override.index
+    if not is_held or row is None or row.state != StepState.HELD:
         _settle(turn, run, override, "void", actor)
         return refused("override.void", f"{run.id} has gone on since: this override is void.", run=run.id)
     if intent.name == "reject":

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from engine.records import Button, FreezeRow, Override, Tick
+from engine import controls, overrides
+from engine.answers import Answer
+from engine.intents import Intent
+from engine.journal import Turn
+from engine.ports import Ledger
+from engine.records import Button, FreezeRow, Override, Run, Tick
 from runbook.plan import HOLD, Plan
 from runbook.policy import Setting
 from runbook.procedures.base import Request
@@ -188,6 +193,30 @@ async def test_a_refused_override_leaves_the_run_held_and_a_late_click_is_told_w
         late = await b.act("approve", EVA, button=button(b, "approve", override=override.id))
         assert late.code == "override.closed"
         assert "refused by Bo" in late.text
+
+
+@pytest.mark.usefixtures("asking")
+async def test_an_override_that_is_agreed_to_in_the_instant_of_an_abort_is_void(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        run_id = await held_by_a_freeze(b)
+        await b.act("override", SAM, run=run_id, reason="please", options={"gate": "no freeze"})
+        [override] = b.rows(Override)
+
+        def both(ledger: Ledger) -> Answer:
+            turn = Turn(ledger, b.clock.now(), b.engine.settings.current)
+            controls.abort(turn, the_run(turn), SAM, "enough")
+            return overrides.decide(turn, Intent(name="approve"), EVA, the_run(turn), override.id)
+
+        def the_run(turn: Turn) -> Run:
+            found = turn.run(run_id)
+            assert found is not None
+            return found
+
+        answer = await b.store.write(both)
+        assert answer.code == "override.void"
+        b.engine.interpreter.wake(run_id)
+        assert (await b.ended(run_id)).ending_code == "aborted"
+        assert [row.state for row in b.rows(Override)] == ["void"]
 
 
 @pytest.mark.usefixtures("asking")
