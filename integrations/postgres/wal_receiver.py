@@ -37,6 +37,11 @@ Archived = Callable[[WalSegment], Awaitable[None]]
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 60.0
 _LOOK_S: Final = 0.5
+_HEADER: Final = 40
+"""Bytes. Right behind a switch the server's position is not the new segment's beginning but behind its header, where the first record goes.
+
+Source: XLogLongPageHeaderData, https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/access/xlog_internal.h
+"""
 _PIECE: Final = 1024 * 1024
 _REMOVED: Final = "has already been removed"
 _PID_FILE: Final = "receiver.pid"
@@ -317,7 +322,7 @@ class WalReceiver:
         last, switched, seen = self._marks.last, self._switched_at, self._seen
         if last is None or switched is None or seen is None or seen.snapshot != switched.snapshot or self._waiting:
             return
-        if _end(last) < switched.lsn:
+        if _end(last) + _HEADER < switched.lsn:
             return
         if (seen.at - last.ended_at).total_seconds() >= self._switch_s and (moved := self._marks.moved(seen.at)):
             await self._archived(moved)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from runbook.backups import Instance, RestoreChecks
 from runbook.database_ports import RestoreOrder
 from sandbox.postgres import LocalPostgres
 from tests.integrations.postgres.physical import Site, ask, fill, picture, picture_of
-from tests.integrations.postgres.servers import end_all, finder
+from tests.integrations.postgres.servers import end_all, finder, new_scratch
 
 SMALL = {"shared_buffers": "16MB", "max_connections": "20"}
 DURABLE = {
@@ -62,16 +64,39 @@ async def settings(instance: Instance) -> dict[str, object]:
     return {name: (await ask(instance, f"SHOW {name}"))[0][0] for name in FILLING}
 
 
-async def test_a_restored_server_has_durable_settings_and_was_put_on_the_disk(site: Site) -> None:
+@dataclass
+class Restored:
+    """initdbs: how often it was looked for while the server was filled."""
+
+    site: Site
+    order: RestoreOrder
+    instance: Instance
+    initdbs: int
+
+
+@pytest.fixture(scope="module")
+def restored(source: LocalPostgres) -> Iterator[Restored]:
+    """Once for all tests that only look at it, or let it stop."""
+    with new_scratch() as folder:
+        yield asyncio.run(restored_in(Site(source, folder)))
+        asyncio.run(end_all(folder / "scratch"))
+
+
+async def restored_in(site: Site) -> Restored:
     programs = RecordingFinder(finder())
     order, host = RestoreOrder("drill-1", await site.logical()), durable_host(site, programs)
     await host.fetch(order, site.told.append)
     instance = await host.provision(order)
     before = programs.asked.count("initdb")
     await host.restore(order, instance, site.told.append)
+    return Restored(site, order, instance, programs.asked.count("initdb") - before)
+
+
+async def test_a_restored_server_has_durable_settings_and_was_put_on_the_disk(restored: Restored) -> None:
+    site, instance = restored.site, restored.instance
     assert await settings(instance) == DURABLE
-    assert await ask(instance, "SHOW data_checksums") == [("on" if order.manifest.major >= 18 else "off",)]
-    assert programs.asked.count("initdb") == before + 1  # --sync-only
+    assert await ask(instance, "SHOW data_checksums") == [("on" if restored.order.manifest.major >= 18 else "off",)]
+    assert restored.initdbs == 1  # --sync-only
     assert await picture_of(instance) == picture(site.server)
     assert state_of(site)["kind"] == "settled"
 
@@ -83,12 +108,9 @@ async def test_nothing_durable_is_paid_for_while_it_is_filled(site: Site) -> Non
     assert found == dict(FILLING)
 
 
-async def test_a_restored_server_is_left_as_it_is_by_another_provision(site: Site) -> None:
-    order, host = RestoreOrder("drill-1", await site.logical()), durable_host(site)
-    await host.fetch(order, site.told.append)
-    await host.restore(order, await host.provision(order), site.told.append)
-    instance = await durable_host(site).provision(order)
-    assert await picture_of(instance) == picture(site.server)
+async def test_a_restored_server_is_left_as_it_is_by_another_provision(restored: Restored) -> None:
+    instance = await durable_host(restored.site).provision(restored.order)
+    assert await picture_of(instance) == picture(restored.site.server)
     assert await settings(instance) == DURABLE
 
 
@@ -105,11 +127,8 @@ async def test_what_a_machine_that_went_down_left_half_filled_is_made_anew(site:
     assert await picture_of(instance) == picture(site.server)
 
 
-async def test_a_restored_server_stands_after_the_machine_went_down(site: Site) -> None:
-    order, host = RestoreOrder("drill-1", await site.logical()), durable_host(site)
-    await host.fetch(order, site.told.append)
-    instance = await host.provision(order)
-    await host.restore(order, instance, site.told.append)
+async def test_a_restored_server_stands_after_the_machine_went_down(restored: Restored) -> None:
+    site, instance = restored.site, restored.instance
     await LocalInstances(site.folder / "scratch", finder()).stop("drill-1")
     assert "boot" not in state_of(site)
     facts = await durable_host(site).check(instance, RestoreChecks(tables=("public.orders",)))

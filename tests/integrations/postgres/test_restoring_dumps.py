@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -29,7 +29,7 @@ from tests.integrations.postgres.physical import (
     picture_of,
 )
 from tests.integrations.postgres.processes import children
-from tests.integrations.postgres.servers import end_all, until
+from tests.integrations.postgres.servers import end_all, new_scratch, until
 
 
 @pytest.fixture(scope="module", params=[18, 16, 15])
@@ -52,6 +52,37 @@ async def site(source: LocalPostgres, scratch: Path) -> AsyncIterator[Site]:
     await end_all(scratch / "scratch")
 
 
+@dataclass
+class Restored:
+    site: Site
+    instance: Instance
+
+
+@pytest.fixture(scope="module")
+def restored(source: LocalPostgres) -> Iterator[Restored]:
+    """Once for all tests that only look at it."""
+    with new_scratch() as folder:
+        site = Site(source, folder)
+        yield Restored(site, asyncio.run(restored_in(site)))
+        asyncio.run(end_all(folder / "scratch"))
+
+
+async def restored_in(site: Site) -> Instance:
+    order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
+    await host.fetch(order, site.told.append)
+    instance = await host.provision(order)
+    await host.restore(order, instance, site.told.append)
+    return instance
+
+
+@pytest.fixture(scope="module")
+def empty(source: LocalPostgres) -> Iterator[Site]:
+    """Where nothing was ever restored: its server stays from one test to the next."""
+    with new_scratch() as folder:
+        yield Site(source, folder)
+        asyncio.run(end_all(folder / "scratch"))
+
+
 async def test_a_restored_dump_equals_its_source(filled: LocalPostgres, scratch: Path) -> None:
     site = Site(filled, scratch)
     manifest = await site.logical()
@@ -68,11 +99,8 @@ async def test_a_restored_dump_equals_its_source(filled: LocalPostgres, scratch:
     assert await host.standing() == ()
 
 
-async def test_a_role_that_only_the_source_has_is_made_without_the_right_to_log_in(site: Site) -> None:
-    order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
-    await host.fetch(order, site.told.append)
-    instance = await host.provision(order)
-    await host.restore(order, instance, site.told.append)
+async def test_a_role_that_only_the_source_has_is_made_without_the_right_to_log_in(restored: Restored) -> None:
+    instance = restored.instance
     assert await ask(instance, "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'shop_app'") == [(False,)]
     assert await ask(instance, "SELECT tableowner FROM pg_tables WHERE tablename = 'customers'") == [("shop_app",)]
 
@@ -143,7 +171,8 @@ async def test_a_restored_database_is_there_again_after_its_server_died(site: Si
 
 
 @pytest.mark.parametrize("spoil", ["flipped", "cut", "empty", "other", "gone"])
-async def test_what_was_tampered_with_reaches_no_postgresql_program(site: Site, spoil: str) -> None:
+async def test_what_was_tampered_with_reaches_no_postgresql_program(empty: Site, spoil: str) -> None:
+    site = empty
     manifest = await site.logical()
     stored = site.stored_file(manifest.files[0].key)
     content = bytearray(stored.read_bytes())
@@ -218,12 +247,8 @@ CHECKS = RestoreChecks(
 )
 
 
-async def test_post_restore_checks_find_what_is_there_and_what_is_not(site: Site) -> None:
-    order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
-    await host.fetch(order, site.told.append)
-    instance = await host.provision(order)
-    await host.restore(order, instance, site.told.append)
-    facts = await host.check(instance, CHECKS)
+async def test_post_restore_checks_find_what_is_there_and_what_is_not(restored: Restored) -> None:
+    facts = await restored.site.restores().check(restored.instance, CHECKS)
     assert facts.schema_version == "0007"
     assert dict(facts.rows) == {
         "public.orders": 3000,
@@ -259,12 +284,9 @@ async def test_checks_name_what_is_invalid_and_sequences_that_are_behind(site: S
     assert facts.behind == ("customers_id_seq of customers.id", "loose of drawn.n", "orders_id_seq of orders.id")
 
 
-async def test_checks_write_nothing(site: Site) -> None:
-    order, host = RestoreOrder("drill-1", await site.logical()), site.restores()
-    await host.fetch(order, site.told.append)
-    instance = await host.provision(order)
-    await host.restore(order, instance, site.told.append)
-    facts = await host.check(instance, RestoreChecks(smoke=("DELETE FROM orders RETURNING true",)))
+async def test_checks_write_nothing(restored: Restored) -> None:
+    deleting = RestoreChecks(smoke=("DELETE FROM orders RETURNING true",))
+    facts = await restored.site.restores().check(restored.instance, deleting)
     assert "read-only transaction" in str(facts.smoke["DELETE FROM orders RETURNING true"])
 
 

@@ -55,7 +55,7 @@ async def written_nothing_else(receiving: Receiving, at: datetime) -> None:
 
 @pytest.fixture(scope="module", params=[18, 16, 15])
 def any_server(request: pytest.FixtureRequest) -> Iterator[LocalPostgres]:
-    with LocalPostgres(major=request.param, settings=KEEP) as server:
+    with LocalPostgres(major=request.param, segment_mib=1, settings=KEEP) as server:
         fill(server)
         asks(server, "CREATE TABLE orders_seen (n serial)")
         yield server

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from integrations.postgres import PostgresConnection
+from integrations.postgres.wal import switch_segment
 from integrations.postgres.wal_receiver import WalReceiver
 from runbook.backups import WalSegment
 from runbook.errors import StoreUnavailable
@@ -114,7 +115,10 @@ async def written(receiving: Receiving, rows: int = 1) -> None:
     for _ in range(rows):
         asks(receiving.site.server, "INSERT INTO orders DEFAULT VALUES")
     at = server_now(receiving.site.server)
-    await until(lambda: any(s.ended_at >= at for s in receiving.site.segments), f"archived up to {at}")
+    try:
+        await until(lambda: any(s.ended_at >= at for s in receiving.site.segments), f"archived up to {at}")
+    except AssertionError as late:
+        raise AssertionError(f"{late}; the receiver says {receiving.receiver.state()}") from None
 
 
 async def test_segments_are_archived_soon_after_something_was_written(receiving: Receiving) -> None:
@@ -149,6 +153,29 @@ async def test_an_idle_server_writes_no_segments_and_its_moment_goes_on(receivin
         later = server_now(receiving.site.server)
         await until(lambda: receiving.site.segments[-1].ended_at > later, "and on")
         assert receiving.names == names
+
+
+async def test_what_is_committed_between_a_look_and_its_switch_is_archived_too(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch after that ends nothing: the server stands at the beginning of a segment, and its moment goes on all the same."""
+    server, moments = receiving.site.server, list[datetime]()
+
+    async def late(connection: PostgresConnection) -> bool:
+        if not moments:
+            asks(server, "INSERT INTO orders DEFAULT VALUES")
+            moments.append(server_now(server))
+        return await switch_segment(connection)
+
+    async with receiving.running() as receiver:
+        await written(receiving)
+        monkeypatch.setattr("integrations.postgres.wal_receiver.switch_segment", late)
+        asks(server, "INSERT INTO orders DEFAULT VALUES")
+        await until(lambda: bool(moments), "a segment is ended")
+        await until(
+            lambda: any(s.ended_at >= moments[0] for s in receiving.site.segments), f"archived: {receiver.state()}"
+        )
+    assert receiving.unbroken()
 
 
 async def test_a_checkpoint_alone_begins_no_segment(receiving: Receiving) -> None:
