@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from engine.records import Outgoing, RunChanges
 from runbook.plan import Result
 from runbook.verdicts import Verdict
@@ -71,6 +73,7 @@ def place_at(path: Path) -> Place:
     return place
 
 
+@pytest.mark.timeout(1200)
 async def test_a_death_at_any_commit_opens_exactly_one_run_for_each_commit(tmp_path: Path) -> None:
     whole = place_at(tmp_path / "whole")
     assert await life(whole, Mortality(on=False))

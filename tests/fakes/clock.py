@@ -67,7 +67,7 @@ class SimulatedClock:
         await self.settle()
 
     async def run_until(
-        self, condition: Callable[[], bool], limit: timedelta = timedelta(days=30), patience_s: float = 10.0
+        self, condition: Callable[[], bool], limit: timedelta = timedelta(days=30), patience_s: float = 60.0
     ) -> None:
         """Jumps from sleeper to sleeper until the condition holds.
 

@@ -234,7 +234,7 @@ class Stage:
     async def until_at(self, title: str, run_id: str = "") -> None:
         await self.until(lambda: self.at(run_id) == title)
 
-    async def really(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
+    async def really(self, condition: Callable[[], bool], within_s: float = 120.0) -> None:
         """Waits for something that takes real time; simulated time stands still meanwhile."""
         end = time.monotonic() + within_s
         while not condition():

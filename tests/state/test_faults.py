@@ -36,7 +36,7 @@ def tag(name: str, padding: str = "") -> SeenTag:
     return SeenTag(service="shop", tag=name, tag_object=padding, commit="c", first_seen_at=NOW)
 
 
-def until(condition: Callable[[], object], deadline_s: float = 15) -> None:
+def until(condition: Callable[[], object], deadline_s: float = 120) -> None:
     deadline = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -106,7 +106,7 @@ def test_a_writer_that_is_killed_leaves_nothing_half(
 def test_a_disk_that_is_full_keeps_nothing_of_the_batch_and_recovers(sqlite_url: str, tmp_path: Path) -> None:
     """By a limit on the size of files, which needs no rights."""
     with process("fill", sqlite_url, tmp_path / "data") as child:
-        output = child.communicate(timeout=60)[0]
+        output = child.communicate(timeout=150)[0]
     full, read, after = map(json.loads, output.splitlines())
     assert full["code"] in ("store.io", "store.disk_full")
     assert full["healthy"] is False

@@ -131,7 +131,7 @@ async def test_exists_tells_the_second_of_two_that_race(store: SqlStore) -> None
 
 async def test_a_change_may_raise_stop_iteration_without_hanging_its_waiter(store: SqlStore) -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await asyncio.wait_for(store.write(lambda ledger: next(iter(ledger.find(SeenTag)))), 10)
+        await asyncio.wait_for(store.write(lambda ledger: next(iter(ledger.find(SeenTag)))), 60)
 
 
 async def test_a_reader_sees_nothing_uncommitted(store: SqlStore) -> None:
