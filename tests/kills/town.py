@@ -153,19 +153,17 @@ class Town:
 
         while True:
             result = await self.actors.command(user, text)
-            is_safe = result.outcome == "acknowledged"  # it was on record before that was said
-
-            async def is_answered() -> bool:
-                return self.is_heard() or bool(new())
 
             async def is_opened() -> bool:
                 return bool(new())
 
-            with contextlib.suppress(TimeoutError):
-                if is_safe:
-                    await until(is_answered, STORY_WITHIN_S, f"{text} is heard", every_s=0.1)
-                else:
+            async def is_answered() -> bool:
+                return bool(new()) or self.is_heard()
+
+            if result.outcome != "acknowledged":  # what is acknowledged was on record before
+                with contextlib.suppress(TimeoutError):
                     await until(is_opened, HEARD_WITHIN_S, f"{text} opens a run", every_s=0.1)
+            await until(is_answered, STORY_WITHIN_S, f"{text} is heard", every_s=0.1)
             if found := new():
                 assert len(found) == 1, f"{text} opened {found}"
                 return found[0]

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
+from sandbox.serving import until
+
 LONG_MS = 180_000
 """How long a step on the page may take on a busy machine."""
 
@@ -15,6 +17,20 @@ expect.set_options(timeout=LONG_MS)
 
 CHROMIUM = "/usr/bin/chromium"
 APPROVE = "#messages [data-action=approve]"
+LISTEN = """
+window.told = [];
+new MutationObserver((changes) => {
+  const added = changes.flatMap((change) => [...change.addedNodes]);
+  window.told.push(...added.filter((node) => node.classList?.contains("toast")).map((node) => node.textContent));
+}).observe(document, { childList: true, subtree: true });
+"""
+"""What the page says in passing stays for some seconds, and a busy machine may look too late."""
+
+IS_TOLD = """(text) => {
+  const at = window.told.findIndex((each) => each.includes(text));
+  window.told.splice(0, at + 1);
+  return at >= 0;
+}"""
 DIALOG_WITHIN_MS = 20_000
 TYPED_AT_MOST = 5
 ARGUMENTS = [
@@ -45,6 +61,7 @@ async def opened(
     problems: list[str] = []
     context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
     context.set_default_timeout(LONG_MS)
+    await context.add_init_script(LISTEN)
     page = await context.new_page()
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
@@ -82,8 +99,12 @@ async def modal(page: Page, command: str) -> Locator:
 
 
 async def is_told(page: Page, text: str) -> None:
-    """The page says so itself, in passing."""
-    await expect(page.locator(".toast", has_text=text).last).to_be_visible()
+    """The page says so itself, in passing, after what it was waited for to say before."""
+
+    async def holds() -> bool:
+        return bool(await page.evaluate(IS_TOLD, text))
+
+    await until(holds, LONG_MS / 1000, f"the page says: {text}", every_s=0.1)
 
 
 async def approve(page: Page, real_name: str, title: str) -> None:

@@ -19,6 +19,7 @@ from tests.whole.stage import Stage
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
 ENV = "staging"
+LONG_S = 300
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -38,11 +39,11 @@ async def test_dropped_orders_are_back_after_a_backup_a_restore_and_a_sign_off_o
     await act_as(page, "Dora Dahl")
     await type_command(page, f"/forge backup run {ENV} --kind base")
     (base,) = await stage.until(lambda: _runs(stage), "it begins")
-    await stage.until_ended(base)
+    await stage.until_ended(base, within_s=LONG_S)
     await expect(messages).to_contain_text("base backup on staging")
 
     orders = await _orders(stage)
-    await stage.until_true(lambda: _more_than(stage, orders + 20), "customers order")
+    await stage.until_true(lambda: _more_than(stage, orders + 20), "customers order", within_s=LONG_S)
     await control(page, f"count {ENV}").click()
     await is_told(page, "orders, at")
     moment = await _over(datetime.now(UTC))
@@ -51,14 +52,14 @@ async def test_dropped_orders_are_back_after_a_backup_a_restore_and_a_sign_off_o
     await control(page, f"count {ENV}").click()
     await is_told(page, "staging has no table of orders")
 
-    await until(lambda: _restore_begins(stage, page, moment), 300, "the restore begins", every_s=1.0)
+    await until(lambda: _restore_begins(stage, page, moment), LONG_S, "the restore begins", every_s=1.0)
     (run,) = stage.record.under_way()
     await act_as(page, "Dan Dorn")
     await messages.locator("[data-action=signoff]").last.click()
     dialog = page.get_by_role("dialog")
     if await dialog.count():
         await dialog.get_by_role("button").last.click()
-    assert " – completed" in await stage.until_ended(run), stage.headline(run)
+    assert " – completed" in await stage.until_ended(run, within_s=LONG_S), stage.headline(run)
     await control(page, f"count {ENV}").click()
     await is_told(page, "orders, at")
     assert await _orders(stage) > orders + 20
