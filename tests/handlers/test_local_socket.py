@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.handlers.slack_world import FakeOperations
 class Failing(FakeOperations):
     error: Exception = StoreUnavailable("disk_full", "the disk is full", "Free some space.")
 
-    async def act(self, *_: object, **__: object) -> object:  # type: ignore[override]
+    async def act(self, *_: object, **__: object) -> NoReturn:
         raise self.error
 
 

@@ -31,7 +31,7 @@ async def test_a_command_is_kept_acknowledged_and_carried_out_as_who_typed_it(wo
     [(intent, actor)] = world.operations.acted
     assert (intent.name, intent.environment, intent.version) == ("deploy", Environment.STAGING, "v1.4.0-rc.2")
     assert intent.reason == "load test"
-    assert (actor.id, actor.roles, actor.can_decide) == ("T0FORGE:U0ALICE", {Role.RELEASE_ENGINEER}, True)
+    assert (actor.id, actor.roles, actor.can_decide) == ("T0FORGE:U0ALICE", frozenset({Role.RELEASE_ENGINEER}), True)
     [row] = world.operations.rows.values()
     assert row.dedup == f"command:{result.trigger_id}"
     assert "xox" not in str(row.payload)
