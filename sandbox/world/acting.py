@@ -5,6 +5,9 @@ It knows Slack's messages and buttons, and nothing else of the bot.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +17,9 @@ from sandbox.slack.blocks import elements_of
 from sandbox.slack.transcript import text_of
 from sandbox.world import staff
 
+CLICK_AGAIN_S = 1.0
+CLICKED_WITHIN_S = 60.0
+OPENS_WITHIN_S = 5.0
 RUN = re.compile(r"^\W*((?:dev|staging|prod)-[0-9]+)\b")
 """A run's headline begins with its name; an incident's card (`incident-1: …`), which stands in the same channel, is none."""
 
@@ -38,10 +44,30 @@ class Actors:
             raise LookupError(f"nowhere is a button {action} of {run or 'any run'}")
         return await self._slack.click(user, self._channel, message.ts, action)
 
-    async def approve(self, user: str, run: str = "", *, within_s: float = 30.0) -> ClickResult:
-        """Waits for a card with the button, then clicks it."""
-        await self.until(lambda: self.with_button("approve", run), f"a card to approve {run}", within_s=within_s)
-        return await self.click(user, "approve", run)
+    async def press(
+        self, user: str, action: str, run: str = "", *, title: str = "", within_s: float = CLICKED_WITHIN_S
+    ) -> None:
+        """Waits for the newest such button, of this run and of the card `title` where they are named, and clicks it until that is taken.
+
+        Slack may say that the app didn't answer though it has taken the click: then the same button is clicked again, for
+        as long as it is there, and never another's. Raises TimeoutError.
+        """
+        named = " ".join(filter(None, (run, title)))
+        message = await self.until(
+            lambda: self.with_button(action, run, title), f"a button {action} {named}", within_s=within_s
+        )
+        tries = math.ceil(within_s / CLICK_AGAIN_S)
+        for _ in range(tries):
+            if (await self._slack.click(user, self._channel, message.ts, action)).outcome == "acknowledged":
+                return
+            with contextlib.suppress(TimeoutError):
+                await self._slack.until(lambda: not _has_button(message, action), timeout_s=CLICK_AGAIN_S)
+                return
+        raise TimeoutError(f"{user}'s click on {action} {named} is not taken\n{self.headline(run)}")
+
+    async def approve(self, user: str, run: str = "", *, title: str = "") -> None:
+        """Waits for a card with the button, of `title` where one is given, and clicks it as `press` does."""
+        await self.press(user, "approve", run, title=title)
 
     async def answer(self, user: str, values: dict[str, Any], *, within_s: float = 5.0) -> None:
         """Waits for the modal that a click opened, fills it in and submits it. values: block id -> value."""
@@ -51,11 +77,23 @@ class Actors:
         if result.errors:
             raise ValueError(f"the modal was refused: {result.errors}")
 
-    async def reject(self, user: str, reason: str, run: str = "", *, within_s: float = 30.0) -> None:
-        """Clicks the card's button and gives the reason that the modal asks for."""
-        await self.until(lambda: self.with_button("reject", run), f"a card to reject {run}", within_s=within_s)
-        await self.click(user, "reject", run)
-        await self.until(lambda: self._slack.views(user), "the modal opens", within_s=5)
+    async def reject(self, user: str, reason: str, run: str = "", *, title: str = "", within_s: float = 60.0) -> None:
+        """Clicks the button of the card (of `title`, where one is given), and gives the reason that the modal asks for."""
+        message = await self.until(
+            lambda: self.with_button("reject", run, title), f"a card to reject {run}", within_s=within_s
+        )
+
+        async def opens() -> bool:
+            """A trigger lasts for three seconds: on a busy machine the app may come too late, and the person clicks again."""
+            await self._slack.click(user, self._channel, message.ts, "reject")
+            with contextlib.suppress(TimeoutError):
+                return bool(await self._slack.until(lambda: self._slack.views(user), timeout_s=OPENS_WITHIN_S))
+            return False
+
+        deadline = asyncio.get_running_loop().time() + within_s
+        while not await opens():
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(f"no modal opens for {user}\n{self.headline(run)}")
         content = self._slack.views(user)[-1].content
         block = next(block["block_id"] for block in content["blocks"] if block["type"] == "input")
         await self.answer(user, {block: reason})
@@ -66,10 +104,14 @@ class Actors:
         """Everything in the channel, threads included, oldest first."""
         return list(self._slack.workspace.messages.get(self._channel, []))
 
-    def runs(self) -> list[str]:
-        """Ids of the runs with a headline, oldest first."""
-        found = (RUN.match(message.text) for message in self._slack.messages(self._channel))
-        return [match[1] for match in found if match]
+    def runs(self, environment: str = "", thing: str = "") -> list[str]:
+        """Ids of the runs with a headline, oldest first.
+
+        environment: only of this one. thing: only of this version, or of this kind of backup or restore, as the headline says it.
+        """
+        tops = [(RUN.match(message.text), message.text) for message in self._slack.messages(self._channel)]
+        found = [(match[1], text.partition(" – ")[0]) for match, text in tops if match]
+        return [run for run, what in found if run.startswith(environment) and (not thing or f" {thing} " in what)]
 
     def headline_message(self, run: str = "") -> Message | None:
         """run: empty for the newest."""
@@ -98,14 +140,17 @@ class Actors:
     def text(self, message: Message) -> str:
         return text_of(self._slack.workspace, message)
 
-    def with_button(self, action: str, run: str = "") -> Message | None:
-        """The newest message with such a button, in the run's thread or its headline where a run is named."""
+    def with_button(self, action: str, run: str = "", title: str = "") -> Message | None:
+        """The newest message with such a button, in the run's thread or its headline where a run is named.
+
+        title: only the card that asks for this. One that is decided keeps its buttons until it is drawn again.
+        """
         headline = self.headline_message(run) if run else None
         if run and headline is None:
             return None
         for message in reversed(self.messages()):
             is_theirs = headline is None or headline.ts in (message.ts, message.thread_ts)
-            if is_theirs and any(element.get("action_id") == action for element in _elements(message)):
+            if is_theirs and title in message.text and _has_button(message, action):
                 return message
         return None
 
@@ -115,6 +160,10 @@ class Actors:
             return await self._slack.until(condition, timeout_s=within_s)
         except TimeoutError:
             raise TimeoutError(f"not within {within_s:g} s: {what}\n{self.headline()}") from None
+
+
+def _has_button(message: Message, action: str) -> bool:
+    return any(element.get("action_id") == action for element in _elements(message))
 
 
 def _elements(message: Message) -> list[dict[str, Any]]:

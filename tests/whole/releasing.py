@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.routes import Route
-from sandbox.world.staff import ADA, PIA, SAM
+from sandbox.world.staff import ADA, OLLY, PIA, SAM
 from tests.whole.stage import Stage
 
 CANDIDATE, FINAL, BEFORE = "v1.4.0-rc.2", "v1.4.0", "v1.3.0"
@@ -19,23 +19,13 @@ COUNTED = "http_requests_total"
 async def prove(stage: Stage, candidate: str = CANDIDATE) -> str:
     """The candidate gets its go in staging; returns the run."""
     run = await stage.deploy(candidate)
-    await stage.until(lambda: stage.asks(run, "Go or no-go"), "the go is asked for", within_s=150)
-    await stage.approve(PIA, run, title="Go or no-go")
-    await stage.approve(SAM, run, title="Go or no-go")
-    sentence = await stage.until_ended(run)
-    assert " – completed" in sentence, sentence
+    await stage.decide_go(run)
     return run
 
 
 async def began(stage: Stage, text: str, user: str = ADA) -> str:
     """Types a command that begins a run; returns it, else tells what the user was told in its place."""
-    before, seen = set(stage.actors.runs()), len(stage.ephemerals(user))
-    await stage.command(user, text)
-    try:
-        await stage.until(lambda: set(stage.actors.runs()) - before, f"{text} begins a run")
-    except TimeoutError:
-        raise TimeoutError(f"{text} begins no run; told: {stage.ephemerals(user)[seen:]}") from None
-    return str((set(stage.actors.runs()) - before).pop())
+    return await stage.began(user, text)
 
 
 async def promote(stage: Stage, final: str = FINAL) -> str:
@@ -46,15 +36,8 @@ async def promote(stage: Stage, final: str = FINAL) -> str:
     return run
 
 
-async def override(stage: Stage, run: str, gate: str, *, asks: str = ADA, agrees: str = SAM) -> None:
-    """One person asks for it with a reason, another agrees."""
-    await stage.command(asks, f'override {run} "{gate}" --reason "the nightly dump was restored by hand"')
-    await stage.until(lambda: stage.actors.with_button("approve", run), "a second person is asked")
-    await stage.click(agrees, "approve", run)
-
-
-async def rolled_back(stage: Stage, run: str, *, within_s: float = 120.0) -> str:
-    """Waits until the run has returned production; returns its one sentence."""
+async def rolled_back(stage: Stage, run: str, *, within_s: float = 180.0) -> str:
+    """Waits until the run has returned production, and its incident knows it; returns its one sentence."""
     sentence = await stage.until_ended(run, within_s=within_s)
     assert " – returned" in sentence, f"{sentence}\n{stage.headline(run)}"
     await stage.until(lambda: stage.world.serves(PROD, BEFORE), f"{BEFORE} serves alone")
@@ -71,9 +54,11 @@ def assert_stable_has_everything(stage: Stage) -> None:
 
 
 async def end_incidents(stage: Stage) -> None:
-    """Olly resolves what is open: a grave incident holds releases up."""
-    for number in range(1, 20):
-        await stage.command("U0OLLY", f"incident resolve incident-{number}")
+    """Olly resolves what is open, and waits until it is: a grave incident holds releases up. A run that has ended has opened its own."""
+    await stage.until(lambda: stage.record.open_incidents() is not None, "what is open is known")
+    for incident in stage.record.open_incidents() or ():
+        await stage.command(OLLY, f"incident resolve {incident}")
+    await stage.until(lambda: stage.record.open_incidents() == [], "no incident is open")
 
 
 @dataclass

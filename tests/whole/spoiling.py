@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +13,7 @@ from typing import Any
 from sandbox.routes import Route
 from sandbox.world import Tempo, short
 from tests.whole.releasing import CANARY, FINAL, PROD, answered, promote, prove
-from tests.whole.stage import Stage
+from tests.whole.stage import Stage, paced
 
 LOOK_S = 0.02
 SAMPLE = 30
@@ -25,13 +22,14 @@ SAMPLE = 30
 ERRORS = "errors"
 
 
-def tempo(phase: str = "90s", customers_per_s: float | None = None, **triggers: Any) -> Tempo:
+def tempo(phase: str = "10m", customers_per_s: float | None = None, **triggers: Any) -> Tempo:
     """All but the comparison with stable take far longer than it: nothing else can speak first. It begins with a quarter of the traffic."""
-    slow = {"core_for": "90s", **triggers}
+    slow = {"core_for": "10m", **triggers}
     quick = short(
-        observation="5s", guards_for="90s", validates=(), database=False, phase=phase, phase_max="120s",
+        observation="5s", guards_for="10m", validates=(), database=False, phase=phase, phase_max="12m",
         triggers=slow, weights=(25, 100),
     )  # fmt: skip
+    quick = paced(quick, prod={"smoke_every": "10m"})  # two journeys in a row that meet an error would speak first
     return quick if customers_per_s is None else replace(quick, production_per_s=customers_per_s)
 
 
@@ -69,7 +67,7 @@ async def ready_to_observe(stage: Stage, run: str, weight: int = 25) -> None:
     """Until the canary is observed at this weight and has had a sample there."""
     await stage.until_at(run, f"Observe {weight} %", within_s=200)
     before = answers(stage, bad=False)
-    await stage.until(lambda: answers(stage, bad=False) - before >= SAMPLE, "the canary has a sample", within_s=60)
+    await stage.until(lambda: answers(stage, bad=False) - before >= SAMPLE, "the canary has a sample", within_s=150)
 
 
 async def timed(stage: Stage, run: str) -> Timing:
@@ -83,20 +81,12 @@ async def timed(stage: Stage, run: str) -> Timing:
     stage.world.cluster.on_route(follow)
     async with _badanswers(stage) as bad:
         stage.world.spoil(FINAL, ERRORS, env=PROD, track=CANARY)
-        await stage.until_ended(run, within_s=120)
-    return Timing(tuple(bad), datetime.fromisoformat(facts(stage, run)["decided_at"]).timestamp(), zero)
-
-
-def facts(stage: Stage, run: str) -> dict[str, Any]:
-    """What the bot has on record of the run."""
-    with contextlib.closing(sqlite3.connect(f"file:{stage.world.folder / 'forge.db'}?mode=ro", uri=True)) as database:
-        row = database.execute("SELECT facts FROM runs WHERE id = ?", (run,)).fetchone()
-    found: dict[str, Any] = json.loads(row[0])
-    return found
+        await stage.until_ended(run)
+    return Timing(tuple(bad), datetime.fromisoformat(stage.record.facts(run)["decided_at"]).timestamp(), zero)
 
 
 @asynccontextmanager
-async def observed_canary(phase: str = "90s") -> AsyncIterator[tuple[Stage, str]]:
+async def observed_canary(phase: str = "10m") -> AsyncIterator[tuple[Stage, str]]:
     """A stage whose production has a good canary with a quarter of the traffic, and the run."""
     async with Stage(tempo=tempo(phase)) as stage:
         await prove(stage)

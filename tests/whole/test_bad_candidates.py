@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from sandbox.world import short
 from sandbox.world.staff import ADA
-from tests.whole.stage import Stage
+from tests.whole.stage import STAGING_ALONE, Stage, paced
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -18,18 +18,26 @@ BAD = "v1.4.0-rc.3"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
-    """The observation lasts far longer than a guard needs, so that on a slow machine too the guard speaks first."""
-    async with Stage(tempo=short(observation="45s", guards_for="2s", validates=())) as stage:
+    """The observation lasts far longer than a guard needs, so that on a slow machine too the guard speaks first; journeys are tried once."""
+    tempo = short(observation="90s", guards_for="2s", validates=())
+    async with Stage(tempo=paced(tempo, staging={"smoke_every": "10m"}), environments=STAGING_ALONE) as stage:
         yield stage
 
 
-async def returned(stage: Stage, how: str, *, within_s: float = 120.0) -> str:
-    """Deploys a version that is spoilt so; returns the run's id once staging has returned, with its images and pods."""
+async def returned(stage: Stage, how: str, *, once_observed: bool = False) -> str:
+    """Deploys a version that is spoilt so; returns the run's id once staging has returned, with its images and pods.
+
+    once_observed: it goes wrong as soon as it is observed; before, a smoke test could meet it.
+    """
     before = stage.staging_images()
     assert BAD not in before.values()
-    stage.world.spoil(BAD, how)
+    if not once_observed:
+        stage.world.spoil(BAD, how)
     run = await stage.deploy(BAD)
-    sentence = await stage.until_ended(run, within_s=within_s)
+    if once_observed:
+        await stage.until_at(run, "Observe key metrics and health")
+        stage.world.spoil(BAD, how)
+    sentence = await stage.until_ended(run)
     assert " – returned" in sentence
     assert stage.staging_images() == before
     version = next(iter(before.values()))
@@ -38,7 +46,7 @@ async def returned(stage: Stage, how: str, *, within_s: float = 120.0) -> str:
 
 
 async def test_a_version_that_answers_errors_is_returned_by_its_guard_with_the_rate(stage: Stage) -> None:
-    run = await returned(stage, "errors")
+    run = await returned(stage, "errors", once_observed=True)
     assert "error rate was above 3 %" in stage.state(run)
     assert "forge:error_ratio:5s" in stage.thread(run) or "error rate" in stage.thread(run)
 
@@ -74,7 +82,7 @@ async def test_a_candidate_that_is_not_properly_tagged_is_refused_to_the_caller_
 ) -> None:
     runs, seen = stage.actors.runs(), len(stage.ephemerals(ADA))
     await stage.command(ADA, f"deploy staging {version}")
-    await stage.until(lambda: any(why in text for text in stage.ephemerals(ADA)[seen:]), "she is told")
+    await stage.until_told(ADA, why, since=seen)
     assert stage.actors.runs() == runs
 
 
@@ -90,12 +98,11 @@ async def test_a_moved_tag_is_refused_with_both_commits(stage: Stage) -> None:
     first = stage.world.releases.commits["v1.4.0-rc.4"]
     run = await stage.deploy("v1.4.0-rc.4", approve=False)
     await stage.until(lambda: stage.asks(run), "the candidate is seen")
-    await stage.click(ADA, "cancel", run)
+    await stage.press(ADA, "cancel", run)
     await stage.until_ended(run)
     second = stage.world.releases.move_tag("v1.4.0-rc.4")
     seen = len(stage.ephemerals(ADA))
     await stage.command(ADA, "deploy staging v1.4.0-rc.4")
-    await stage.until(lambda: "has moved" in "".join(stage.ephemerals(ADA)[seen:]), "she is told")
-    told = "".join(stage.ephemerals(ADA)[seen:])
+    told = await stage.until_told(ADA, "has moved", since=seen)
     assert first[:12] in told
     assert second[:12] in told

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.world import short
-from tests.whole.stage import Stage
+from tests.whole.stage import STAGING_ALONE, Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -18,7 +18,8 @@ MIGRATES, TAKES_BACK, PLAIN = "v1.4.0-rc.2", "v1.4.0-rc.4", "v1.4.0-rc.3"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
-    async with Stage(tempo=short(observation="5s", guards_for="60s")) as stage:
+    tempo = short(observation="5s", guards_for="10m")
+    async with Stage(tempo=tempo, environments=STAGING_ALONE) as stage:
         yield stage
 
 
@@ -54,7 +55,7 @@ async def test_what_fails_is_named_and_images_and_schema_are_restored(stage: Sta
     images, orders = stage.staging_images(), world.database.columns("staging", "orders")
     world.spoil(part.version, part.how)
     run = await stage.deploy(part.version)
-    sentence = await stage.until_ended(run, within_s=150)
+    sentence = await stage.until_ended(run, within_s=240)
     assert " – returned" in sentence
     assert f":x: {part.step}" in stage.headline(run)
     assert part.said in stage.thread(run)
@@ -63,4 +64,5 @@ async def test_what_fails_is_named_and_images_and_schema_are_restored(stage: Sta
     assert world.database.columns("staging", "orders") == orders
     version = next(iter(images.values()))
     await stage.until(lambda: world.serves("staging", version), "the old pods serve")
-    assert (stage.jobs(), stage.job_processes()) == ([], [])
+    assert stage.jobs() == []
+    await stage.until_no_job_process()

@@ -31,7 +31,7 @@ async def deployed(stage: Stage, commit: str) -> str:
         runs = [run for run in stage.actors.runs() if run.startswith("dev-") and commit[:12] in stage.headline(run)]
         return runs[0] if runs else ""
 
-    run = str(await stage.until(found, f"{commit[:12]} is deployed to dev", within_s=90))
+    run = str(await stage.until(found, f"{commit[:12]} is deployed to dev", within_s=180))
     assert " – completed" in await stage.until_ended(run), stage.headline(run)
     return run
 
@@ -51,19 +51,21 @@ async def test_a_merged_pull_request_goes_through_dev_and_staging_to_production(
     await stage.until(lambda: world.serves("dev", commit[:12]), "dev serves it")
     assert f"#{number} {title}" in stage.thread(run), "what it brings is told"
     assert development.validated == commit
-    taken = {each.event for each in world.github.hooks.deliveries if each.status_code == 202}
-    assert {"push", "check_suite"} <= taken, "GitHub's webhooks have told of it"
+
+    def taken() -> set[str]:
+        return {each.event for each in world.github.hooks.deliveries if each.status_code == 202}
+
+    await stage.until(lambda: {"push", "check_suite"} <= taken(), "GitHub's webhooks have told of it")
     notes = [each for each in world.github.repositories[REPOSITORY].releases if each.draft]
     assert any(commit[:12] in each.body for each in notes), f"no draft tells of {commit[:12]} ({VALIDATED})"
 
     await stage.command(ADA, "plan staging")
-    tag = f"git tag -s v1.6.0-rc.1 {commit}"
-    await stage.until(lambda: any(tag in said for said in stage.ephemerals(ADA)), "the tag is proposed")
+    await stage.until_told(ADA, f"git tag -s v1.6.0-rc.1 {commit}", since=0)
     candidate = development.tag_candidate()
     await prove(stage, candidate)
     await stage.until(lambda: world.serves("staging", commit[:12]), "staging serves it")
 
     development.tag_final()
     released = await promote(stage, "v1.6.0")
-    assert " – completed" in await stage.until_ended(released, within_s=180), stage.headline(released)
+    assert " – completed" in await stage.until_ended(released, within_s=300), stage.headline(released)
     await stage.until(lambda: world.serves("prod", commit[:12]), "production serves it")

@@ -15,10 +15,9 @@ import pytest_asyncio
 from sandbox.world import short
 from sandbox.world.staff import DAN, DORA
 from tests.whole.releasing import BEFORE, PROD, assert_stable_has_everything, began, promote, prove
-from tests.whole.spoiling import facts
 from tests.whole.stage import Stage
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(480)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANDIDATE, FINAL = "v1.4.0-rc.4", "v1.4.4"
 """They bring a migration that the version before can't be expected to work with."""
@@ -54,9 +53,8 @@ async def _completed(stage: Stage, run: str) -> None:
 
 
 async def _signed_off(stage: Stage, run: str, title: str) -> None:
-    await stage.until(lambda: stage.asks(run, title), f"{run} asks for a sign-off", within_s=120)
-    await stage.until(lambda: stage.actors.with_button("signoff", run), "there is a button")
-    await stage.click(DORA, "signoff", run)
+    await stage.until(lambda: stage.asks(run, title), f"{run} asks for a sign-off", within_s=180)
+    await stage.press(DORA, "signoff", run, title=title)
 
 
 async def rows(stage: Stage, statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -73,12 +71,12 @@ async def test_the_database_owner_takes_point_in_time_recovery_and_customers_ord
     run = await promote(stage, FINAL)
     await stage.until_at(run, "Observe 25 %", within_s=200)
     assert stage.world.database.columns(PROD, "orders")["total"] == "bigint", "the migration is applied"
-    since = datetime.fromisoformat(facts(stage, run)["before_effects_at"])
+    since = datetime.fromisoformat(stage.record.facts(run)["before_effects_at"])
     before = await rows(stage, ORDERS, since)
     assert before[0][0] > 300, "customers bought something before the release"
 
     stage.world.spoil(FINAL, "errors", env=PROD, track="canary")
-    await stage.until(lambda: stage.actors.with_button(RESTORE, run), "the Database Owner is asked", within_s=120)
+    await stage.until(lambda: stage.actors.with_button(RESTORE, run), "the Database Owner is asked", within_s=180)
     card = stage.actors.text(stage.actors.with_button(RESTORE, run))  # type: ignore[arg-type]
     told = re.search(r"At stake: what was written since (\d\d:\d\d) UTC, ([^.\n]+)", card)
     assert told is not None, card
@@ -86,7 +84,7 @@ async def test_the_database_owner_takes_point_in_time_recovery_and_customers_ord
     (after,) = (await rows(stage, "SELECT count(*) FROM orders WHERE placed_at > %s", since))[0]
     assert after > 0, "customers have bought something since, which is at stake"
 
-    await stage.click(DORA, RESTORE, run)
+    await stage.press(DORA, RESTORE, run)
     await _signed_off(stage, run, "Sign off what was restored")
     await stage.until(lambda: stage.world.serves(PROD, BEFORE), "the application has returned before the database")
     sentence = await stage.until_ended(run)
@@ -99,5 +97,5 @@ async def test_the_database_owner_takes_point_in_time_recovery_and_customers_ord
     kept = f"{PROD}_before_forge-{run}"
     assert kept in names, "what was written since is kept beside"
     (lost,) = (await rows(stage, "SELECT min(placed_at) FROM orders WHERE placed_at > %s", since))[0]
-    checked = datetime.fromisoformat(facts(stage, run)["restore_checks"]["at"])
+    checked = datetime.fromisoformat(stage.record.facts(run)["restore_checks"]["at"])
     assert lost is None or lost > checked, "nothing of the time between is there"

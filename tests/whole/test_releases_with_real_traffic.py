@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 import pytest_asyncio
 
+from sandbox.shop.traffic import MOST_OUTSTANDING
 from sandbox.world import short
 from sandbox.world.staff import ADA, OLLY
 from sandbox.world.workloads import replicas
@@ -26,7 +27,7 @@ from tests.whole.releasing import (
 )
 from tests.whole.stage import Stage
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(480)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STEPS = [
     "Artifact",
@@ -60,6 +61,13 @@ STEPS = [
     "Confirm the release",
     "Post-deployment checklist",
 ]
+LEAST = 5
+"""A workload's requests at each weight: half of what the gate's sample wants of the canary alone."""
+
+MOST_OFF = MOST_OUTSTANDING
+"""A round deals exactly, so that its beginning is off by less than one request. Those that were under way when the weight changed are
+counted at the new one: no more than customers have at a time, each off by less than one."""
+
 LINE = re.compile(r"^\d+\. :white_check_mark: (.+?) – _", re.MULTILINE)
 VOID = {"meta", "img", "br", "hr", "link", "input", "col"}
 
@@ -67,7 +75,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input", "col"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
     """The guards take far longer than a phase: what a busy machine's latency would set off is not what these tests are about."""
-    tempo = short(observation="5s", guards_for="60s", validates=(), database=False)
+    tempo = short(observation="5s", guards_for="10m", validates=(), database=False, phase="6s", watch="7s")
     async with Stage(tempo=tempo) as stage:
         await prove(stage)
         yield stage
@@ -91,20 +99,20 @@ async def test_a_healthy_release_takes_over_weight_by_weight_and_can_be_rolled_b
 
 
 def _assert_followed(shares: Shares) -> None:
-    """The weights in their order, and the canary's true share at each. At most a turn of 20 requests is dealt unevenly."""
+    """The weights in their order, and the canary's true share at each."""
     shares.settle()
     rising = [weight for weight in shares.weights if weight]
     assert rising == [5, 25, 100]
     assert shares.weights[-1] == 0
     for weight in rising:
         got, both = shares.requests[weight]
-        assert both >= 20, f"{shares.workload}: too few requests at {weight} %"
-        assert abs(got - both * weight / 100) <= 20, f"{shares.workload}: {got:.0f} of {both:.0f} at {weight} %"
+        assert both >= LEAST, f"{shares.workload}: too few requests at {weight} %"
+        assert abs(got - both * weight / 100) <= MOST_OFF, f"{shares.workload}: {got:.0f} of {both:.0f} at {weight} %"
 
 
 async def _is_reported(stage: Stage, run: str) -> None:
     await stage.command(ADA, f"report {run}")
-    await stage.until(lambda: uploaded(stage, ".html"), "the report is in the thread")
+    await stage.until(lambda: uploaded(stage, ".html"), "the report is in the thread", within_s=180)
     page = uploaded(stage, ".html").content.decode()
     reader = Balanced(page)
     assert reader.open == []
@@ -118,7 +126,7 @@ async def _is_reported(stage: Stage, run: str) -> None:
 async def _is_brought_back(stage: Stage) -> None:
     run = await began(stage, f'rollback {PROD} --reason "customers miss the old tongs"')
     sentence = await stage.until_ended(run)
-    assert BEFORE in sentence or " – " in sentence
+    assert " – completed" in sentence, sentence
     await stage.until(lambda: stage.world.serves(PROD, BEFORE), f"{BEFORE} serves again")
     assert_stable_has_everything(stage)
     assert set(stage.world.images(PROD).values()) == {BEFORE}
@@ -127,7 +135,7 @@ async def _is_brought_back(stage: Stage) -> None:
 async def test_an_abort_at_the_canary_gives_stable_its_traffic_back(stage: Stage) -> None:
     await end_incidents(stage)
     run = await promote(stage)
-    await stage.until_at(run, "Observe 5 %", within_s=90)
+    await stage.until_at(run, "Observe 5 %", within_s=200)
     front = stage.world.shop.workloads[-1]
     assert stage.world.production.shrink(front) == replicas(front, PROD), "its autoscaler is kept from it"
     await stage.command(OLLY, f'abort {run} --reason "the wrong day"')

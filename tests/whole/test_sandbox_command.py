@@ -19,7 +19,7 @@ from sandbox.serving import until
 from sandbox.world.staff import ADA, RELEASES
 
 PAGE = re.compile(r"http://127\.0\.0\.1:\d+")
-START_S = 60
+START_S = 150
 
 
 @asynccontextmanager

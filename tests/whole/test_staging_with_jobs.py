@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from sandbox.world import short
-from sandbox.world.staff import ADA, DORA, PIA, RELEASES, SAM
-from tests.whole.stage import Stage
+from sandbox.world.staff import ADA, DORA, PIA, RELEASES
+from tests.whole.stage import STAGING_ALONE, Stage
 from tests.whole.test_staging_story import LINE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,7 +48,7 @@ FLOOD_GROWTH = 96 * 1024 * 1024
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
     tempo = short(observation="5s", guards_for="2s", suite_timeout=f"{SUITE_TIMEOUT_S}s", start_within="10s")
-    async with Stage(tempo=tempo) as stage:
+    async with Stage(tempo=tempo, environments=STAGING_ALONE) as stage:
         yield stage
 
 
@@ -58,14 +58,12 @@ async def stage(shared_stage: Stage) -> AsyncIterator[Stage]:
     await shared_stage.begin_anew()
     yield shared_stage
     await shared_stage.until(lambda: not shared_stage.jobs(), "no Job is left over")
-    await shared_stage.until(lambda: not shared_stage.job_processes(), "no Job's process is left over")
+    await shared_stage.until_no_job_process()
 
 
 async def finish(stage: Stage, run: str) -> None:
-    await stage.until(lambda: stage.asks(run, "Go or no-go") or stage.has_ended(run), "it gets there", within_s=150)
-    await stage.approve(PIA, run, title="Go or no-go")
-    await stage.approve(SAM, run, title="Go or no-go")
-    assert "completed" in await stage.until_ended(run)
+    await stage.until(lambda: stage.asks(run, "Go or no-go") or stage.has_ended(run), "it gets there", within_s=240)
+    await stage.decide_go(run)
 
 
 def files(stage: Stage, run: str) -> list[str]:
@@ -111,10 +109,7 @@ async def test_a_candidate_migrates_is_tested_loaded_observed_and_gets_its_go(st
 
 async def test_what_contracts_is_a_run_of_its_own_that_the_database_owner_approves(stage: Stage) -> None:
     await finish(stage, await stage.deploy(MIGRATES))
-    before = set(stage.actors.runs())
-    await stage.command(ADA, f"migrate staging {MIGRATES}")
-    await stage.until(lambda: set(stage.actors.runs()) - before, "the contract run begins")
-    run = (set(stage.actors.runs()) - before).pop()
+    run = await stage.began(ADA, f"migrate staging {MIGRATES}")
     await stage.approve(DORA, run, title="Contract migrations")
     assert "completed" in await stage.until_ended(run)
     assert "old_price" not in stage.world.database.columns("staging", "products")
@@ -124,9 +119,9 @@ async def test_what_contracts_is_a_run_of_its_own_that_the_database_owner_approv
 async def test_a_rejected_go_takes_an_incompatible_migration_back_by_its_down_job(stage: Stage) -> None:
     before = stage.staging_images()
     run = await stage.deploy(TAKES_BACK)
-    await stage.until(lambda: stage.asks(run, "Go or no-go"), "the go is asked for", within_s=150)
+    await stage.until(lambda: stage.asks(run, "Go or no-go"), "the go is asked for", within_s=300)
     assert stage.world.database.columns("staging", "orders")["total"] == "bigint"
-    await stage.actors.reject(PIA, "too many anvils", run)
+    await stage.actors.reject(PIA, "too many anvils", run, title="Go or no-go")
     assert " – returned" in await stage.until_ended(run)
     assert stage.staging_images() == before
     assert stage.world.database.columns("staging", "orders")["total"] == "integer"
@@ -137,8 +132,7 @@ async def test_a_rejected_go_takes_an_incompatible_migration_back_by_its_down_jo
 async def test_a_declaration_that_the_sql_contradicts_is_refused_to_the_caller_alone(stage: Stage) -> None:
     runs, seen = stage.actors.runs(), len(stage.ephemerals(ADA))
     await stage.command(ADA, f"deploy staging {CONTRADICTED}")
-    await stage.until(lambda: "nothing was started" in "".join(stage.ephemerals(ADA)[seen:]), "she is told")
-    told = "".join(stage.ephemerals(ADA)[seen:])
+    told = await stage.until_told(ADA, "nothing was started", since=seen)
     for words in ("forget-quantities", "migrations/forget-quantities.up.sql", "ban-drop-column"):
         assert words in told, told
     assert stage.actors.runs() == runs
@@ -150,11 +144,12 @@ async def test_an_abort_during_a_suite_deletes_its_job_and_returns_staging(stage
     stage.world.spoil(PLAIN, "suite hangs")
     run = await stage.deploy(PLAIN)
     await stage.until_at(run, "API integration tests: api")
-    await stage.until(stage.job_processes, "the suite runs")
+    await stage.until_job_process()
     await stage.command(ADA, f'abort {run} --reason "no time for this"')
     assert "no time for this" in await stage.until_ended(run)
     assert " – returned" in stage.state(run)
-    assert (stage.jobs(), stage.job_processes()) == ([], [])
+    assert stage.jobs() == []
+    await stage.until_no_job_process()
     assert stage.staging_images() == before
     assert len(stage.created) == 1
 
@@ -202,11 +197,13 @@ async def test_a_load_that_prints_garbage_never_passes_and_holds(stage: Stage) -
     before = stage.staging_images()
     stage.world.spoil(PLAIN, "garbage")
     run = await stage.deploy(PLAIN)
-    await stage.until(lambda: " – held" in stage.state(run), "it is held", within_s=120)
+    await stage.until(lambda: " – held" in stage.state(run), "it is held", within_s=240)
     assert "Performance baseline" in stage.state(run)
     stage.world.spoil(PLAIN, "good")
     await stage.command(ADA, f"retry {run}")
-    await stage.until(lambda: ":white_check_mark: Performance baseline" in stage.headline(run), "it is measured")
+    await stage.until(
+        lambda: ":white_check_mark: Performance baseline" in stage.headline(run), "it is measured", within_s=180
+    )
     await stage.command(ADA, f"abort {run} --reason enough")
     assert " – returned" in await stage.until_ended(run)
     assert stage.staging_images() == before
