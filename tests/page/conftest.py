@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page
 from sandbox.world import Controls, short
 from tests.kills.patience import patient
 from tests.page.browser import chromium, opened
+from tests.page.nurse import nursed
 from tests.whole.stage import Stage
 
 
@@ -17,7 +18,7 @@ from tests.whole.stage import Stage
 async def shared_stage() -> AsyncIterator[Stage]:
     """Guards take longer than any test, and few customers are in production: nobody looks at either here."""
     tempo = patient(short(observation="5s", guards_for="600s", validates=(), production_per_s=2.0))
-    async with Stage(tempo=tempo) as stage:
+    async with Stage(tempo=tempo) as stage, nursed(stage):
         controls = Controls(stage.world)
         controls.install()
         yield stage

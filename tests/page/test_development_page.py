@@ -11,6 +11,7 @@ from playwright.async_api import Page, expect
 from sandbox.world import Controls, short
 from tests.kills.patience import patient
 from tests.page.browser import act_as, control, is_told, modal, type_command
+from tests.page.nurse import nursed
 from tests.whole.stage import Stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
@@ -21,9 +22,14 @@ LONG_S = 300
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
     tempo = short(observation="5s", guards_for="600s", validates=(), dev="required")
-    async with Stage(tempo=patient(tempo), environments=("dev", "staging")) as stage:
+    async with Stage(tempo=patient(tempo), environments=("dev", "staging")) as stage, nursed(stage):
         controls = Controls(stage.world)
         controls.install()
+        development = stage.world.development
+        assert development is not None
+        # What is there already is deployed by itself; whoever tidies up would abort that.
+        await stage.until(lambda: development.validated == development.tip, "it is validated", within_s=LONG_S)
+        await stage.until(lambda: stage.record.under_way() == [], "its run has ended", within_s=LONG_S)
         yield stage
         await controls.close()
 
@@ -32,7 +38,6 @@ async def test_a_merge_on_the_page_leads_to_a_candidate_in_staging(stage: Stage,
     messages = page.locator("#messages")
     development = stage.world.development
     assert development is not None
-    await stage.until(lambda: development.validated == development.tip, "what was there is validated", within_s=LONG_S)
 
     await act_as(page, "Ada Adler")
     await control(page, "merge success").click()

@@ -14,6 +14,7 @@ from sandbox.serving import until
 from sandbox.world import Controls, short
 from tests.kills.patience import patient
 from tests.page.browser import act_as, control, is_told, modal, type_command
+from tests.page.nurse import nursed
 from tests.whole.stage import Stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
@@ -25,7 +26,7 @@ LONG_S = 300
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_stage() -> AsyncIterator[Stage]:
     tempo = short(validates=(), wal_switch="2s")
-    async with Stage(tempo=patient(tempo), environments=(ENV,)) as stage:
+    async with Stage(tempo=patient(tempo), environments=(ENV,)) as stage, nursed(stage):
         controls = Controls(stage.world)
         controls.install()
         yield stage
