@@ -10,7 +10,7 @@ from runbook.backups import BackupState
 from sandbox.world.staff import DAN, DORA
 from tests.kills.backup_town import BASE, RUN, RUN_DRILL, backup_town
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 async def test_sigkills_all_along_backups_leave_one_of_each_and_nothing_half_made(

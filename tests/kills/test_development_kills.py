@@ -9,7 +9,7 @@ import pytest
 
 from tests.kills.development_town import development_town
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 async def test_sigkills_all_along_from_a_merge_to_its_mark_change_nothing_of_the_end(

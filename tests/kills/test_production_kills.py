@@ -9,7 +9,7 @@ import pytest
 
 from tests.kills.production_town import FINAL, WEIGHTS, ProductionTown, production_town
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def assert_once(t: ProductionTown) -> None:

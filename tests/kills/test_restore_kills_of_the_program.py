@@ -11,7 +11,7 @@ import pytest
 from sandbox.world.staff import DAN, DORA
 from tests.kills.backup_town import BASE, RUN, RUN_DRILL, STAGING, backup_town
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 RANDOM_KILLS = 24
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kills.town import VERSION, town
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 JOB_STEPS = (5, 6, 10)
 """The places of the migration, its verification, and the suite or the load."""
 

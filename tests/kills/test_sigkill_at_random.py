@@ -10,7 +10,7 @@ import pytest
 
 from tests.kills.town import VERSION, town
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 RANDOM_KILLS = 50
 JOBS = 2
 """Of a run of VERSION: its migration and the verification."""
