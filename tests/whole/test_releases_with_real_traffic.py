@@ -126,7 +126,7 @@ async def _is_reported(stage: Stage, run: str) -> None:
 async def _is_brought_back(stage: Stage) -> None:
     run = await began(stage, f'rollback {PROD} --reason "customers miss the old tongs"')
     sentence = await stage.until_ended(run)
-    assert " – completed" in sentence, sentence
+    assert " – returned" in sentence, sentence
     await stage.until(lambda: stage.world.serves(PROD, BEFORE), f"{BEFORE} serves again")
     assert_stable_has_everything(stage)
     assert set(stage.world.images(PROD).values()) == {BEFORE}
