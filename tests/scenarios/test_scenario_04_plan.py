@@ -64,7 +64,7 @@ async def test_plan_prod_shows_the_steps_gates_approvers_and_durations_that_prom
         for place, step in enumerate(steps, start=1):
             assert f"{place}. *{step.title}*" in answer, step.title
         assert s.run().plan_hash[:12] in answer
-    assert "Ship to production: Service Owner and Product/Operations decide" in answer
+    assert "*Ship to production* – Service Owner and Product/Operations decide" in answer
     assert "5 min of observed time" in answer
     assert "Elevated watch: 60 min of observed time" in answer
     assert "expires after 24 h" in answer
