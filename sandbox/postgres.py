@@ -179,6 +179,7 @@ class LocalPostgres:
         """The cluster's own comes from where it was copied: this server gets one that nobody else has."""
         changed = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), sql.Literal(self.password))
         with psycopg.connect(self._url(first), autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = on")  # it outlives a server that is killed right after
             connection.execute(changed)
 
     def _certify(self) -> None:

@@ -205,16 +205,24 @@ class LocalInstances:
         Raises Permanent("postgres.died") with its last words, Temporary("postgres.timeout"); then it is ended.
         """
         places = self.places(name)
-        if not self.alive(name):
-            await end_orphans(places.data)  # two servers on the same data would destroy them
-            program = await self._programs.exactly("postgres", major)
-            wanted = {
-                **SETTINGS,
-                "unix_socket_directories": str(places.sockets),
-                **self._settings,
-                **(settings or {}),
-            }
-            await asyncio.to_thread(self._launch, name, places, program.path, wanted)
+        if self.alive(name):
+            try:
+                await self._answers(name, places, timeout_s)
+                return
+            except BaseException as error:
+                is_gone = isinstance(error, Permanent) and not self.alive(name)
+                await self.stop(name)
+                if not is_gone:  # else it was there for its last moments only, such as one that was just killed
+                    raise
+        await end_orphans(places.data)  # two servers on the same data would destroy them
+        program = await self._programs.exactly("postgres", major)
+        wanted = {
+            **SETTINGS,
+            "unix_socket_directories": str(places.sockets),
+            **self._settings,
+            **(settings or {}),
+        }
+        await asyncio.to_thread(self._launch, name, places, program.path, wanted)
         try:
             await self._answers(name, places, timeout_s)
         except BaseException:

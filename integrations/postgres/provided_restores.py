@@ -23,7 +23,7 @@ from integrations.postgres.programs import ProgramFinder
 from integrations.postgres.provided import Mark, ProvidedServer
 from integrations.postgres.restore_checks import restored_facts
 from integrations.postgres.restore_host import LocalRestores
-from integrations.postgres.restoring import RESTORE_S, progress_told, refused
+from integrations.postgres.restoring import BEFORE, BEHIND, RESTORE_S, is_of_order, progress_told, refused
 from integrations.postgres.roles import MOST, missing_role
 from integrations.postgres.server_programs import run_tool
 from runbook.backups import Instance, RestoreChecks, RestoredFacts
@@ -172,8 +172,16 @@ class _Filling:
         options = await self._options(program, dump)
         async with progress_told(tell, "pg_restore", self._bytes):
             await self._with_roles(program, dump, options)
+            jobs = f"--jobs={max(1, min(4, os.cpu_count() or 1))}"
             await self._server.make(self._database, self._mark, options)
-            await self._restore(program, dump, f"--jobs={max(1, min(4, os.cpu_count() or 1))}")
+            try:
+                await self._restore(program, dump, jobs)
+            except Permanent as error:
+                if not is_of_order(error):
+                    raise
+                await self._server.make(self._database, self._mark, options)
+                await self._restore(program, dump, jobs, *BEFORE)
+                await self._restore(program, dump, *BEHIND)
 
     async def _with_roles(self, program: str, dump: Path, options: Mapping[str, sql.Composable]) -> None:
         for _ in range(MOST):

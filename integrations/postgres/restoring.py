@@ -44,6 +44,13 @@ from runbook.source_facts import Role
 RESTORE_S: Final = 12 * 3600.0
 """At most so long for `pg_restore`, and for the replay of WAL."""
 
+BEFORE: Final = ("--section=pre-data", "--section=data")
+BEHIND: Final = ("--section=post-data",)
+"""Keys, indexes and triggers, alone and thus in the dump's own order."""
+
+_STATEMENT: Final = "could not execute query"
+"""pg_restore's words for a statement that the server refused."""
+
 _TARGET_BEYOND: Final = "recovery ended before configured recovery target was reached"
 _CONFIGURATION: Final = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
 _SIGNALS: Final = ("standby.signal", "postmaster.pid", "postmaster.opts")
@@ -60,24 +67,30 @@ async def restore_dump(
     Raises Permanent("postgres.restore") with pg_restore's own words.
     """
     program = await programs.exactly("pg_restore", manifest.major)
-    # Never one alone: rows are in the same transaction as their empty table then, and in no WAL (see `FILLING`).
-    side_by_side = jobs or max(2, min(4, os.cpu_count() or 1))
-    arguments = (
-        str(program.path), "--create", "--exit-on-error", "--no-password", "--no-publications", "--no-subscriptions",
-        "--no-tablespaces", f"--jobs={side_by_side}", f"--dbname={target(ADMIN_DATABASE)}", str(dump),
+    words = (
+        str(program.path), "--exit-on-error", "--no-password", "--no-publications", "--no-subscriptions", "--no-tablespaces"
     )  # fmt: skip
-    roles = await _roles(str(program.path), places, manifest, dump)
+    # Never one alone: rows are in the same transaction as their empty table then, and in no WAL (see `FILLING`).
+    first = ("--create", f"--jobs={jobs or max(2, min(4, os.cpu_count() or 1))}", f"--dbname={target(ADMIN_DATABASE)}")
+    last = (f"--dbname={target(manifest.database)}",)
+    roles, in_order = await _roles(str(program.path), places, manifest, dump), False
     async with progress_told(tell, "pg_restore", lambda: _database_bytes(places, manifest.database)):
         for _ in range(MOST):
             await _drop_database(places, manifest.database)
             await _make_roles(places, roles)
+            parts = ((*first, *BEFORE), (*last, *BEHIND)) if in_order else (first,)
             try:
-                await run_tool(arguments, timeout_s=RESTORE_S, environment=tool_environment(places))
+                for part in parts:
+                    await run_tool(
+                        (*words, *part, str(dump)), timeout_s=RESTORE_S, environment=tool_environment(places)
+                    )
             except Permanent as error:
-                missing = missing_role(error.cause)
-                if not missing:
+                if missing := missing_role(error.cause):
+                    roles = (Role(missing, superuser=True),)
+                elif in_order or not is_of_order(error):
                     raise refused(error) from None
-                roles = (Role(missing, superuser=True),)
+                else:
+                    in_order = True
                 continue
             return
     cause = f"the dump needs more than {MOST} roles that nobody had foreseen"
@@ -237,6 +250,15 @@ def _unpack_data(places: Places, archive: Path, superuser: str) -> None:
     places.wal.mkdir(mode=0o700, exist_ok=True)
     give_tree_to_server(places.data)
     give_tree_to_server(places.wal)
+
+
+def is_of_order(error: Permanent) -> bool:
+    """Whether one after another may go well: side by side pg_restore keeps only to the dependencies that a dump tells.
+
+    Not told are those within functions of indexes, and partitions' keys that are attached at once may miss each other: the key above them
+    isn't valid then, and no other table can refer to it.
+    """
+    return _STATEMENT in error.cause
 
 
 def refused(error: Permanent) -> Permanent:

@@ -53,6 +53,17 @@ INSERT INTO gate VALUES (1);
 """
 """A table at which a restore stays while there is the file."""
 
+IN_ORDER = """
+CREATE TABLE in_order (n int);
+INSERT INTO in_order VALUES (1);
+CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_sleep(1); RETURN n; END';
+CREATE FUNCTION behind(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+  $$BEGIN IF to_regclass('public.a_slow') IS NULL THEN RAISE EXCEPTION 'a_slow is not there yet'; END IF; RETURN n; END$$;
+CREATE INDEX a_slow ON in_order (slow(n));
+CREATE INDEX behind_it ON in_order (behind(n));
+"""
+"""Two indexes that can't be made side by side, which no dump tells."""
+
 TABLES = ("public.customers", "public.orders", 'stock."Odd Name"', "public.schema_versions")
 _SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
 _CONSTRAINTS = """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint

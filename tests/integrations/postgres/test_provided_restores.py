@@ -22,8 +22,10 @@ from runbook.values import Environment
 from sandbox.postgres import USER, LocalPostgres
 from tests.integrations.postgres.physical import (
     AT_THE_GATE,
+    IN_ORDER,
     Site,
     asks,
+    fill,
     fill_with_gate,
     held,
     picture,
@@ -101,6 +103,20 @@ async def test_a_restored_dump_equals_its_source_with_owners_and_grants(site: Si
     assert not (site.folder / "scratch" / "restores" / RUN).exists(), "customers' data are left in scratch"
     assert await host.standing() == (RUN,)
     assert provided.password not in instance.where
+
+
+async def test_what_cant_be_made_side_by_side_is_made_one_after_another_there_too(
+    provided: LocalPostgres, scratch: Path
+) -> None:
+    with LocalPostgres(major=MAJOR) as server:
+        fill(server)
+        asks(server, IN_ORDER)
+        site = Site(server, scratch)
+        try:
+            instance = await restored(host_at(site, by_tls(provided)), order_of(await site.logical()), site)
+            assert await picture_of(instance) == picture(server)
+        finally:
+            await end_all(scratch / "scratch")
 
 
 async def test_nobody_else_gets_in_before_they_are_admitted(site: Site, provided: LocalPostgres) -> None:

@@ -19,6 +19,7 @@ from runbook.errors import ForgeError
 from sandbox.postgres import LocalPostgres
 from tests.integrations.postgres.physical import (
     AT_THE_GATE,
+    IN_ORDER,
     Site,
     ask,
     asks,
@@ -97,6 +98,17 @@ async def test_a_restored_dump_equals_its_source(filled: LocalPostgres, scratch:
     finally:
         await host.drop("drill-1")
     assert await host.standing() == ()
+
+
+async def test_what_cant_be_made_side_by_side_is_made_one_after_another(scratch: Path) -> None:
+    with LocalPostgres(major=16) as server:
+        fill(server)
+        asks(server, IN_ORDER)
+        site = Site(server, scratch)
+        try:
+            assert await picture_of(await restored_in(site)) == picture(server)
+        finally:
+            await end_all(scratch / "scratch")
 
 
 async def test_a_role_that_only_the_source_has_is_made_without_the_right_to_log_in(restored: Restored) -> None:
