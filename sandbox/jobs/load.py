@@ -79,26 +79,15 @@ async def _press(rate: float, duration: float) -> tuple[Counted, float]:
 async def _ask(session: aiohttp.ClientSession, number: int, counted: Counted) -> None:
     url, began = target(), time.perf_counter()
     order = {"product": 2, "quantity": 1}
-    took_s: float | None = None
     is_order = number % BUYS_EVERY == BUYS_EVERY - 1
     asked = session.post(f"{url}/api/orders", json=order) if is_order else session.get(f"{url}/api/products")
     try:
         async with asked as answer:
             await answer.read()
             good = answer.status < 400
-            took_s = _told_s(answer.headers.get("Server-Timing", ""))
     except (aiohttp.ClientError, TimeoutError):
         good = False
     if good:
-        counted.latencies.append(time.perf_counter() - began if took_s is None else took_s)
+        counted.latencies.append(time.perf_counter() - began)
     else:
         counted.failed += 1
-
-
-def _told_s(header: str) -> float | None:
-    """What the service says that it took, in seconds: this client shares a machine with the whole sandbox, and a busy one is no release's fault.
-
-    Source: https://www.w3.org/TR/server-timing/, whose `dur` is in milliseconds. None: it says nothing.
-    """
-    _, found, number = header.partition("app;dur=")
-    return float(number) / 1000 if found else None

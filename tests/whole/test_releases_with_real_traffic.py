@@ -61,8 +61,8 @@ STEPS = [
     "Confirm the release",
     "Post-deployment checklist",
 ]
-LEAST = 5
-"""A workload's requests at each weight: half of what the gate's sample wants of the canary alone."""
+LEAST = 20
+"""A workload's requests at each weight; fewer would say nothing of a share."""
 
 MOST_OFF = MOST_OUTSTANDING
 """A round deals exactly, so that its beginning is off by less than one request. Those that were under way when the weight changed are

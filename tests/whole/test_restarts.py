@@ -66,8 +66,7 @@ async def test_a_bad_version_is_returned_though_the_bot_was_down_when_it_went_wr
     stage.world.spoil("v1.4.0-rc.3", "errors")
     await stage.start_bot()
     assert " – returned" in await stage.until_ended(run)
-    said = stage.state(run) + stage.thread(
-        run
-    )  # a guard, a journey or the gate, whichever looks first after the restart
+    # a guard, a journey or the gate, whichever looks first after the restart
+    said = stage.state(run) + stage.thread(run)
     assert "error rate" in said or "requests failed" in said, said
     assert stage.staging_images() == before
