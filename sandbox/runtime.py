@@ -27,7 +27,8 @@ class Behaviour:
     """What a container of an image does.
 
     pull: `not_found` is what leads to ErrImagePull and ImagePullBackOff. crash: None runs on for ever.
-    start_s: seconds until its startup is complete. ready: whether its readiness probe ever succeeds.
+    start_s: seconds until its startup is complete. ready: whether its readiness probe ever succeeds; one that crashes
+    later than it starts is ready for a moment at each start, which is enough for a rollout without `minReadySeconds`.
     """
 
     pull: Pull = "ok"

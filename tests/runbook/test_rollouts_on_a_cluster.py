@@ -100,7 +100,7 @@ async def test_a_candidate_is_deployed_and_the_previous_image_comes_back(
 
 
 async def test_a_crash_loop_is_told_in_the_container_s_own_words(scene: Scene, runtime: ScriptedRuntime) -> None:
-    runtime.set(NEW, Behaviour(crash=Crash(2, "Error", "no such table: orders", 0.5)))
+    runtime.set(NEW, Behaviour(crash=Crash(2, "Error", "no such table: orders", 0.5), ready=False))
     (verdict,) = (await DEPLOY.perform(scene)).verdicts
     assert (verdict.outcome, verdict.code) == (Outcome.FAIL, "rollout.crash_loop")
     assert "no such table: orders" in verdict.reason

@@ -196,7 +196,7 @@ async def test_scenario_17_foreign_rules_and_a_conflict_leave_everything_else_as
 async def test_scenario_15_a_canary_that_crash_loops_is_told_in_its_own_words(
     release: Release, runtime: ScriptedRuntime
 ) -> None:
-    runtime.set(BETTER, Behaviour(crash=Crash(2, "Error", "no such table: orders", 0.5)))
+    runtime.set(BETTER, Behaviour(crash=Crash(2, "Error", "no such table: orders", 0.5), ready=False))
     result = await release.perform(replace(START, trouble_within_s=3.0 * TIMES))
     assert (result.outcome, result.verdicts[0].code) == (Outcome.FAIL, "rollout.crash_loop")
     assert "no such table: orders" in result.verdicts[0].reason

@@ -219,7 +219,9 @@ async def test_a_good_rollout_completes_without_troubles(
 async def test_a_crash_loop_quotes_reason_exit_code_message_and_log(
     kubernetes: LocalKubernetes, cluster: KubernetesCluster, runtime: ScriptedRuntime
 ) -> None:
-    runtime.set(BAD, Behaviour(crash=Crash(exit_code=3, reason="Error", message="panic: no database", after_s=0.2)))
+    runtime.set(
+        BAD, Behaviour(crash=Crash(exit_code=3, reason="Error", message="panic: no database", after_s=0.2), ready=False)
+    )
     kubernetes.apply(manifest())
     await eventually(lambda: cluster.rollout("web"), lambda r: r.complete)
     await cluster.set_images("web", {"web": BAD}, NOTES)
@@ -309,7 +311,7 @@ async def test_a_bad_release_of_many_pods_asks_only_a_few_of_them_for_more(
 async def test_events_and_logs_that_cannot_be_read_leave_the_rest(
     kubernetes: LocalKubernetes, cluster: KubernetesCluster, runtime: ScriptedRuntime
 ) -> None:
-    runtime.set(BAD, Behaviour(crash=Crash(exit_code=3, after_s=0.2)))
+    runtime.set(BAD, Behaviour(crash=Crash(exit_code=3, after_s=0.2), ready=False))
     kubernetes.apply(manifest(BAD))
     kubernetes.faults.add(Fault(path="/events|/log", status=403, times=-1))
     trouble = await trouble_of(cluster, "crash_loop")

@@ -17,7 +17,11 @@ from sandbox.kubernetes import Behaviour, Crash, LocalKubernetes, ScriptedRuntim
 def runtime() -> ScriptedRuntime:
     crash = Crash(exit_code=3, reason="Error", message="panic: no database", after_s=0.2)
     return ScriptedRuntime(
-        {CRASHING: Behaviour(crash=crash), UNREADY: Behaviour(ready=False), MISSING: Behaviour(pull="not_found")}
+        {
+            CRASHING: Behaviour(crash=crash, ready=False),
+            UNREADY: Behaviour(ready=False),
+            MISSING: Behaviour(pull="not_found"),
+        }
     )
 
 
