@@ -167,7 +167,7 @@ class Outbox:
 
         def postpone(ledger: Ledger) -> float | None:
             current = ledger.get(Outgoing, row.id) or row
-            attempts = current.attempts + 1
+            attempts = row.attempts + 1  # not of the present row: it counts this try already where its rendering went well
             if attempts >= TRIES:
                 _drop(ledger, replace(current, attempts=attempts, error="outbox.unforeseen"))
                 return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.outbox import TRIES
 from engine.ports import Message, Placed
 from engine.records import Outgoing
 from runbook.errors import ForgeError, Permanent, Temporary
@@ -126,7 +127,7 @@ async def test_after_an_edit_that_was_given_up_the_words_of_before_are_shown_aga
     await here.until(run, "waiting")
     await all_sent(here)
     before = headline(here, run).message
-    losing(here).broken = 2
+    losing(here).broken = TRIES
     await here.act("pause", ADA, run, reason="lunch")
     await here.clock.run_until(lambda: bool(here.rows(Outgoing, state="dropped")))
     assert not losing(here).broken
