@@ -167,7 +167,8 @@ class Outbox:
 
         def postpone(ledger: Ledger) -> float | None:
             current = ledger.get(Outgoing, row.id) or row
-            attempts = row.attempts + 1  # not of the present row: it counts this try already where its rendering went well
+            # Not of the present row: that counts this try already where its rendering went well.
+            attempts = row.attempts + 1
             if attempts >= TRIES:
                 _drop(ledger, replace(current, attempts=attempts, error="outbox.unforeseen"))
                 return None

@@ -109,7 +109,7 @@ def _validation(tempo: Tempo) -> dict[str, Any]:
     ]
     performance = {
         "job": load,
-        "target": {"p50": "100ms", "p95": "400ms", "p99": "1s", "throughput": LOAD_PER_S},
+        "target": dict(zip(("p50", "p95", "p99"), tempo.load_within, strict=True)) | {"throughput": LOAD_PER_S},
         "rate": LOAD_PER_S,
         "duration": tempo.load_for,
     }

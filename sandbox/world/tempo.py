@@ -25,11 +25,11 @@ class Tempo:
     """policy: what stands in forge.yaml. window, interval: of the recording rules and of Prometheus' scrapes.
 
     time_scale: real seconds per second of the cluster's own. traffic_per_s, production_per_s: customers' requests in staging and in prod.
-    load_for, suite_timeout, start_within: of the shop's Jobs. validates: which of its suites and its load there are; for who looks at other
-    things, fewer. beside: windows of the rules that production reads besides: fast, short, long. database: whether the shop is said to have
-    one, without a backup of which nobody may release it. backups: whether it can be backed up and restored; the shop's orders are then
-    written into it, too. dev: whether the bot knows of dev, deploys what is green there, and asks for it before staging. ci_s: how long
-    developers' CI takes, in seconds.
+    load_for, suite_timeout, start_within: of the shop's Jobs. load_within: what p50, p95 and p99 are to be under that load.
+    validates: which of its suites and its load there are; for who looks at other things, fewer. beside: windows of the rules that
+    production reads besides: fast, short, long. database: whether the shop is said to have one, without a backup of which nobody may
+    release it. backups: whether it can be backed up and restored; the shop's orders are then written into it, too. dev: whether the bot
+    knows of dev, deploys what is green there, and asks for it before staging. ci_s: how long developers' CI takes, in seconds.
     """
 
     window: str
@@ -39,6 +39,7 @@ class Tempo:
     production_per_s: float
     notice: str = ""
     load_for: str = "3s"
+    load_within: tuple[str, str, str] = ("100ms", "400ms", "1s")
     suite_timeout: str = "60s"
     start_within: str = "30s"
     validates: Sequence[str] = EVERYTHING

@@ -18,9 +18,13 @@ PATIENCE = {
 """Each wait ends by what is awaited: a bot that lives for a second at a time needs many lives, and a busy machine makes them long."""
 
 
+ROOMY = ("500ms", "8s", "10s")
+"""What answers may take under load: the median says it of a slow version, and a stalled machine moves only the few slowest."""
+
+
 def patient(tempo: Tempo, **more: dict[str, Any]) -> Tempo:
     """Nothing but what the story is about decides how it ends. more: what a part of the policy says beside that."""
     policy = {name: dict(part) if isinstance(part, dict) else part for name, part in tempo.policy.items()}
     for part, values in (*PATIENCE.items(), *more.items()):
         policy[part] = {**policy[part], **values}
-    return replace(tempo, policy=policy)
+    return replace(tempo, policy=policy, load_within=ROOMY)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from integrations.prometheus.rules import rules_text
 from sandbox.world import Product, short
+from tests.kills.patience import ROOMY
 from tests.whole.stage import PRODUCT, STAGING_ALONE, Stage
 
 
@@ -14,7 +17,7 @@ async def test_the_first_release_of_a_service_passes_without_any_history() -> No
         return "  - name: ".join(group for group in groups if not group.startswith("forge:baseline:"))
 
     product = Product(PRODUCT.serve, without_baselines, PRODUCT.hints)
-    tempo = short(observation="5s", guards_for="10m")
+    tempo = replace(short(observation="5s", guards_for="10m"), load_within=ROOMY)
     async with Stage(tempo=tempo, product=product, environments=STAGING_ALONE) as stage:
         await stage.tidy()
         run = await stage.deploy("v1.4.0-rc.2")
